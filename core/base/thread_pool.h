@@ -1,0 +1,58 @@
+// A persistent pool for short parallel loops. Work is split statically: task i always covers the same part of
+// the data, so which thread ran it cannot change a result. The calling thread takes part.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace rollmill {
+
+class ThreadPool {
+ public:
+  // threads >= 1, the caller included: threads - 1 workers are started.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(task) for every task in [0, tasks); returns when all are done. Thread t takes the t-th of
+  // threads() contiguous ranges. The first exception thrown by a body is rethrown here.
+  template <class Body>
+  void run(int tasks, Body&& body) {
+    if (tasks <= 1 || workers_.empty()) {
+      for (int i = 0; i < tasks; ++i) body(i);
+      return;
+    }
+    using Plain = std::remove_reference_t<Body>;
+    dispatch(tasks, [](void* context, int task) { (*static_cast<Plain*>(context))(task); },
+             const_cast<void*>(static_cast<const void*>(&body)));
+  }
+
+ private:
+  using Call = void (*)(void* context, int task);
+  void dispatch(int tasks, Call call, void* context);
+  void work(int thread);
+  void run_range(int thread);
+
+  std::vector<std::thread> workers_;
+  Call call_ = nullptr;
+  void* context_ = nullptr;
+  int tasks_ = 0;
+  std::exception_ptr error_;
+  std::atomic<bool> failed_{false};
+  bool stop_ = false;
+  alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(64) std::atomic<std::uint32_t> pending_{0};
+};
+
+// Cores this process may use (its affinity mask, not the machine's count).
+int available_cores();
+
+}  // namespace rollmill

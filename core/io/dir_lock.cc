@@ -1,0 +1,119 @@
+#include "core/io/dir_lock.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace rollmill {
+
+namespace {
+
+struct Holder {
+  std::string job = "unknown", host = "unknown", started = "unknown";
+  long pid = 0;
+};
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// What the file says; a half-written or foreign file tells nothing, which is fine: the lock decides, not the text.
+Holder read_holder(int fd) {
+  Holder holder;
+  char text[4096];
+  const ssize_t size = ::pread(fd, text, sizeof text, 0);
+  if (size <= 0) return holder;
+  const auto json = nlohmann::json::parse(text, text + size, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return holder;
+  const auto take = [&](const char* key, std::string& into) {
+    if (json.contains(key) && json[key].is_string()) into = json[key].get<std::string>();
+  };
+  take("job", holder.job);
+  take("host", holder.host);
+  take("started", holder.started);
+  if (json.contains("pid") && json["pid"].is_number_integer()) holder.pid = json["pid"].get<long>();
+  return holder;
+}
+
+void write_holder(int fd, const std::string& path, const std::string& job) {
+  const nlohmann::ordered_json json = {
+      {"job", job}, {"host", host_name()}, {"pid", ::getpid()}, {"started", utc_now()}};
+  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    const std::string reason = std::strerror(errno);
+    ::close(fd);
+    fail_io("cannot write " + path + ": " + reason + "; check the folder's space and permissions");
+  }
+}
+
+[[noreturn]] void refuse(int fd, const std::string& path, const Holder& holder, const std::string& cure) {
+  ::close(fd);
+  fail_io("the folder of " + path + " is in use by job " + holder.job + " on host " + holder.host + ", pid " +
+          std::to_string(holder.pid) + ", since " + holder.started + "; " + cure);
+}
+
+// Without flock: the names decide.
+void check_names(int fd, const std::string& path) {
+  const Holder holder = read_holder(fd);
+  if (holder.pid <= 0) return;
+  if (holder.host != host_name()) {
+    refuse(fd, path, holder, "if that job is gone, remove the file and run again");
+  }
+  const bool alive = ::kill(static_cast<pid_t>(holder.pid), 0) == 0 || errno == EPERM;
+  if (alive) refuse(fd, path, holder, "wait for it or choose another --out");
+}
+
+bool same_file(int fd, const std::string& path) {
+  struct stat opened, named;
+  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+         opened.st_dev == named.st_dev;
+}
+
+}  // namespace
+
+DirLock::DirLock(const std::string& dir, const std::string& job_kind) : path_(dir + "/lock.json") {
+  for (;;) {
+    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0) fail_io("cannot write " + path_ + ": " + std::strerror(errno) + "; check that the folder exists and may be written");
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) refuse(fd, path_, read_holder(fd), "wait for it or choose another --out");
+      check_names(fd, path_);
+    } else if (!same_file(fd, path_)) {  // its holder removed it between our open and our lock
+      ::close(fd);
+      continue;
+    }
+    write_holder(fd, path_, job_kind);
+    fd_ = fd;
+    return;
+  }
+}
+
+DirLock::~DirLock() {
+  if (fd_ < 0) return;
+  ::unlink(path_.c_str());  // while still locked
+  ::close(fd_);
+}
+
+DirLock::DirLock(DirLock&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+}  // namespace rollmill

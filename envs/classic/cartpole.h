@@ -1,0 +1,91 @@
+// CartPole-v1: balance a pole on a cart by pushing left or right.
+// Dynamics of Barto, Sutton and Anderson (1983) as integrated by Gymnasium's CartPoleEnv (explicit Euler,
+// positions first); Gymnasium computes in float64, this in float32.
+#pragma once
+
+#include "envs/env.h"
+
+namespace rollmill {
+
+struct CartPole {
+  static constexpr EnvInfo info{
+      "CartPole-v1", "Keep a pole upright on a cart by pushing the cart left or right.", 500, 1.0, 1.0, 475.0,
+      {"pole_fell", "left_track"},
+      "Barto, Sutton, Anderson 1983; Gymnasium gymnasium/envs/classic_control/cartpole.py"};
+
+  struct Params {
+    float gravity = 9.8f;
+    float cart_mass = 1.0f;
+    float pole_mass = 0.1f;
+    float pole_half_length = 0.5f;
+    float force = 10.0f;
+    float timestep = 0.02f;
+    float angle_limit = 0.20943951f;  // 12 degrees
+    float position_limit = 2.4f;
+    template <class V>
+    constexpr void visit(V&& param) {
+      param(FieldInfo{"gravity", "m/s^2", 0, 100}, gravity);
+      param(FieldInfo{"cart_mass", "kg", 0.01, 100}, cart_mass);
+      param(FieldInfo{"pole_mass", "kg", 0.001, 100}, pole_mass);
+      param(FieldInfo{"pole_half_length", "m", 0.01, 10}, pole_half_length);
+      param(FieldInfo{"force", "N", 0, 1000}, force);
+      param(FieldInfo{"timestep", "s", 0.0001, 0.1}, timestep);
+      param(FieldInfo{"angle_limit", "rad", 0.001, 1.5, "the episode ends beyond it"}, angle_limit);
+      param(FieldInfo{"position_limit", "m", 0.01, 100, "the episode ends beyond it"}, position_limit);
+    }
+  };
+
+  struct State {
+    float x, x_dot, theta, theta_dot;
+    template <class V>
+    RM_HD constexpr void visit(V&& field) {
+      field("x", x);
+      field("x_dot", x_dot);
+      field("theta", theta);
+      field("theta_dot", theta_dot);
+    }
+  };
+
+  using Observation = Box<4>;
+  using Action = Discrete<2>;
+  static constexpr FieldInfo observation_fields[] = {{"cart position", "m", -4.8, 4.8},
+                                                     {"cart velocity", "m/s", -3.4e38, 3.4e38},
+                                                     {"pole angle", "rad", -0.41887903, 0.41887903},
+                                                     {"pole angular velocity", "rad/s", -3.4e38, 3.4e38}};
+  static constexpr FieldInfo action_fields[] = {{"push", "", 0, 1, "0 left, 1 right"}};
+
+  RM_HD static void reset(State& s, const Params&, Rng& rng) {
+    s.x = rng.uniform(-0.05f, 0.05f);
+    s.x_dot = rng.uniform(-0.05f, 0.05f);
+    s.theta = rng.uniform(-0.05f, 0.05f);
+    s.theta_dot = rng.uniform(-0.05f, 0.05f);
+  }
+
+  RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
+    const float force = action == 1 ? p.force : -p.force;
+    const math::SinCos angle = math::sincos(s.theta);
+    const float total_mass = p.cart_mass + p.pole_mass;
+    const float pole_moment = p.pole_mass * p.pole_half_length;
+    const float push = (force + pole_moment * (s.theta_dot * s.theta_dot) * angle.sin) / total_mass;
+    const float theta_acc =
+        (p.gravity * angle.sin - angle.cos * push) /
+        (p.pole_half_length * (4.0f / 3.0f - p.pole_mass * (angle.cos * angle.cos) / total_mass));
+    const float x_acc = push - pole_moment * theta_acc * angle.cos / total_mass;
+    s.x += p.timestep * s.x_dot;
+    s.x_dot += p.timestep * x_acc;
+    s.theta += p.timestep * s.theta_dot;
+    s.theta_dot += p.timestep * theta_acc;
+    const bool fell = s.theta < -p.angle_limit || s.theta > p.angle_limit;
+    const bool left = s.x < -p.position_limit || s.x > p.position_limit;
+    return {1.0f, fell ? 1u : left ? 2u : 0u};
+  }
+
+  RM_HD static void observe(const State& s, const Params&, Strided<float> out) {
+    out[0] = s.x;
+    out[1] = s.x_dot;
+    out[2] = s.theta;
+    out[3] = s.theta_dot;
+  }
+};
+
+}  // namespace rollmill

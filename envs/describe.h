@@ -1,0 +1,70 @@
+// Derives the plain-data EnvSpec and the parameter struct of an environment from its static manifests.
+#pragma once
+
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "core/base/error.h"
+#include "envs/env.h"
+#include "envs/env_spec.h"
+
+namespace rollmill {
+
+inline FieldSpec to_spec(const FieldInfo& f) { return {f.name, f.unit, f.note, f.low, f.high}; }
+
+template <class Env>
+EnvSpec describe() {
+  EnvSpec spec;
+  const EnvInfo& info = Env::info;
+  spec.id = info.id;
+  spec.summary = info.summary;
+  spec.references = info.references;
+  spec.time_limit = info.time_limit;
+  spec.reward_low = info.reward_low;
+  spec.reward_high = info.reward_high;
+  spec.solved_at = info.solved_at;
+  static_assert(std::size(Env::observation_fields) == Env::Observation::kSize,
+                "one FieldInfo for each observation element");
+  static_assert(std::size(Env::action_fields) == Env::Action::kSize, "one FieldInfo for each action column");
+  for (const FieldInfo& f : Env::observation_fields) spec.observation.push_back(to_spec(f));
+  for (const FieldInfo& f : Env::action_fields) spec.action.push_back(to_spec(f));
+  spec.discrete = Env::Action::kDiscrete;
+  spec.choices = Env::Action::kChoices;
+  spec.outcomes.emplace_back("time_limit");
+  for (const char* outcome : info.outcomes) {
+    if (outcome != nullptr) spec.outcomes.emplace_back(outcome);
+  }
+  typename Env::Params params{};
+  params.visit([&](const FieldInfo& f, auto& value) {
+    using T = std::remove_reference_t<decltype(value)>;
+    spec.params.push_back({to_spec(f), static_cast<double>(value), std::is_integral_v<T>});
+  });
+  typename Env::State state{};
+  state.visit([&](const char* name, auto&) { spec.state_fields.emplace_back(name); });
+  return spec;
+}
+
+// Parameters from values in manifest order; empty means the defaults. Values were range-checked by the config.
+template <class Env>
+typename Env::Params make_params(const std::vector<double>& values) {
+  typename Env::Params params{};
+  if (values.empty()) return params;
+  std::size_t k = 0;
+  params.visit([&](const FieldInfo& f, auto& value) {
+    using T = std::remove_reference_t<decltype(value)>;
+    if (k < values.size()) {
+      const double v = values[k];
+      if (!(v >= f.low && v <= f.high)) {
+        fail_usage(std::string(Env::info.id) + ": parameter " + f.name + " = " + std::to_string(v) +
+                   " is outside [" + std::to_string(f.low) + ", " + std::to_string(f.high) + "]");
+      }
+      value = static_cast<T>(v);
+    }
+    ++k;
+  });
+  if (k != values.size()) fail_usage(std::string(Env::info.id) + ": wrong number of parameters");
+  return params;
+}
+
+}  // namespace rollmill

@@ -1,0 +1,59 @@
+// The environment contract. An author writes plain scalar code in one header and nothing else:
+//
+//   struct CartPole {
+//     static constexpr EnvInfo info{...};                  // id, time limit, reward range, outcomes, references
+//     struct Params { float gravity = 9.8f; ... visit };   // every field settable from TOML: [env.params]
+//     struct State  { float x, ...;         visit };       // 32-bit words; what a snapshot holds
+//     using Observation = Box<4>;   using Action = Discrete<2>;
+//     static constexpr FieldInfo observation_fields[] = {{"cart position", "m", -4.8, 4.8}, ...};
+//     static constexpr FieldInfo action_fields[] = {{"push", "", 0, 1}};
+//     RM_HD static void reset(State&, const Params&, Rng&);
+//     RM_HD static Transition step(State&, const Params&, Action::Value, Rng&);
+//     RM_HD static void observe(const State&, const Params&, Strided<float>);
+//   };
+//
+// The same text is compiled by g++ for the CPU runtime (envs/batch_cpu.h) and by nvcc for the CUDA one
+// (envs/batch_cuda.cuh), without FMA contraction or fast-math; with core/math instead of libm that gives the
+// same bits on both. Time limits, autoreset, episode numbers and RNG keys belong to the runtime.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/macros.h"
+#include "core/rng/rng.h"
+#include "core/schema/field.h"
+#include "envs/spaces.h"
+
+namespace rollmill {
+
+// Why an episode ended. 0 is the runtime's: the time limit. An environment numbers its own reasons from 1 and
+// names them in EnvInfo::outcomes.
+inline constexpr std::uint8_t kOutcomeTimeLimit = 0;
+
+// Result of one step. A reason other than 0 terminates the episode: the task's own end, after which the future is
+// worth nothing. A time limit is never the environment's business. (One 32-bit word, not a bool and a code: a
+// byte in this struct keeps g++ from vectorising the step loop.)
+struct Transition {
+  float reward;
+  std::uint32_t reason;  // 0: goes on; 1 to 255: terminated, see EnvInfo::outcomes
+};
+
+// Name, unit and range of one observation element, action element or parameter.
+struct FieldInfo {
+  const char* name;
+  const char* unit;
+  double low, high;
+  const char* note = "";
+};
+
+struct EnvInfo {
+  const char* id;           // as in Gymnasium's registry where the task is one of Gymnasium's
+  const char* summary;      // one sentence
+  int time_limit;           // steps, then truncation; 0: none
+  double reward_low, reward_high;  // of one step
+  double solved_at;         // mean return at which the field calls it solved
+  const char* outcomes[6];  // names of reasons 1, 2, ...; unused ones null
+  const char* references;   // where the dynamics and constants come from
+};
+
+}  // namespace rollmill
