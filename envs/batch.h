@@ -74,6 +74,9 @@ class EnvBatch {
   // Starts every environment's first episode and writes its observations [D][stride].
   virtual void reset(float* observations) = 0;
   virtual void step(const StepBuffers& buffers) = 0;
+  // Host batches: steps environments [begin, end) only, on the calling thread. Ranges of several threads must not
+  // overlap. What the collector uses to run a block of environments through a whole rollout.
+  virtual void step_range(const StepBuffers& buffers, int begin, int end) = 0;
   // Writes the observations of the current states.
   virtual void observe(float* observations) = 0;
 

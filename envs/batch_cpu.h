@@ -8,6 +8,7 @@
 // Blocks run on a persistent pool. A block touches only its own columns, so threads share no cache line.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -68,6 +69,12 @@ class CpuBatch final : public EnvBatch {
   void step(const StepBuffers& buffers) override {
     for_each_block(
         [&](std::int64_t begin, std::int64_t end) { step_block(buffers, begin, end); });
+  }
+
+  void step_range(const StepBuffers& buffers, int begin, int end) override {
+    for (std::int64_t i = begin; i < end; i += kBlock) {
+      step_block(buffers, i, std::min<std::int64_t>(i + kBlock, end));
+    }
   }
 
   void observe(float* observations) override {

@@ -1,4 +1,5 @@
-// Who asked for what: look-up, unknown keys, the resolved print. Loading is in load.cc, types in getters.cc.
+// Who asked for what: look-up, unknown keys, the resolved print. Loading is in load.cc, types in
+// getters.cc.
 #include "core/config/config.h"
 
 #include <algorithm>
@@ -18,7 +19,8 @@ void add_once(std::vector<std::string>& list, const std::string& item) {
 // Calls f on "a", "a.b" for "a.b.c".
 template <typename F>
 void for_each_parent(const std::string& key, F&& f) {
-  for (std::size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1)) f(key.substr(0, dot));
+  for (std::size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1))
+    f(key.substr(0, dot));
 }
 
 std::string parent(const std::string& key) {
@@ -47,7 +49,8 @@ Config::Entry* Config::find(const std::string& key, const std::string& wanted) {
   for_each_parent(key, [&](const std::string& section) {
     const auto scalar = entries_.find(section);
     if (scalar != entries_.end()) {
-      fail(section, "must be a section that holds " + key + ", not " + describe_type(scalar->second.value));
+      fail(section,
+           "must be a section that holds " + key + ", not " + describe_type(scalar->second.value));
     }
   });
   if (sections_.count(key) != 0) fail(key, "must be " + wanted + ", not a section");
@@ -55,7 +58,8 @@ Config::Entry* Config::find(const std::string& key, const std::string& wanted) {
   return entry == entries_.end() ? nullptr : &entry->second;
 }
 
-ConfigValue Config::value_or(const std::string& key, const ConfigValue& fallback, const std::string& wanted) {
+ConfigValue Config::value_or(const std::string& key, const ConfigValue& fallback,
+                             const std::string& wanted) {
   Entry* entry = find(key, wanted);
   if (entry == nullptr) return fallback;
   entry->read = true;
@@ -70,7 +74,8 @@ void Config::require(const std::string& key, const std::string& wanted) {
   }
   const std::string near = nearest(key, unread);
   if (!near.empty()) fail(near, "unknown key; did you mean " + key + "?");
-  fail_usage(name_ + ": " + key + ": missing; set it to " + wanted + " in the file or by --set " + key + "=...");
+  fail_usage(name_ + ": " + key + ": missing; set it to " + wanted + " in the file or by --set " +
+             key + "=...");
 }
 
 bool Config::has(const std::string& key) {
@@ -80,7 +85,8 @@ bool Config::has(const std::string& key) {
 
 std::vector<std::string> Config::keys_under(const std::string& section) {
   RM_ASSERT(is_dotted_key(section));
-  if (entries_.count(section) != 0) fail(section, "must be a section, not " + describe_type(entries_[section].value));
+  if (entries_.count(section) != 0)
+    fail(section, "must be a section, not " + describe_type(entries_[section].value));
   for_each_parent(section, [&](const std::string& outer) { add_once(known_sections_, outer); });
   add_once(known_sections_, section);
   std::vector<std::pair<std::size_t, std::string>> found;
@@ -106,7 +112,8 @@ void Config::finish() const {
   }
   if (first_key != nullptr) fail_unknown_key(*first_key);
   for (const auto& [key, section] : sections_) {
-    const bool known = std::find(known_sections_.begin(), known_sections_.end(), key) != known_sections_.end();
+    const bool known =
+        std::find(known_sections_.begin(), known_sections_.end(), key) != known_sections_.end();
     if (!known && section.order < first_order) {
       first_order = section.order;
       first_key = &key;
@@ -118,14 +125,20 @@ void Config::finish() const {
 }
 
 void Config::fail_unknown_key(const std::string& key) const {
+  if (std::find(known_keys_.begin(), known_keys_.end(), key) != known_keys_.end()) {
+    // has() saw it, and then nobody wanted it.
+    fail(key, "has no effect together with the other settings; remove it");
+  }
   const std::string near = nearest(key, known_keys_);
   if (!near.empty()) fail(key, "unknown key; did you mean " + near + "?");
   const std::string section = parent(key);
   const std::string near_section = section.empty() ? "" : nearest(section, known_sections_);
-  if (!near_section.empty() && near_section != section) fail(key, "unknown key; did you mean [" + near_section + "]?");
+  if (!near_section.empty() && near_section != section)
+    fail(key, "unknown key; did you mean [" + near_section + "]?");
   std::string siblings;
   for (const std::string& known : known_keys_) {
-    if (parent(known) == section && siblings.size() < 200) siblings += (siblings.empty() ? " " : ", ") + known;
+    if (parent(known) == section && siblings.size() < 200)
+      siblings += (siblings.empty() ? " " : ", ") + known;
   }
   fail(key, "unknown key" + (siblings.empty() ? "" : "; allowed here:" + siblings));
 }

@@ -9,7 +9,9 @@
 namespace rollmill {
 namespace {
 
-constexpr double kLargestExact = 9007199254740992.0;  // 2^53: up to here every integer is a double
+// 2^53: up to here every integer is a double.
+constexpr std::int64_t kLargestExactInt = std::int64_t{1} << 53;
+constexpr double kLargestExact = static_cast<double>(kLargestExactInt);
 
 template <typename T>
 std::string range_text(T min, T max, T lowest, T highest) {
@@ -53,7 +55,8 @@ std::int64_t Config::check_int(const std::string& key, const ConfigValue& value,
     }
     x = static_cast<std::int64_t>(*real);
   } else {
-    fail(key, "must be an integer, not " + describe_type(value) + range_text(min, max, kIntMin, kIntMax));
+    fail(key, "must be an integer, not " + describe_type(value) +
+                  range_text(min, max, kIntMin, kIntMax));
   }
   if (x < min || x > max) {
     fail(key, std::to_string(x) + " is out of range" + range_text(min, max, kIntMin, kIntMax));
@@ -61,21 +64,25 @@ std::int64_t Config::check_int(const std::string& key, const ConfigValue& value,
   return x;
 }
 
-double Config::check_float(const std::string& key, const ConfigValue& value, double min, double max) const {
+double Config::check_float(const std::string& key, const ConfigValue& value, double min,
+                           double max) const {
   RM_ASSERT(min <= max);
   double x = 0;
   if (const auto* real = std::get_if<double>(&value.data)) {
     x = *real;
   } else if (const auto* integer = std::get_if<std::int64_t>(&value.data)) {
     x = static_cast<double>(*integer);
-    if (std::abs(x) > kLargestExact) {
-      fail(key, to_toml(value) + " is an integer too large for a float to be exact; write it as a float");
+    if (*integer > kLargestExactInt || *integer < -kLargestExactInt) {
+      fail(key, to_toml(value) +
+                    " is an integer too large for a float to be exact; write it as a float");
     }
   } else {
     fail(key, "must be a number, not " + describe_type(value) + range_text(min, max, -kInf, kInf));
   }
-  if (!std::isfinite(x)) fail(key, to_toml(value) + " is not a finite number" + range_text(min, max, -kInf, kInf));
-  if (x < min || x > max) fail(key, to_toml(value) + " is out of range" + range_text(min, max, -kInf, kInf));
+  if (!std::isfinite(x))
+    fail(key, to_toml(value) + " is not a finite number" + range_text(min, max, -kInf, kInf));
+  if (x < min || x > max)
+    fail(key, to_toml(value) + " is out of range" + range_text(min, max, -kInf, kInf));
   return x;
 }
 
@@ -107,14 +114,15 @@ void Config::check_choice(const std::string& key, const std::string& value,
 }
 
 const std::vector<ConfigValue>& Config::check_list(const std::string& key, const ConfigValue& value,
-                                                   std::size_t min_length, std::size_t max_length) const {
+                                                   std::size_t min_length,
+                                                   std::size_t max_length) const {
   RM_ASSERT(min_length <= max_length);
   const auto* list = std::get_if<std::vector<ConfigValue>>(&value.data);
   if (list == nullptr) fail(key, "must be a list, not " + describe_type(value));
   if (list->size() < min_length || list->size() > max_length) {
-    const std::string allowed = min_length == max_length
-                                    ? std::to_string(min_length)
-                                    : std::to_string(min_length) + " to " + std::to_string(max_length);
+    const std::string allowed =
+        min_length == max_length ? std::to_string(min_length)
+                                 : std::to_string(min_length) + " to " + std::to_string(max_length);
     fail(key, "has " + std::to_string(list->size()) + " items; allowed " + allowed);
   }
   return *list;
@@ -123,7 +131,8 @@ const std::vector<ConfigValue>& Config::check_list(const std::string& key, const
 // ---- with a default ----
 // A default passes the same checks: one derived from other settings may not fit.
 
-std::int64_t Config::get_int(const std::string& key, std::int64_t fallback, std::int64_t min, std::int64_t max) {
+std::int64_t Config::get_int(const std::string& key, std::int64_t fallback, std::int64_t min,
+                             std::int64_t max) {
   const std::int64_t x = check_int(key, value_or(key, {fallback}, "an integer"), min, max);
   record(key, {x});
   return x;
@@ -155,26 +164,32 @@ std::string Config::get_choice(const std::string& key, const std::string& fallba
   return x;
 }
 
-std::vector<std::int64_t> Config::get_int_list(const std::string& key, const std::vector<std::int64_t>& fallback,
-                                               std::int64_t min, std::int64_t max, std::size_t min_length,
-                                               std::size_t max_length) {
+std::vector<std::int64_t> Config::get_int_list(const std::string& key,
+                                               const std::vector<std::int64_t>& fallback,
+                                               std::int64_t min, std::int64_t max,
+                                               std::size_t min_length, std::size_t max_length) {
   const ConfigValue value = value_or(key, {as_values(fallback)}, "a list");
   std::vector<std::int64_t> x;
-  for (const auto& item : check_list(key, value, min_length, max_length)) x.push_back(check_int(key, item, min, max));
+  for (const auto& item : check_list(key, value, min_length, max_length))
+    x.push_back(check_int(key, item, min, max));
   record(key, {as_values(x)});
   return x;
 }
 
-std::vector<double> Config::get_float_list(const std::string& key, const std::vector<double>& fallback, double min,
-                                           double max, std::size_t min_length, std::size_t max_length) {
+std::vector<double> Config::get_float_list(const std::string& key,
+                                           const std::vector<double>& fallback, double min,
+                                           double max, std::size_t min_length,
+                                           std::size_t max_length) {
   const ConfigValue value = value_or(key, {as_values(fallback)}, "a list");
   std::vector<double> x;
-  for (const auto& item : check_list(key, value, min_length, max_length)) x.push_back(check_float(key, item, min, max));
+  for (const auto& item : check_list(key, value, min_length, max_length))
+    x.push_back(check_float(key, item, min, max));
   record(key, {as_values(x)});
   return x;
 }
 
-std::vector<std::string> Config::get_string_list(const std::string& key, const std::vector<std::string>& fallback,
+std::vector<std::string> Config::get_string_list(const std::string& key,
+                                                 const std::vector<std::string>& fallback,
                                                  std::size_t min_length, std::size_t max_length) {
   const ConfigValue value = value_or(key, {as_values(fallback)}, "a list");
   std::vector<std::string> x;
@@ -210,7 +225,8 @@ std::string Config::require_string(const std::string& key) {
   return get_string(key, "");
 }
 
-std::string Config::require_choice(const std::string& key, const std::vector<std::string>& allowed) {
+std::string Config::require_choice(const std::string& key,
+                                   const std::vector<std::string>& allowed) {
   require(key, "one of " + joined(allowed));
   return get_choice(key, "", allowed);
 }

@@ -1,7 +1,7 @@
 // Reading the file and applying the overrides.
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -43,7 +43,8 @@ std::string read_config_file(const std::string& path, const std::string& name) {
   while (text.size() <= Config::kMaxFileBytes) {
     const ssize_t count = ::read(file.fd, buffer, sizeof buffer);
     if (count == 0) return text;
-    if (count < 0 && errno != EINTR) fail_usage(name + ": cannot read the config: " + std::strerror(errno));
+    if (count < 0 && errno != EINTR)
+      fail_usage(name + ": cannot read the config: " + std::strerror(errno));
     if (count > 0) text.append(buffer, static_cast<std::size_t>(count));
   }
   fail_usage(name + ": larger than 4 MiB, hardly a config file");
@@ -71,7 +72,8 @@ Config Config::from_string(const std::string& text, const std::string& name,
   const auto where = [&](int line) { return name + ":" + std::to_string(line); };
   for (auto& section : document.sections) config.add_section(section.key, where(section.line));
   for (auto& item : document.values) {
-    config.set(item.key, Entry{.value = std::move(item.value), .where = where(item.line), .raw = ""});
+    config.set(item.key,
+               Entry{.value = std::move(item.value), .where = where(item.line), .raw = ""});
   }
   for (const std::string& override_text : overrides) config.apply_override(override_text);
   return config;
@@ -84,10 +86,14 @@ void Config::apply_override(const std::string& text) {
   const std::string key = trimmed(std::string_view(text).substr(0, equals));
   const std::string raw = trimmed(std::string_view(text).substr(equals + 1));
   if (!is_dotted_key(key)) {
-    fail_usage(where + ": not a key before \"=\"; keys are names of letters, digits, _ and - joined by dots");
+    fail_usage(
+        where +
+        ": not a key before \"=\"; keys are names of letters, digits, _ and - joined by dots");
   }
-  if (std::count(key.begin(), key.end(), '.') > kMaxKeyDots) fail_usage(where + ": sections nested too deep");
-  if (find_invalid_utf8(raw) != std::string::npos) fail_usage(where + ": the value is not UTF-8 text");
+  if (std::count(key.begin(), key.end(), '.') > kMaxKeyDots)
+    fail_usage(where + ": sections nested too deep");
+  if (find_invalid_utf8(raw) != std::string::npos)
+    fail_usage(where + ": the value is not UTF-8 text");
 
   auto document = parse_toml_value(raw);
   if (!document) {
@@ -105,7 +111,8 @@ void Config::apply_override(const std::string& text) {
 
 void Config::set(const std::string& key, Entry entry) {
   if (const auto section = sections_.find(key); section != sections_.end()) {
-    fail_usage(entry.where + ": " + key + ": is a section (" + section->second.where + "); set the keys in it");
+    fail_usage(entry.where + ": " + key + ": is a section (" + section->second.where +
+               "); set the keys in it");
   }
   const std::size_t dot = key.rfind('.');
   if (dot != std::string::npos) add_section(key.substr(0, dot), entry.where);
@@ -117,8 +124,8 @@ void Config::add_section(const std::string& key, const std::string& where) {
   for (std::size_t dot = key.find('.');; dot = key.find('.', dot + 1)) {
     const std::string part = key.substr(0, dot);
     if (const auto entry = entries_.find(part); entry != entries_.end()) {
-      fail_usage(where + ": " + part + ": is " + describe_type(entry->second.value) + " (" + entry->second.where +
-                 "), not a section");
+      fail_usage(where + ": " + part + ": is " + describe_type(entry->second.value) + " (" +
+                 entry->second.where + "), not a section");
     }
     if (sections_.try_emplace(part, Section{where, next_order_}).second) ++next_order_;
     if (dot == std::string::npos) return;

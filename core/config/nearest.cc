@@ -32,12 +32,12 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
   for (const std::string& candidate : candidates) {
     if (candidate.size() > kLongest) continue;
     const std::string_view name = last_part(candidate);
-    const std::size_t length = std::min(name.size(), last_part(word).size());
+    const int longer = static_cast<int>(std::max(name.size(), last_part(word).size()));
     // A third of the name may be wrong: more, and the suggestion is noise.
-    const int limit = std::max(1, static_cast<int>(length) / 3);
-    const int moved = edit_distance(last_part(word), name) + 1;
+    const int limit = longer < 2 ? 0 : std::max(1, longer / 3);
+    const int moved = 1 + edit_distance(last_part(word), name);  // the name in another section
     const int distance = std::min(edit_distance(word, candidate), moved);
-    if (distance <= std::max(limit, moved == 1 && length > 1 ? 1 : 0) && distance < best_distance) {
+    if (distance <= limit && distance < best_distance) {
       best_distance = distance;
       best = candidate;
     }

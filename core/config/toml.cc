@@ -12,7 +12,8 @@ namespace rollmill {
 namespace {
 
 constexpr int kMaxSectionDepth = 16;
-// toml++ builds and destroys dotted keys recursively; a key of a million parts would overflow the stack.
+// toml++ builds and destroys dotted keys recursively; a key of a million parts would overflow the
+// stack.
 constexpr int kMaxDots = 1000;
 
 // Where a node stands, to restore the order of the text (toml++ sorts tables by key).
@@ -25,7 +26,8 @@ Position position(const toml::node& node) {
 
 bool is_bare_key(std::string_view key) {
   return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
   });
 }
 
@@ -55,10 +57,12 @@ class Flattener {
     for (const auto& [key, node] : table) {
       const std::string_view part = key;
       if (!is_bare_key(part)) {
-        fail_at(name_, position(node), "key \"" + one_line(part, 40) + "\": keys consist of letters, digits, _ and -");
+        fail_at(name_, position(node),
+                "key \"" + one_line(part, 40) + "\": keys consist of letters, digits, _ and -");
       }
       if (depth > kMaxSectionDepth) {
-        fail_at(name_, position(node), "sections nested more than " + std::to_string(kMaxSectionDepth) + " deep");
+        fail_at(name_, position(node),
+                "sections nested more than " + std::to_string(kMaxSectionDepth) + " deep");
       }
       add_node(prefix.empty() ? std::string(part) : prefix + "." + std::string(part), node, depth);
     }
@@ -107,7 +111,8 @@ void check_utf8(std::string_view text, const std::string& name) {
   const std::string_view before = text.substr(0, bad);
   const auto line = static_cast<unsigned>(1 + std::count(before.begin(), before.end(), '\n'));
   const std::size_t start = before.rfind('\n') + 1;  // npos + 1 is 0: the first line
-  fail_at(name, {line, static_cast<unsigned>(bad - start + 1)}, "not UTF-8 text; save the file as UTF-8");
+  fail_at(name, {line, static_cast<unsigned>(bad - start + 1)},
+          "not UTF-8 text; save the file as UTF-8");
 }
 
 }  // namespace
@@ -136,17 +141,20 @@ TomlDocument parse_toml(std::string_view text, const std::string& name) {
 }
 
 std::optional<TomlDocument> parse_toml_value(std::string_view text) {
-  // Inside an inline table a comment or a line break cannot hide a second setting: both make the text invalid.
+  // Inside an inline table a comment or a line break cannot hide a second setting; a text that
+  // closes the table itself ("1} #") is no value in an array.
   const std::string wrapped = "v={x=" + std::string(text) + "}";
   check_dots(wrapped, "--set");
   toml::table root;
   try {
+    root = toml::parse("v=[" + std::string(text) + "]");
     root = toml::parse(wrapped);
   } catch (const toml::parse_error&) {
     return std::nullopt;
   }
   const toml::table* outer = root["v"].as_table();
-  if (root.size() != 1 || outer == nullptr || outer->size() != 1 || !outer->contains("x")) return std::nullopt;
+  if (root.size() != 1 || outer == nullptr || outer->size() != 1 || !outer->contains("x"))
+    return std::nullopt;
   Flattener flattener("--set " + one_line(text));
   const toml::node& node = *outer->get("x");
   if (const toml::table* table = node.as_table()) {

@@ -13,7 +13,8 @@ std::string float_text(double x) {
   char buffer[40];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, x);
   std::string text(buffer, result.ptr);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";  // "3" would read back as an integer
+  if (text.find_first_of(".e") == std::string::npos)
+    text += ".0";  // "3" would read back as an integer
   return text;
 }
 

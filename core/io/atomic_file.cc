@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -24,7 +24,8 @@ namespace {
 
 [[noreturn]] void fail_write(const std::string& path, int error) {
   const char* cure = "check that the folder exists and may be written";
-  if (error == ENOSPC || error == EDQUOT) cure = "free some space or choose another folder, then run again with --resume";
+  if (error == ENOSPC || error == EDQUOT)
+    cure = "free some space or choose another folder, then run again with --resume";
   if (error == EFBIG) cure = "raise the file size limit (ulimit -f), then run again with --resume";
   if (error == EMFILE || error == ENFILE) cure = "raise the limit of open files (ulimit -n)";
   if (error == EIO) cure = "check the disk";
@@ -56,13 +57,15 @@ class Fd {
   void sync() {
     while (::fsync(fd_) != 0) {
       if (errno == EINTR) continue;
-      if (errno == EINVAL || errno == EROFS) return;  // not a file system that syncs (some network mounts' folders)
+      if (errno == EINVAL || errno == EROFS)
+        return;  // not a file system that syncs (some network mounts' folders)
       fail_write(path_, errno);
     }
   }
   void close() {
     const int fd = std::exchange(fd_, -1);
-    if (::close(fd) != 0 && errno != EINTR) fail_write(path_, errno);  // NFS reports a full disk here
+    if (::close(fd) != 0 && errno != EINTR)
+      fail_write(path_, errno);  // NFS reports a full disk here
   }
 
  private:
@@ -89,12 +92,16 @@ pid_t pid_of_leftover(const std::string& name) {
   const char* first = name.data() + at + 5;
   const char* last = name.data() + name.size();
   const auto [end, error] = std::from_chars(first, last, pid);
-  return error == std::errc() && end == last && pid > 0 && pid <= 0x7fffffff ? static_cast<pid_t>(pid) : 0;
+  return error == std::errc() && end == last && pid > 0 && pid <= 0x7fffffff
+             ? static_cast<pid_t>(pid)
+             : 0;
 }
 
 }  // namespace
 
-std::string tmp_name(const std::string& path) { return path + ".tmp-" + std::to_string(::getpid()); }
+std::string tmp_name(const std::string& path) {
+  return path + ".tmp-" + std::to_string(::getpid());
+}
 
 void write_file_atomic(const std::string& path, Bytes bytes) {
   AtomicPath target(path);
@@ -136,10 +143,13 @@ int remove_leftovers(const std::string& dir) {
     if (!gone) continue;
     std::error_code failed;
     fs::remove_all(it->path(), failed);
-    if (failed) fail_io("cannot remove " + it->path().string() + ": " + failed.message() + "; remove it by hand");
+    if (failed)
+      fail_io("cannot remove " + it->path().string() + ": " + failed.message() +
+              "; remove it by hand");
     ++removed;
   }
-  if (error) fail_io("cannot list " + dir + ": " + error.message() + "; check that the folder may be read");
+  if (error)
+    fail_io("cannot list " + dir + ": " + error.message() + "; check that the folder may be read");
   return removed;
 }
 
@@ -149,15 +159,18 @@ std::string read_file(const std::string& path, std::uint64_t max_bytes) {
     if (::stat(path.c_str(), &info) != 0) {
       fail_data("cannot read " + path + ": " + std::strerror(errno) + "; check the path");
     }
-    if (!S_ISREG(info.st_mode)) fail_data("cannot read " + path + ": it is not a regular file; name a file");
+    if (!S_ISREG(info.st_mode))
+      fail_data("cannot read " + path + ": it is not a regular file; name a file");
     return static_cast<std::uint64_t>(info.st_size);
   }();
   if (size > max_bytes) {
-    fail_data("cannot read " + path + ": it has " + std::to_string(size) + " bytes, more than the " +
-              std::to_string(max_bytes) + " allowed here; check that it is the right file");
+    fail_data("cannot read " + path + ": it has " + std::to_string(size) +
+              " bytes, more than the " + std::to_string(max_bytes) +
+              " allowed here; check that it is the right file");
   }
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) fail_io("cannot read " + path + ": " + std::strerror(errno) + "; check its permissions");
+  if (fd < 0)
+    fail_io("cannot read " + path + ": " + std::strerror(errno) + "; check its permissions");
   std::string text(static_cast<std::size_t>(size), '\0');
   std::size_t have = 0;
   int error = 0;
@@ -170,14 +183,17 @@ std::string read_file(const std::string& path, std::uint64_t max_bytes) {
   }
   ::close(fd);
   if (error != 0) fail_io("cannot read " + path + ": " + std::strerror(error) + "; check the disk");
-  text.resize(have);  // shorter when the file shrank meanwhile; the caller's parser or hash finds that
+  text.resize(
+      have);  // shorter when the file shrank meanwhile; the caller's parser or hash finds that
   return text;
 }
 
 std::uint64_t file_bytes(const std::string& path) {
   struct stat info;
-  if (::lstat(path.c_str(), &info) != 0) fail_data("cannot read " + path + ": " + std::strerror(errno) + "; check the path");
-  if (!S_ISREG(info.st_mode)) fail_data("cannot read " + path + ": it is not a regular file; links and folders are refused");
+  if (::lstat(path.c_str(), &info) != 0)
+    fail_data("cannot read " + path + ": " + std::strerror(errno) + "; check the path");
+  if (!S_ISREG(info.st_mode))
+    fail_data("cannot read " + path + ": it is not a regular file; links and folders are refused");
   return static_cast<std::uint64_t>(info.st_size);
 }
 
@@ -189,8 +205,10 @@ bool file_exists(const std::string& path) {
 void make_dirs(const std::string& dir) {
   std::error_code error;
   fs::create_directories(dir, error);
-  if (!error && !fs::is_directory(dir, error)) error = std::make_error_code(std::errc::not_a_directory);
-  if (error) fail_io("cannot create folder " + dir + ": " + error.message() + "; choose another --out");
+  if (!error && !fs::is_directory(dir, error))
+    error = std::make_error_code(std::errc::not_a_directory);
+  if (error)
+    fail_io("cannot create folder " + dir + ": " + error.message() + "; choose another --out");
 }
 
 void check_writable(const std::string& dir) {
@@ -203,7 +221,8 @@ void check_writable(const std::string& dir) {
 std::uint64_t free_bytes(const std::string& dir) {
   struct statvfs info;
   if (::statvfs(dir.c_str(), &info) != 0) {
-    fail_io("cannot measure the space in " + dir + ": " + std::strerror(errno) + "; check that the folder exists");
+    fail_io("cannot measure the space in " + dir + ": " + std::strerror(errno) +
+            "; check that the folder exists");
   }
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }

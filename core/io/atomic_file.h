@@ -15,7 +15,9 @@ std::string tmp_name(const std::string& path);
 
 // Replaces path with these bytes, durably. On failure the old file is untouched and the temporary one is gone.
 void write_file_atomic(const std::string& path, Bytes bytes);
-inline void write_file_atomic(const std::string& path, std::string_view text) { write_file_atomic(path, bytes_of(text)); }
+inline void write_file_atomic(const std::string& path, std::string_view text) {
+  write_file_atomic(path, bytes_of(text));
+}
 
 // For a file that a library writes (HDF5): let it write and close tmp(), then commit(). Without a commit the
 // temporary file is removed by the destructor and the final name is never touched.

@@ -2,15 +2,15 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <utility>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 
@@ -58,18 +58,21 @@ Holder read_holder(int fd) {
 void write_holder(int fd, const std::string& path, const std::string& job) {
   const nlohmann::ordered_json json = {
       {"job", job}, {"host", host_name()}, {"pid", ::getpid()}, {"started", utc_now()}};
-  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+  const std::string text =
+      json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (::ftruncate(fd, 0) != 0 ||
+      ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     const std::string reason = std::strerror(errno);
     ::close(fd);
     fail_io("cannot write " + path + ": " + reason + "; check the folder's space and permissions");
   }
 }
 
-[[noreturn]] void refuse(int fd, const std::string& path, const Holder& holder, const std::string& cure) {
+[[noreturn]] void refuse(int fd, const std::string& path, const Holder& holder,
+                         const std::string& cure) {
   ::close(fd);
-  fail_io("the folder of " + path + " is in use by job " + holder.job + " on host " + holder.host + ", pid " +
-          std::to_string(holder.pid) + ", since " + holder.started + "; " + cure);
+  fail_io("the folder of " + path + " is in use by job " + holder.job + " on host " + holder.host +
+          ", pid " + std::to_string(holder.pid) + ", since " + holder.started + "; " + cure);
 }
 
 // Without flock: the names decide.
@@ -85,8 +88,8 @@ void check_names(int fd, const std::string& path) {
 
 bool same_file(int fd, const std::string& path) {
   struct stat opened, named;
-  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
-         opened.st_dev == named.st_dev;
+  return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
 }  // namespace
@@ -94,9 +97,12 @@ bool same_file(int fd, const std::string& path) {
 DirLock::DirLock(const std::string& dir, const std::string& job_kind) : path_(dir + "/lock.json") {
   for (;;) {
     const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0) fail_io("cannot write " + path_ + ": " + std::strerror(errno) + "; check that the folder exists and may be written");
+    if (fd < 0)
+      fail_io("cannot write " + path_ + ": " + std::strerror(errno) +
+              "; check that the folder exists and may be written");
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK) refuse(fd, path_, read_holder(fd), "wait for it or choose another --out");
+      if (errno == EWOULDBLOCK)
+        refuse(fd, path_, read_holder(fd), "wait for it or choose another --out");
       check_names(fd, path_);
     } else if (!same_file(fd, path_)) {  // its holder removed it between our open and our lock
       ::close(fd);
@@ -114,6 +120,7 @@ DirLock::~DirLock() {
   ::close(fd_);
 }
 
-DirLock::DirLock(DirLock&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+DirLock::DirLock(DirLock&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
 
 }  // namespace rollmill

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <utility>
 
 #include "core/base/error.h"
@@ -14,10 +15,13 @@ namespace h5 {
 
 namespace {
 
-std::recursive_mutex& library_mutex() {
-  static std::recursive_mutex mutex;
+// Recursive by a count of our own: a std::recursive_mutex knows its owner by thread id, which changes in a forked child
+// (h5_probe.cc forks while it holds the lock).
+std::mutex& library_mutex() {
+  static std::mutex mutex;
   return mutex;
 }
+thread_local int call_depth = 0;
 
 void set_up_library() {
   // After a full disk HDF5's atexit handler crashes on what it could not write.
@@ -48,16 +52,22 @@ H5Handle bool_type() {
 bool is_bool_enum(hid_t type) {
   if (H5Tget_size(type) != 1 || H5Tget_nmembers(type) != 2) return false;
   signed char no = -1, yes = -1;
-  return H5Tenum_valueof(type, "FALSE", &no) >= 0 && H5Tenum_valueof(type, "TRUE", &yes) >= 0 && no == 0 && yes == 1;
+  return H5Tenum_valueof(type, "FALSE", &no) >= 0 && H5Tenum_valueof(type, "TRUE", &yes) >= 0 &&
+         no == 0 && yes == 1;
 }
 
 }  // namespace
 
-Call::Call() : lock_(library_mutex()) {
+Call::Call() {
+  if (call_depth++ == 0) library_mutex().lock();
   static const bool ready = (set_up_library(), true);
   thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   (void)ready;
   (void)silent;
+}
+
+Call::~Call() {
+  if (--call_depth == 0) library_mutex().unlock();
 }
 
 std::string last_error() {
@@ -75,15 +85,19 @@ std::string last_error() {
 }
 
 void fail_write(const std::string& what) {
-  fail_io("cannot write " + what + ": " + last_error() + "; check the space and permissions of the folder, then run again with --resume");
+  fail_io("cannot write " + what + ": " + last_error() +
+          "; check the space and permissions of the folder, then run again with --resume");
 }
 
 void fail_read(const std::string& what) {
   const std::string reason = last_error();
-  if (reason.find("already open for write") != std::string::npos || reason.find("not properly closed") != std::string::npos) {
-    fail_data("cannot read " + what + ": unfinished file, its writer was killed; remove it, or try h5clear -s on a copy");
+  if (reason.find("already open for write") != std::string::npos ||
+      reason.find("not properly closed") != std::string::npos) {
+    fail_data("cannot read " + what +
+              ": unfinished file, its writer was killed; remove it, or try h5clear -s on a copy");
   }
-  fail_data("cannot read " + what + ": " + reason + "; the file is damaged or not what is expected here");
+  fail_data("cannot read " + what + ": " + reason +
+            "; the file is damaged or not what is expected here");
 }
 
 H5Handle file_type(DType dtype) {
@@ -118,7 +132,9 @@ DType dtype_of_file_type(hid_t type, const std::string& what) {
     if (size == 4) return is_signed ? DType::kI32 : DType::kU32;
     if (size == 8) return is_signed ? DType::kI64 : DType::kU64;
   }
-  fail_data("cannot read " + what + ": its element type is none of ours (int8..int64, uint8, uint32, uint64, float32, float64, bool); convert it");
+  fail_data("cannot read " + what +
+            ": its element type is none of ours (int8..int64, uint8, uint32, uint64, float32, "
+            "float64, bool); convert it");
 }
 
 H5Handle string_type() {
@@ -146,7 +162,8 @@ herr_t close_id(hid_t id) {
 }
 
 H5Handle file_access() {
-  H5Handle plist(h5::check_read(H5Pcreate(H5P_FILE_ACCESS), "HDF5 file access"), "HDF5 file access");
+  H5Handle plist(h5::check_read(H5Pcreate(H5P_FILE_ACCESS), "HDF5 file access"),
+                 "HDF5 file access");
   // Lock where the file system can. Nobody opens a file that is being written: it has a temporary name.
   h5::check_read(H5Pset_file_locking(plist.id(), true, true), "HDF5 file access");
   // Closing a file with objects still open fails instead of leaving it open unseen.
@@ -169,7 +186,8 @@ H5Handle::~H5Handle() {
   close_id(id_);
 }
 
-H5Handle::H5Handle(H5Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), what_(std::move(other.what_)) {}
+H5Handle::H5Handle(H5Handle&& other) noexcept
+    : id_(std::exchange(other.id_, -1)), what_(std::move(other.what_)) {}
 
 H5Handle& H5Handle::operator=(H5Handle&& other) noexcept {
   H5Handle old(std::exchange(id_, std::exchange(other.id_, -1)), std::move(what_));
@@ -180,20 +198,25 @@ H5Handle& H5Handle::operator=(H5Handle&& other) noexcept {
 void H5Handle::close() {
   if (id_ < 0) return;
   const h5::Call call;
-  h5::check_write(close_id(std::exchange(id_, -1)), what_);  // an id is never closed twice, even after a failure
+  h5::check_write(close_id(std::exchange(id_, -1)),
+                  what_);  // an id is never closed twice, even after a failure
 }
 
 H5Group H5Group::create_group(const std::string& name) {
   const h5::Call call;
   const std::string what = this->what() + "/" + name;
   const H5Handle plist = creation(H5P_GROUP_CREATE);
-  return H5Group(H5Handle(h5::check_write(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, plist.id(), H5P_DEFAULT), what), what));
+  return H5Group(H5Handle(
+      h5::check_write(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, plist.id(), H5P_DEFAULT),
+                      what),
+      what));
 }
 
 H5Group H5Group::open_group(const std::string& name) const {
   const h5::Call call;
   const std::string what = this->what() + "/" + name;
-  return H5Group(H5Handle(h5::check_read(H5Gopen2(handle_.id(), name.c_str(), H5P_DEFAULT), what), what));
+  return H5Group(
+      H5Handle(h5::check_read(H5Gopen2(handle_.id(), name.c_str(), H5P_DEFAULT), what), what));
 }
 
 bool H5Group::has(const std::string& name) const {
@@ -208,7 +231,8 @@ std::vector<std::string> H5Group::names() const {
     static_cast<std::vector<std::string>*>(into)->emplace_back(name);
     return 0;
   };
-  h5::check_read(H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &found), what());
+  h5::check_read(H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &found),
+                 what());
   return found;
 }
 
@@ -216,7 +240,8 @@ H5File H5File::create(const std::string& path) {
   const h5::Call call;
   const H5Handle access = file_access();
   const H5Handle plist = creation(H5P_FILE_CREATE);
-  H5Handle file(h5::check_write(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, plist.id(), access.id()), path), path);
+  H5Handle file(
+      h5::check_write(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, plist.id(), access.id()), path), path);
   H5Handle root(h5::check_write(H5Gopen2(file.id(), "/", H5P_DEFAULT), path), path);
   return H5File(std::move(file), std::unique_ptr<H5Group>(new H5Group(std::move(root))));
 }
@@ -238,11 +263,15 @@ H5File H5File::open_untrusted(const std::string& path, const H5Limits& limits) {
   const h5::Call call;
   const std::uint64_t size = file_bytes(path);
   if (size > limits.max_file_bytes) {
-    fail_data("cannot read " + path + ": " + std::to_string(size) + " bytes are more than the limit of " +
-              std::to_string(limits.max_file_bytes) + "; raise the limit if you trust the file");
+    fail_data("cannot read " + path + ": " + std::to_string(size) +
+              " bytes are more than the limit of " + std::to_string(limits.max_file_bytes) +
+              "; raise the limit if you trust the file");
   }
+  if (limits.probe)
+    h5::probe_in_child(path, size,
+                       limits);  // under the lock: no other thread is inside HDF5 at the fork
   H5File file = open(path);
-  h5::inspect(file.handle_.id(), path, size, limits);
+  h5::inspect(path, file.handle_.id(), size, limits);
   return file;
 }
 

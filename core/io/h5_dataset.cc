@@ -20,15 +20,18 @@ std::uint64_t bytes_of_row(DType dtype, const std::vector<std::uint64_t>& shape)
 
 H5Handle simple_space(const std::vector<std::uint64_t>& shape, const std::string& what) {
   const std::vector<hsize_t> dims(shape.begin(), shape.end());
-  const hid_t space = dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
+  const hid_t space = dims.empty()
+                          ? H5Screate(H5S_SCALAR)
+                          : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
   return {h5::check_write(space, what), what};
 }
 
-H5Handle dataset_creation(const std::vector<std::uint64_t>& shape, std::uint64_t chunk_rows, H5Filter filter,
-                          const std::string& what) {
+H5Handle dataset_creation(const std::vector<std::uint64_t>& shape, std::uint64_t chunk_rows,
+                          H5Filter filter, const std::string& what) {
   H5Handle plist(h5::check_write(H5Pcreate(H5P_DATASET_CREATE), what), what);
   h5::check_write(H5Pset_obj_track_times(plist.id(), false), what);
-  h5::check_write(H5Pset_fill_time(plist.id(), H5D_FILL_TIME_NEVER), what);  // every chunk is written, none needs fill values
+  h5::check_write(H5Pset_fill_time(plist.id(), H5D_FILL_TIME_NEVER),
+                  what);  // every chunk is written, none needs fill values
   if (chunk_rows == 0) return plist;
   std::vector<hsize_t> chunk(shape.begin(), shape.end());
   chunk[0] = chunk_rows;
@@ -42,14 +45,16 @@ H5Handle dataset_creation(const std::vector<std::uint64_t>& shape, std::uint64_t
 }
 
 // Rows [begin, begin + count) of a dataset's space.
-H5Handle select_rows(hid_t dataset, const std::vector<std::uint64_t>& shape, std::uint64_t begin, std::uint64_t count,
-                     const std::string& what) {
+H5Handle select_rows(hid_t dataset, const std::vector<std::uint64_t>& shape, std::uint64_t begin,
+                     std::uint64_t count, const std::string& what) {
   H5Handle space(h5::check_read(H5Dget_space(dataset), what), what);
   std::vector<hsize_t> start(shape.size(), 0);
   std::vector<hsize_t> extent(shape.begin(), shape.end());
   start[0] = begin;
   extent[0] = count;
-  h5::check_read(H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr), what);
+  h5::check_read(H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, start.data(), nullptr,
+                                     extent.data(), nullptr),
+                 what);
   return space;
 }
 
@@ -62,28 +67,41 @@ std::vector<std::uint64_t> shape_with_rows(std::vector<std::uint64_t> shape, std
 
 // As few chunks of at most 1 MiB as hold all rows, and those of equal size, so that little of the last is padding.
 std::uint64_t default_chunk_rows(std::uint64_t rows, std::uint64_t row_bytes) {
-  const std::uint64_t most = std::max<std::uint64_t>(1, kTargetChunkBytes / std::max<std::uint64_t>(1, row_bytes));
+  const std::uint64_t most =
+      std::max<std::uint64_t>(1, kTargetChunkBytes / std::max<std::uint64_t>(1, row_bytes));
   if (rows <= most) return std::max<std::uint64_t>(1, rows);
   const std::uint64_t chunks = (rows + most - 1) / most;
   return (rows + chunks - 1) / chunks;
 }
 
-H5Dataset::H5Dataset(H5Handle handle, DType dtype, std::vector<std::uint64_t> shape, std::uint64_t chunk_rows, H5Filter filter)
-    : H5Object(std::move(handle)), dtype_(dtype), shape_(std::move(shape)), row_bytes_(bytes_of_row(dtype_, shape_)),
-      chunk_rows_(chunk_rows), filter_(filter) {}
+H5Dataset::H5Dataset(H5Handle handle, DType dtype, std::vector<std::uint64_t> shape,
+                     std::uint64_t chunk_rows, H5Filter filter)
+    : H5Object(std::move(handle)),
+      dtype_(dtype),
+      shape_(std::move(shape)),
+      row_bytes_(bytes_of_row(dtype_, shape_)),
+      chunk_rows_(chunk_rows),
+      filter_(filter) {}
 
-H5Dataset H5Group::create_dataset(const std::string& name, DType dtype, std::vector<std::uint64_t> shape, H5Filter filter,
+H5Dataset H5Group::create_dataset(const std::string& name, DType dtype,
+                                  std::vector<std::uint64_t> shape, H5Filter filter,
                                   std::uint64_t chunk_rows) {
   const h5::Call call;
   const std::string what = this->what() + "/" + name;
   const std::uint64_t row_bytes = bytes_of_row(dtype, shape);
   const bool chunked = !shape.empty() && shape[0] > 0 && row_bytes > 0;
-  if (!chunked) chunk_rows = 0;
-  else chunk_rows = std::min(shape[0], chunk_rows > 0 ? chunk_rows : default_chunk_rows(shape[0], row_bytes));
+  if (!chunked)
+    chunk_rows = 0;
+  else
+    chunk_rows =
+        std::min(shape[0], chunk_rows > 0 ? chunk_rows : default_chunk_rows(shape[0], row_bytes));
   const H5Handle type = h5::file_type(dtype);
   const H5Handle space = simple_space(shape, what);
   const H5Handle plist = dataset_creation(shape, chunk_rows, filter, what);
-  H5Handle handle(h5::check_write(H5Dcreate2(handle_.id(), name.c_str(), type.id(), space.id(), H5P_DEFAULT, plist.id(), H5P_DEFAULT), what), what);
+  H5Handle handle(h5::check_write(H5Dcreate2(handle_.id(), name.c_str(), type.id(), space.id(),
+                                             H5P_DEFAULT, plist.id(), H5P_DEFAULT),
+                                  what),
+                  what);
   return H5Dataset(std::move(handle), dtype, std::move(shape), chunk_rows, filter);
 }
 
@@ -101,7 +119,8 @@ H5Dataset H5Group::open_dataset(const std::string& path) const {
   const bool chunked = rank > 0 && H5Pget_layout(plist.id()) == H5D_CHUNKED &&
                        H5Pget_chunk(plist.id(), rank, chunk.data()) == rank;
   const DType dtype = h5::dtype_of_file_type(type.id(), what);
-  return H5Dataset(std::move(handle), dtype, {dims.begin(), dims.end()}, chunked ? chunk[0] : 0, H5Filter::kNone);
+  return H5Dataset(std::move(handle), dtype, {dims.begin(), dims.end()}, chunked ? chunk[0] : 0,
+                   H5Filter::kNone);
 }
 
 void H5Dataset::write_raw(std::uint64_t first_row, Bytes rows) {
@@ -109,7 +128,8 @@ void H5Dataset::write_raw(std::uint64_t first_row, Bytes rows) {
   if (rows.size() < chunk_bytes || filter_ == H5Filter::kFletcher32) {
     scratch_.resize(chunk_bytes + sizeof(std::uint32_t));
     std::memcpy(scratch_.data(), rows.data(), rows.size());
-    std::memset(scratch_.data() + rows.size(), 0, chunk_bytes - rows.size());  // the last chunk is stored whole
+    std::memset(scratch_.data() + rows.size(), 0,
+                chunk_bytes - rows.size());  // the last chunk is stored whole
     rows = Bytes(scratch_).first(chunk_bytes);
   }
   if (filter_ == H5Filter::kFletcher32) {
@@ -119,7 +139,9 @@ void H5Dataset::write_raw(std::uint64_t first_row, Bytes rows) {
   }
   std::vector<hsize_t> offset(shape_.size(), 0);
   offset[0] = first_row;
-  h5::check_write(H5Dwrite_chunk(handle_.id(), H5P_DEFAULT, 0, offset.data(), rows.size(), rows.data()), what());
+  h5::check_write(
+      H5Dwrite_chunk(handle_.id(), H5P_DEFAULT, 0, offset.data(), rows.size(), rows.data()),
+      what());
 }
 
 void H5Dataset::write_chunk(std::uint64_t first_row, Bytes rows) {
@@ -134,7 +156,8 @@ void H5Dataset::write_chunk(std::uint64_t first_row, Bytes rows) {
   const H5Handle type = h5::memory_type(dtype_);
   const H5Handle into = select_rows(handle_.id(), shape_, first_row, count, what());
   const H5Handle from = simple_space(shape_with_rows(shape_, count), what());
-  h5::check_write(H5Dwrite(handle_.id(), type.id(), from.id(), into.id(), H5P_DEFAULT, rows.data()), what());
+  h5::check_write(H5Dwrite(handle_.id(), type.id(), from.id(), into.id(), H5P_DEFAULT, rows.data()),
+                  what());
 }
 
 void H5Dataset::write_all(Bytes bytes) {
@@ -143,7 +166,8 @@ void H5Dataset::write_all(Bytes bytes) {
     if (bytes.empty()) return;
     const h5::Call call;
     const H5Handle type = h5::memory_type(dtype_);
-    h5::check_write(H5Dwrite(handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), what());
+    h5::check_write(H5Dwrite(handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()),
+                    what());
     return;
   }
   for (std::uint64_t row = 0; row < rows(); row += chunk_rows_) {
@@ -158,12 +182,14 @@ void H5Dataset::read_rows(std::uint64_t begin, std::uint64_t end, std::span<std:
   const h5::Call call;
   const H5Handle type = h5::memory_type(dtype_);
   if (shape_.empty()) {
-    h5::check_read(H5Dread(handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()), what());
+    h5::check_read(H5Dread(handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()),
+                   what());
     return;
   }
   const H5Handle from = select_rows(handle_.id(), shape_, begin, end - begin, what());
   const H5Handle into = simple_space(shape_with_rows(shape_, end - begin), what());
-  h5::check_read(H5Dread(handle_.id(), type.id(), into.id(), from.id(), H5P_DEFAULT, out.data()), what());
+  h5::check_read(H5Dread(handle_.id(), type.id(), into.id(), from.id(), H5P_DEFAULT, out.data()),
+                 what());
 }
 
 std::vector<std::byte> H5Dataset::read_all() const {
@@ -174,7 +200,8 @@ std::vector<std::byte> H5Dataset::read_all() const {
 
 void H5Dataset::check_dtype(DType expected) const {
   if (dtype_ == expected) return;
-  fail_data(what() + " holds " + dtype_name(dtype_) + ", expected " + dtype_name(expected) + "; the file is of another version or kind");
+  fail_data(what() + " holds " + dtype_name(dtype_) + ", expected " + dtype_name(expected) +
+            "; the file is of another version or kind");
 }
 
 }  // namespace rollmill

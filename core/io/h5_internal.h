@@ -3,8 +3,8 @@
 
 #include <hdf5.h>
 
-#include <mutex>
 #include <string>
+#include <vector>
 
 #include "core/io/h5.h"
 
@@ -15,9 +15,9 @@ namespace rollmill::h5 {
 class Call {
  public:
   Call();
-
- private:
-  std::unique_lock<std::recursive_mutex> lock_;
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
 };
 
 // The deepest message of HDF5's error stack, made one short line; clears the stack.
@@ -43,7 +43,11 @@ H5Handle memory_type(DType dtype);  // host order
 DType dtype_of_file_type(hid_t type, const std::string& what);
 H5Handle string_type();  // variable-length UTF-8
 
-// Refuses (kBadData) whatever open_untrusted promises to refuse.
-void inspect(hid_t file, const std::string& path, std::uint64_t file_bytes, const H5Limits& limits);
+// Refuses (kBadData) whatever open_untrusted promises to refuse; returns the paths of all datasets.
+std::vector<std::string> inspect(const std::string& path, hid_t file, std::uint64_t file_bytes,
+                                 const H5Limits& limits);
+
+// Does the same and reads all data, in a child process; kBadData when that fails, crashes or takes too much.
+void probe_in_child(const std::string& path, std::uint64_t file_bytes, const H5Limits& limits);
 
 }  // namespace rollmill::h5

@@ -1,9 +1,10 @@
 #include "core/io/hash.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL  // header only: nothing to link
 #include <xxhash.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <bit>
@@ -16,7 +17,8 @@
 
 namespace rollmill {
 
-static_assert(std::endian::native == std::endian::little, "formats are written in host order, which must be little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "formats are written in host order, which must be little-endian");
 
 namespace {
 
@@ -45,7 +47,8 @@ struct Sha256::State {
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
   state_->context = EVP_MD_CTX_new();
-  if (state_->context == nullptr || EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) {
+  if (state_->context == nullptr ||
+      EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) {
     fail_io("OpenSSL offers no SHA-256; check the OpenSSL installation and its policy");
   }
 }
@@ -53,7 +56,9 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::update(Bytes bytes) { RM_ASSERT(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1); }
+void Sha256::update(Bytes bytes) {
+  RM_ASSERT(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1);
+}
 
 std::string Sha256::hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -75,7 +80,8 @@ Xxh3_128::Xxh3_128(Xxh3_128&&) noexcept = default;
 Xxh3_128& Xxh3_128::operator=(Xxh3_128&&) noexcept = default;
 
 void Xxh3_128::update(Bytes bytes) {
-  if (!bytes.empty()) RM_ASSERT(XXH3_128bits_update(state_->state, bytes.data(), bytes.size()) == XXH_OK);
+  if (!bytes.empty())
+    RM_ASSERT(XXH3_128bits_update(state_->state, bytes.data(), bytes.size()) == XXH_OK);
 }
 
 void Xxh3_128::update_u64(std::uint64_t value) { update(std::as_bytes(std::span(&value, 1))); }
@@ -97,7 +103,8 @@ std::string sha256_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     const std::string reason = std::strerror(errno);
-    if (errno == ENOENT || errno == ENOTDIR) fail_data("cannot hash " + path + ": " + reason + "; restore the file");
+    if (errno == ENOENT || errno == ENOTDIR)
+      fail_data("cannot hash " + path + ": " + reason + "; restore the file");
     fail_io("cannot read " + path + ": " + reason + "; check its permissions");
   }
   std::vector<std::byte> buffer(std::size_t{1} << 20);
@@ -157,12 +164,15 @@ std::uint32_t fletcher32(Bytes bytes) {
     const std::uint64_t padding = steps * kLanes - count;
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       block1 += sum[lane];
-      block2 += kLanes * std::uint64_t{sum_of_sums[lane]} - (lane + padding) * std::uint64_t{sum[lane]};
+      block2 +=
+          kLanes * std::uint64_t{sum_of_sums[lane]} - (lane + padding) * std::uint64_t{sum[lane]};
     }
     s2 = fold(s2 + count * s1 + block2);
     s1 = fold(s1 + block1);
   }
-  const auto swap = [](std::uint64_t x) { return static_cast<std::uint32_t>(((x & 0xff) << 8) | (x >> 8)); };
+  const auto swap = [](std::uint64_t x) {
+    return static_cast<std::uint32_t>(((x & 0xff) << 8) | (x >> 8));
+  };
   return (swap(s2) << 16) | swap(s1);
 }
 

@@ -13,7 +13,9 @@ namespace rollmill {
 
 using Bytes = std::span<const std::byte>;
 
-inline Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+inline Bytes bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 // Incremental SHA-256. hex() may be called once, after the last update; 64 lower-case digits.
 class Sha256 {

@@ -2,9 +2,9 @@
 // comments and trailing text refused.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 namespace rollmill {
 

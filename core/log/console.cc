@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
 
 #include <cerrno>
 #include <csignal>
@@ -48,7 +48,8 @@ void prepare_standard_streams() {
 }
 
 Console& Console::get() {
-  static Console* console = new Console;  // never destroyed: destructors of other statics may still log
+  static Console* console =
+      new Console;  // never destroyed: destructors of other statics may still log
   return *console;
 }
 
@@ -85,10 +86,12 @@ std::string fit_columns(std::string_view text, int columns) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
     std::size_t length = 1;
-    while (lead >= 0xc0 && i + length < text.size() && (static_cast<unsigned char>(text[i + length]) & 0xc0) == 0x80) {
+    while (lead >= 0xc0 && i + length < text.size() &&
+           (static_cast<unsigned char>(text[i + length]) & 0xc0) == 0x80) {
       ++length;
     }
-    // From U+1000 on (lead byte 0xe1) a character may be two columns wide: guess on the safe side, or the line wraps.
+    // From U+1000 on (lead byte 0xe1) a character may be two columns wide: guess on the safe side,
+    // or the line wraps.
     const int width = lead >= 0xe1 ? 2 : 1;
     if (used + width > columns) break;
     used += width;

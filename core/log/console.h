@@ -1,5 +1,6 @@
-// The one way to stderr. Log lines and the live progress line share the terminal through it, so neither garbles the
-// other. Writes are whole and unbuffered; a closed, full or broken stderr is ignored: it must not stop a job of days.
+// The one way to stderr. Log lines and the live progress line share the terminal through it, so
+// neither garbles the other. Writes are whole and unbuffered; a closed, full or broken stderr is
+// ignored: it must not stop a job of days.
 #pragma once
 
 #include <mutex>
@@ -8,9 +9,9 @@
 
 namespace rollmill {
 
-// Call first thing in main. Opens /dev/null for each of stdin, stdout, stderr that is closed (else the next file opened
-// would take its number and receive our messages) and ignores SIGPIPE (a vanished `| head` must not kill a run; writes to
-// stdout then fail with EPIPE instead).
+// Call first thing in main. Opens /dev/null for each of stdin, stdout, stderr that is closed (else
+// the next file opened would take its number and receive our messages) and ignores SIGPIPE (a
+// vanished `| head` must not kill a run; writes to stdout then fail with EPIPE instead).
 void prepare_standard_streams();
 
 class Console {
@@ -34,7 +35,8 @@ class Console {
 // Whether stderr is a terminal that understands "\r" and "erase to the end of the line".
 bool stderr_is_terminal();
 
-// `text` cut to at most `columns` terminal columns, whole UTF-8 characters only; control characters become spaces.
+// `text` cut to at most `columns` terminal columns, whole UTF-8 characters only; control characters
+// become spaces.
 std::string fit_columns(std::string_view text, int columns);
 
 }  // namespace rollmill

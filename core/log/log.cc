@@ -32,7 +32,9 @@ class ConsoleSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   std::string prefix(spdlog::level::level_enum level) const {
     const std::string rank = rank_ == 0 ? "" : "rank " + std::to_string(rank_) + ": ";
-    const char* name = level == spdlog::level::warn ? "warning: " : level == spdlog::level::err ? "error: " : "debug: ";
+    const char* name = level == spdlog::level::warn  ? "warning: "
+                       : level == spdlog::level::err ? "error: "
+                                                     : "debug: ";
     return "rollmill: " + rank + name;
   }
 
@@ -65,7 +67,9 @@ std::shared_ptr<spdlog::logger> make_logger(LogLevel level, const std::string& f
   // A full disk must not stop the run, nor flood the terminal.
   auto told = std::make_shared<std::once_flag>();
   logger->set_error_handler([told, file](const std::string& what) {
-    std::call_once(*told, [&] { Console::get().print_line("rollmill: warning: cannot log to " + file + ": " + what); });
+    std::call_once(*told, [&] {
+      Console::get().print_line("rollmill: warning: cannot log to " + file + ": " + what);
+    });
   });
   return logger;
 }

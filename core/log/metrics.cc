@@ -1,8 +1,8 @@
 #include "core/log/metrics.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <charconv>
@@ -10,8 +10,8 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <utility>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 
@@ -44,7 +44,8 @@ bool write_all(int fd, std::string_view text) {
 off_t end_of_whole_lines(int fd, off_t size, const std::string& path) {
   char buffer[4096];
   while (size > 0) {
-    const off_t start = size > static_cast<off_t>(sizeof buffer) ? size - static_cast<off_t>(sizeof buffer) : 0;
+    const off_t start =
+        size > static_cast<off_t>(sizeof buffer) ? size - static_cast<off_t>(sizeof buffer) : 0;
     const ssize_t count = ::pread(fd, buffer, static_cast<std::size_t>(size - start), start);
     if (count < 0 && errno == EINTR) continue;
     if (count != size - start) fail_errno(path, "cannot read the metrics");
@@ -62,7 +63,8 @@ bool is_kept(const std::string& line, const std::string& key, std::int64_t last)
   if (!object.is_object()) return false;
   const auto step = object.find(key);
   if (step == object.end() || !step->is_number()) return true;
-  if (step->is_number_unsigned()) return last >= 0 && step->get<std::uint64_t>() <= static_cast<std::uint64_t>(last);
+  if (step->is_number_unsigned())
+    return last >= 0 && step->get<std::uint64_t>() <= static_cast<std::uint64_t>(last);
   if (step->is_number_integer()) return step->get<std::int64_t>() <= last;
   return step->get<double>() <= static_cast<double>(last);
 }
@@ -115,7 +117,9 @@ MetricsRecord& MetricsRecord::add(std::string_view name, std::int64_t value) {
   return add_raw(name, std::to_string(value));
 }
 
-MetricsRecord& MetricsRecord::add(std::string_view name, std::string_view value) { return add_raw(name, quoted(value)); }
+MetricsRecord& MetricsRecord::add(std::string_view name, std::string_view value) {
+  return add_raw(name, quoted(value));
+}
 
 MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
@@ -125,7 +129,8 @@ MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {
     if (::fstat(fd_, &info) != 0) fail_errno(path_, "cannot open the metrics");
     if (!S_ISREG(info.st_mode)) fail_io(path_ + ": cannot open the metrics: not a regular file");
     const off_t end = end_of_whole_lines(fd_, info.st_size, path_);
-    if (end != info.st_size && ::ftruncate(fd_, end) != 0) fail_errno(path_, "cannot cut a torn line");
+    if (end != info.st_size && ::ftruncate(fd_, end) != 0)
+      fail_errno(path_, "cannot cut a torn line");
   } catch (...) {
     ::close(fd_);
     throw;
@@ -140,7 +145,8 @@ void MetricsWriter::write(const MetricsRecord& record) {
   const int reason = errno;
   // What a full disk let through of the line goes again.
   if (before < 0 || ::ftruncate(fd_, before) != 0) {
-    fail_io(path_ + ": cannot write the metrics, and a torn line remains: " + std::strerror(reason));
+    fail_io(path_ +
+            ": cannot write the metrics, and a torn line remains: " + std::strerror(reason));
   }
   fail_io(path_ + ": cannot write the metrics: " + std::strerror(reason));
 }
@@ -149,7 +155,8 @@ void MetricsWriter::sync() {
   if (::fsync(fd_) != 0) fail_errno(path_, "cannot save the metrics");
 }
 
-void MetricsWriter::truncate_after(const std::string& path, const std::string& key, std::int64_t last) {
+void MetricsWriter::truncate_after(const std::string& path, const std::string& key,
+                                   std::int64_t last) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return;
@@ -163,7 +170,8 @@ void MetricsWriter::truncate_after(const std::string& path, const std::string& k
   while (std::getline(in, line)) {
     if (is_kept(line, key, last)) {
       kept += line + "\n";
-      same = same && !in.eof();  // a whole object that lost only its line break stays, and gets it back
+      // A whole object that lost only its line break stays, and gets it back.
+      if (in.eof()) same = false;
     } else {
       same = false;
     }

@@ -9,13 +9,17 @@ namespace rollmill {
 
 class MetricsRecord {
  public:
-  // Doubles are written with the fewest digits that round-trip; NaN and infinities become null (JSON has neither).
-  // Bytes of a string that are not UTF-8 become U+FFFD. Give each name once.
+  // Doubles are written with the fewest digits that round-trip; NaN and infinities become null
+  // (JSON has neither). Bytes of a string that are not UTF-8 become U+FFFD. Give each name once.
   MetricsRecord& add(std::string_view name, double value);
   MetricsRecord& add(std::string_view name, std::int64_t value);
-  MetricsRecord& add(std::string_view name, int value) { return add(name, static_cast<std::int64_t>(value)); }
+  MetricsRecord& add(std::string_view name, int value) {
+    return add(name, static_cast<std::int64_t>(value));
+  }
   MetricsRecord& add(std::string_view name, std::string_view value);
-  MetricsRecord& add(std::string_view name, const char* value) { return add(name, std::string_view(value)); }
+  MetricsRecord& add(std::string_view name, const char* value) {
+    return add(name, std::string_view(value));
+  }
 
   std::string json() const { return "{" + fields_ + "}"; }
 
@@ -27,21 +31,23 @@ class MetricsRecord {
 
 class MetricsWriter {
  public:
-  // Opens for appending, creates if missing; a torn last line (a killed writer's) is cut off. Throws Error (I/O).
+  // Opens for appending, creates if missing; a torn last line (a killed writer's) is cut off.
+  // Throws Error (I/O).
   explicit MetricsWriter(std::string path);
   ~MetricsWriter();
   MetricsWriter(const MetricsWriter&) = delete;
   MetricsWriter& operator=(const MetricsWriter&) = delete;
 
-  // Appends one line with a single write(2): a killed process leaves whole lines. On a full disk the file keeps its
-  // whole lines and this throws Error (I/O) with the path and the reason.
+  // Appends one line with a single write(2): a killed process leaves whole lines. On a full disk
+  // the file keeps its whole lines and this throws Error (I/O) with the path and the reason.
   void write(const MetricsRecord& record);
 
   // Forces what was written to the disk (a machine may lose power). Throws Error (I/O).
   void sync();
 
-  // For resuming from a checkpoint: drops the lines whose `key` is a number greater than `last`, and what is not a JSON
-  // object (a torn line). Replaces the file atomically; does nothing if the file is missing or stays as it is.
+  // For resuming from a checkpoint: drops the lines whose `key` is a number greater than `last`,
+  // and what is not a JSON object (a torn line). Replaces the file atomically; does nothing if the
+  // file is missing or stays as it is.
   static void truncate_after(const std::string& path, const std::string& key, std::int64_t last);
 
  private:

@@ -11,7 +11,9 @@ constexpr std::chrono::seconds kPlainInterval{5};
 }  // namespace
 
 Progress::Progress(bool quiet, int rank)
-    : silent_(quiet || rank != 0), terminal_(!silent_ && stderr_is_terminal()), next_(Clock::now()) {}
+    : silent_(quiet || rank != 0),
+      terminal_(!silent_ && stderr_is_terminal()),
+      next_(Clock::now()) {}
 
 Progress::~Progress() {
   if (!finished_) finish(last_printed_ ? "" : last_);

@@ -1,5 +1,6 @@
-// Progress of a long job on stderr. On a terminal one live line, rewritten in place at most 10 times a second; elsewhere
-// plain lines, at most one every 5 seconds, and always the last. Log lines pass above it undisturbed.
+// Progress of a long job on stderr. On a terminal one live line, rewritten in place at most 10
+// times a second; elsewhere plain lines, at most one every 5 seconds, and always the last. Log
+// lines pass above it undisturbed.
 #pragma once
 
 #include <chrono>
@@ -11,7 +12,8 @@ class Progress {
  public:
   // Shows nothing when quiet or when this is not rank 0. One live Progress at a time.
   explicit Progress(bool quiet, int rank = 0);
-  ~Progress();  // keeps the last line that was given, as finish() would: after an error one sees how far it came
+  // Keeps the last line that was given, as finish() would: after an error one sees how far it came.
+  ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 

@@ -1,11 +1,11 @@
 // Bits, rounding, selection and square root of float32, the same on every target.
 //
-// Convention of core/math: each function is branch-free (both sides are computed, then selected), so a
-// loop that calls it becomes SIMD code; it uses only + - * / sqrt, comparisons and integer operations,
-// which IEEE 754 rounds in one way. Compile with -ffp-contract=off (nvcc: --fmad=false), and with
-// -fno-math-errno -fno-trapping-math for speed; none of the latter two changes a bit.
-// Which NaN comes out (sign, payload) is the one thing that is not the same everywhere.
-// Subnormals are kept; the modes that flush them (FTZ, DAZ, -ftz=true) must stay off.
+// Convention of core/math: each function is branch-free (both sides are computed, then selected),
+// so a loop that calls it becomes SIMD code; it uses only + - * / sqrt, comparisons and integer
+// operations, which IEEE 754 rounds in one way. Compile with -ffp-contract=off (nvcc:
+// --fmad=false), and with -fno-math-errno -fno-trapping-math for speed; none of the latter two
+// changes a bit. Which NaN comes out (sign, payload) is the one thing that is not the same
+// everywhere. Subnormals are kept; the modes that flush them (FTZ, DAZ, -ftz=true) must stay off.
 #pragma once
 
 #include <cstdint>

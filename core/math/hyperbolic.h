@@ -8,7 +8,7 @@
 namespace rollmill::math {
 
 // Hyperbolic tangent; also the activation of the policy networks, so made cheap: no select between
-// ranges, one division. Largest error: @TANH@ ulp over all x. |tanh| <= 1, and is 1 from 9.02 on.
+// ranges, one division. Largest error: 1.97 ulp over all x. |tanh| <= 1, and is 1 from 9.02 on.
 // tanh(-0) = -0.
 //
 // With t = e^(2|x|) - 1, tanh|x| = t / (t + 2). Splitting |x| = n ln(2)/2 + r gives
@@ -23,14 +23,21 @@ RM_HD float tanh(float x) {
   constexpr float kT4 = 0.666679918766021728515625f;
   constexpr float kT5 = 0.2677352130413055419921875f;
   constexpr float kT6 = 8.8739104568958282470703125e-2f;
-  const float a = min(abs(x), 10.0f);
+  const float size = min(abs(x), 10.0f);
+  // Below ln(2)/4 the mirror image: t < 0 brings t + 2 below 2, where floats are twice as dense.
+  // The sign comes from an integer subtraction: of `size < 0.1732f ? -size : size` g++ 12 makes two
+  // copies of all that follows, at half the speed.
+  const std::uint32_t mirrored = (to_bits(size) - to_bits(0.1732f)) & 0x80000000u;
+  const float a = from_bits(to_bits(size) ^ mirrored);
   const float shifted = a * kTwoLog2E + kShift;
   const float n = shifted - kShift;
-  const float r = (a - n * kHalfLn2High) - n * kHalfLn2Low;
-  const float p = (((kT6 * r + kT5) * r + kT4) * r + kT3) * r + kT2;
-  const float expm1 = (r + r) + r * r * p;
   const float scale = from_bits((to_bits(shifted) << 23) + 0x3f800000u);
-  const float t = scale * expm1 + (scale - 1.0f);
+  const float head = a - n * kHalfLn2High;  // exact
+  const float low = n * kHalfLn2Low;
+  const float r = head - low;
+  const float p = (((kT6 * r + kT5) * r + kT4) * r + kT3) * r + kT2;
+  const float tail = r * r * p - (low + low);
+  const float t = scale * tail + (scale * (head + head) + (scale - 1.0f));
   return copy_sign(t / (t + 2.0f), x);
 }
 

@@ -57,16 +57,29 @@ constexpr std::optional<DType> dtype_from_name(std::string_view name) {
 
 // dtype_of<float> is DType::kF32, and so on. bool is stored as one byte.
 template <typename T>
-inline constexpr DType dtype_of = [] { static_assert(sizeof(T) == 0, "no DType for this type"); return DType::kI8; }();
-template <> inline constexpr DType dtype_of<std::int8_t> = DType::kI8;
-template <> inline constexpr DType dtype_of<std::uint8_t> = DType::kU8;
-template <> inline constexpr DType dtype_of<bool> = DType::kBool;
-template <> inline constexpr DType dtype_of<std::int16_t> = DType::kI16;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::kI32;
-template <> inline constexpr DType dtype_of<std::int64_t> = DType::kI64;
-template <> inline constexpr DType dtype_of<std::uint32_t> = DType::kU32;
-template <> inline constexpr DType dtype_of<std::uint64_t> = DType::kU64;
-template <> inline constexpr DType dtype_of<float> = DType::kF32;
-template <> inline constexpr DType dtype_of<double> = DType::kF64;
+inline constexpr DType dtype_of = [] {
+  static_assert(sizeof(T) == 0, "no DType for this type");
+  return DType::kI8;
+}();
+template <>
+inline constexpr DType dtype_of<std::int8_t> = DType::kI8;
+template <>
+inline constexpr DType dtype_of<std::uint8_t> = DType::kU8;
+template <>
+inline constexpr DType dtype_of<bool> = DType::kBool;
+template <>
+inline constexpr DType dtype_of<std::int16_t> = DType::kI16;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::kI32;
+template <>
+inline constexpr DType dtype_of<std::int64_t> = DType::kI64;
+template <>
+inline constexpr DType dtype_of<std::uint32_t> = DType::kU32;
+template <>
+inline constexpr DType dtype_of<std::uint64_t> = DType::kU64;
+template <>
+inline constexpr DType dtype_of<float> = DType::kF32;
+template <>
+inline constexpr DType dtype_of<double> = DType::kF64;
 
 }  // namespace rollmill

@@ -3,6 +3,7 @@
 // positions first); Gymnasium computes in float64, this in float32.
 #pragma once
 
+#include "core/math/math.h"
 #include "envs/env.h"
 
 namespace rollmill {
@@ -22,6 +23,7 @@ struct CartPole {
     float timestep = 0.02f;
     float angle_limit = 0.20943951f;  // 12 degrees
     float position_limit = 2.4f;
+    float reset_bound = 0.05f;
     template <class V>
     constexpr void visit(V&& param) {
       param(FieldInfo{"gravity", "m/s^2", 0, 100}, gravity);
@@ -32,6 +34,8 @@ struct CartPole {
       param(FieldInfo{"timestep", "s", 0.0001, 0.1}, timestep);
       param(FieldInfo{"angle_limit", "rad", 0.001, 1.5, "the episode ends beyond it"}, angle_limit);
       param(FieldInfo{"position_limit", "m", 0.01, 100, "the episode ends beyond it"}, position_limit);
+      param(FieldInfo{"reset_bound", "m, m/s, rad, rad/s", 0, 1, "each state starts within +-this"},
+            reset_bound);
     }
   };
 
@@ -54,11 +58,11 @@ struct CartPole {
                                                      {"pole angular velocity", "rad/s", -3.4e38, 3.4e38}};
   static constexpr FieldInfo action_fields[] = {{"push", "", 0, 1, "0 left, 1 right"}};
 
-  RM_HD static void reset(State& s, const Params&, Rng& rng) {
-    s.x = rng.uniform(-0.05f, 0.05f);
-    s.x_dot = rng.uniform(-0.05f, 0.05f);
-    s.theta = rng.uniform(-0.05f, 0.05f);
-    s.theta_dot = rng.uniform(-0.05f, 0.05f);
+  RM_HD static void reset(State& s, const Params& p, Rng& rng) {
+    s.x = rng.uniform(-p.reset_bound, p.reset_bound);
+    s.x_dot = rng.uniform(-p.reset_bound, p.reset_bound);
+    s.theta = rng.uniform(-p.reset_bound, p.reset_bound);
+    s.theta_dot = rng.uniform(-p.reset_bound, p.reset_bound);
   }
 
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {

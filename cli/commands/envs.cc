@@ -1,0 +1,95 @@
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "envs/registry.h"
+
+namespace rollmill {
+namespace {
+
+std::string number(double v) { return v >= 3e38 ? "inf" : v <= -3e38 ? "-inf" : fmt::format("{:.7g}", v); }
+
+std::string action_text(const EnvSpec& s) {
+  return s.discrete ? fmt::format("Discrete({})", s.choices) : fmt::format("Box({})", s.action_size());
+}
+
+std::string field_line(const FieldSpec& f, const std::string& extra) {
+  return fmt::format("  {:<26}{:<8}[{}, {}]{}{}\n", f.name, f.unit, number(f.low), number(f.high), extra,
+                     f.note.empty() ? "" : "  " + f.note);
+}
+
+std::string describe_text(const EnvSpec& s, bool expert) {
+  std::string t = fmt::format("{}\n  {}\n\n", s.id, s.summary);
+  t += fmt::format("time limit    {} steps\nreward        [{}, {}] a step\nsolved at     mean return {}\nexpert        {}\n",
+                   s.time_limit, number(s.reward_low), number(s.reward_high), number(s.solved_at),
+                   expert ? "yes" : "no");
+  t += fmt::format("references    {}\n\nobservation   Box({}) float32\n", s.references, s.observation_size());
+  for (const FieldSpec& f : s.observation) t += field_line(f, "");
+  t += fmt::format("\naction        {}\n", action_text(s));
+  for (const FieldSpec& f : s.action) t += field_line(f, "");
+  t += "\nends\n";
+  for (const std::string& o : s.outcomes) t += "  " + o + (o == "time_limit" ? "  (truncation)\n" : "  (termination)\n");
+  t += "\nparameters    set with [env.params] or --set env.params.NAME=VALUE\n";
+  for (const ParamSpec& p : s.params) t += field_line(p.field, fmt::format("  default {}", number(p.default_value)));
+  return t;
+}
+
+nlohmann::ordered_json describe_json(const EnvSpec& s, bool expert) {
+  const auto fields = [](const std::vector<FieldSpec>& list) {
+    auto a = nlohmann::ordered_json::array();
+    for (const FieldSpec& f : list) {
+      a.push_back({{"name", f.name}, {"unit", f.unit}, {"low", f.low}, {"high", f.high}, {"note", f.note}});
+    }
+    return a;
+  };
+  nlohmann::ordered_json j;
+  j["id"] = s.id;
+  j["summary"] = s.summary;
+  j["references"] = s.references;
+  j["time_limit"] = s.time_limit;
+  j["reward_range"] = {s.reward_low, s.reward_high};
+  j["solved_at"] = s.solved_at;
+  j["expert"] = expert;
+  j["observation"] = fields(s.observation);
+  j["action_space"] = action_text(s);
+  j["action"] = fields(s.action);
+  j["outcomes"] = s.outcomes;
+  j["params"] = nlohmann::ordered_json::array();
+  for (const ParamSpec& p : s.params) {
+    j["params"].push_back({{"name", p.field.name}, {"unit", p.field.unit}, {"default", p.default_value},
+                           {"low", p.field.low}, {"high", p.field.high}, {"note", p.field.note}});
+  }
+  return j;
+}
+
+}  // namespace
+
+int run_envs(const Arguments& arguments) {
+  std::string id;
+  bool json = false;
+  Args parser("envs", "Lists the environments, or describes one.");
+  parser.positional("ID", id, "environment to describe", false);
+  parser.flag("--json", json, "print as JSON");
+  if (!parser.parse(arguments)) return 0;
+  if (!id.empty()) {
+    const EnvEntry& entry = find_env(id);
+    const EnvSpec spec = entry.spec();
+    const bool expert = entry.expert != nullptr;
+    print_out(json ? describe_json(spec, expert).dump(2) + "\n" : describe_text(spec, expert));
+    return 0;
+  }
+  auto list = nlohmann::ordered_json::array();
+  std::string text;
+  for (const EnvEntry& entry : env_registry()) {
+    const EnvSpec s = entry.spec();
+    if (json) list.push_back(describe_json(s, entry.expert != nullptr));
+    text += fmt::format("{:<28}{:<14}{:<14}{}\n", s.id, fmt::format("Box({})", s.observation_size()), action_text(s), s.summary);
+  }
+  print_out(json ? list.dump(2) + "\n" : text);
+  return 0;
+}
+
+}  // namespace rollmill

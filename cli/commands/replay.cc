@@ -1,0 +1,50 @@
+#include "generators/replay.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "core/base/error.h"
+#include "core/base/thread_pool.h"
+#include "core/log/progress.h"
+
+namespace rollmill {
+
+int run_replay(const Arguments& arguments) {
+  std::string dataset;
+  std::int64_t threads = 0;
+  bool json = false, quiet = false;
+  Args parser("replay", "Re-executes every episode of a dataset and compares it bit for bit.");
+  parser.positional("DATASET", dataset, "dataset folder");
+  parser.option("--threads", threads, "0: all cores", 0, 1024);
+  parser.flag("--json", json, "print the report as JSON");
+  parser.flag("--quiet", quiet, "no progress");
+  if (!parser.parse(arguments)) return 0;
+  ThreadPool pool(threads > 0 ? static_cast<int>(threads) : available_cores());
+  Progress progress(quiet);
+  const ReplayReport r = replay_dataset(
+      dataset, pool, [&](std::int64_t episodes) { progress.update(fmt::format("replayed {} episodes", episodes)); });
+  progress.finish("");
+  if (json) {
+    nlohmann::ordered_json j;
+    j["dataset"] = dataset;
+    j["equal"] = r.equal;
+    j["episodes"] = r.episodes;
+    j["steps"] = r.steps;
+    if (!r.equal) {
+      j["first_difference"] = {{"shard", r.shard},       {"episode", r.episode},   {"step", r.step},
+                               {"field", r.field},       {"recorded", r.recorded}, {"replayed", r.replayed}};
+    }
+    print_out(j.dump(2) + "\n");
+  } else if (r.equal) {
+    print_out(fmt::format("{}: {} episodes, {} steps replayed, all bits equal\n", dataset, r.episodes, r.steps));
+  }
+  if (r.equal) return 0;
+  fail_data(fmt::format("{}/{}: episode {} differs first at step {}, {}: recorded {}, replayed {}", dataset, r.shard,
+                        r.episode, r.step, r.field, r.recorded, r.replayed));
+}
+
+}  // namespace rollmill

@@ -1,0 +1,127 @@
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "core/base/error.h"
+#include "core/base/thread_pool.h"
+#include "core/config/config.h"
+#include "core/io/atomic_file.h"
+#include "core/log/log.h"
+#include "core/log/progress.h"
+#include "evaluation/protocol.h"
+#include "generators/policies.h"
+#include "trainer/train_job.h"
+
+namespace rollmill {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string progress_line(const TrainOptions& o, const UpdateReport& r, double seconds, std::int64_t first_steps) {
+  const double rate = static_cast<double>(r.env_steps - first_steps) / std::max(seconds, 1e-9);
+  const double left = static_cast<double>(o.total_steps - r.env_steps) / std::max(rate, 1.0);
+  return fmt::format("{} {:3.0f} %  steps {}/{}  return {:.1f}  {} steps/s  kl {:.4f}  entropy {:.2f}  eta {:.0f} s",
+                     o.env.id, 100.0 * static_cast<double>(r.env_steps) / static_cast<double>(o.total_steps),
+                     human(static_cast<double>(r.env_steps)), human(static_cast<double>(o.total_steps)), r.mean_return,
+                     human(rate), r.stats.approx_kl, r.stats.entropy, std::max(left, 0.0));
+}
+
+StopRequest poll_stop() {
+  const int signal = stop_signal();
+  return signal == 0 ? StopRequest::kNone : signal == 2 ? StopRequest::kInterrupt : StopRequest::kTerminate;
+}
+
+// Scores the finished policy as the recipe says and writes RUN/evaluation.json.
+EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoint, const std::string& out) {
+  const EnvEntry& entry = find_env(o.env.id);
+  ThreadPool pool(o.threads > 0 ? o.threads : available_cores());
+  const LoadedPolicy loaded =
+      load_named_policy(checkpoint, entry, o.env.params, kEvaluationSeed, o.evaluation_greedy);
+  EpisodeJob job;
+  job.env = &entry;
+  job.params = o.env.params;
+  job.time_limit = o.env.time_limit;
+  job.seed = kEvaluationSeed;
+  job.policy = loaded.policy.get();
+  job.count = o.evaluation_episodes;
+  job.max_steps = 1'000'000;
+  const EvaluationReport report = evaluate(job, o.evaluation_greedy, pool);
+  write_file_atomic(out + "/evaluation.json", format_json(report));
+  return report;
+}
+
+std::string written_where(const std::string& out, const TrainResult& r) {
+  return fmt::format(
+      "run         {}\n  policy      {}/policy.safetensors\n  metrics     {}/metrics.jsonl\n  evaluation  "
+      "{}/evaluation.json\n",
+      out, r.checkpoint, out, out);
+}
+
+int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, const TrainResult& result) {
+  if (!result.finished) {
+    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps, result.checkpoint);
+    return result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
+  }
+  if (result.already_done && !args.quiet) log_info("{} holds this run, finished: nothing to train", out);
+  if (o.evaluation_episodes == 0) {
+    if (!args.json) print_out(written_where(out, result));
+    return 0;
+  }
+  const EvaluationReport report = evaluate_run(o, result.checkpoint, out);
+  if (args.json) {
+    print_out(format_json(report));
+  } else {
+    print_out(format_text(report) + written_where(out, result));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_train(const Arguments& arguments) {
+  JobArgs args;
+  Args parser("train", "Trains a policy with PPO and evaluates it.");
+  args.add_to(parser);
+  if (!parser.parse(arguments)) return 0;
+  install_signal_handlers();
+  Config config = Config::from_file(args.config, args.overrides());
+  const LaunchInfo launch = read_launch_info();
+  TrainJob job;
+  job.options = read_train_options(config, launch.world_size);
+  config.finish();
+  job.config_text = config.resolved_toml();
+  if (args.check) {
+    print_out(config.resolved_toml(Config::Origins::kShow));
+    return 0;
+  }
+  job.out_dir = args.out.empty() ? "runs/" + job.options.name : args.out;
+  job.resume = args.resume;
+  Session session(launch, args.quiet, job.out_dir, "train");
+  Progress progress(args.quiet, launch.rank);
+  const auto start = Clock::now();
+  std::int64_t first_steps = -1;
+  job.stop = poll_stop;
+  job.on_update = [&](const UpdateReport& r) {
+    if (first_steps < 0) {
+      first_steps = r.env_steps - static_cast<std::int64_t>(job.options.ppo.horizon) * job.options.env.num_envs;
+    }
+    const bool last = r.env_steps >= job.options.total_steps;
+    if (!progress.due() && !last) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    progress.update(progress_line(job.options, r, seconds, first_steps));
+  };
+  const TrainResult result = run_train_job(job, session.group());
+  if (launch.rank != 0) return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
+  progress.finish(fmt::format("{}: {} steps in {:.2f} s ({} steps/s)", job.options.env.id,
+                              human(static_cast<double>(result.env_steps)), result.seconds,
+                              human(static_cast<double>(result.env_steps - std::max<std::int64_t>(first_steps, 0)) /
+                                    std::max(result.seconds, 1e-9))));
+  return finish(args, job.options, job.out_dir, result);
+}
+
+}  // namespace rollmill

@@ -1,0 +1,79 @@
+// `rollmill SUBCOMMAND ...`: a table. Errors become one line and an exit code here and nowhere else.
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "core/base/build_info.h"
+#include "core/base/error.h"
+#include "core/config/nearest.h"
+#include "core/log/console.h"
+#include "core/log/log.h"
+
+namespace rollmill {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Arguments&);
+};
+
+constexpr Command kCommands[] = {
+    {"train", "train a policy on generated experience", run_train},
+    {"generate", "write a dataset of trajectories", run_generate},
+    {"evaluate", "score a policy with intervals", run_evaluate},
+    {"replay", "re-execute a dataset and compare bit for bit", run_replay},
+    {"verify", "check a dataset or run on disk", run_verify},
+    {"inspect", "summarise a dataset, checkpoint, policy or run", run_inspect},
+    {"envs", "list environments, or describe one", run_envs},
+    {"bench", "measure speed: environment, rollout, training", run_bench},
+};
+
+std::string help() {
+  std::string text = "usage: rollmill COMMAND [ARGUMENTS]   (rollmill COMMAND --help for each)\n\n";
+  for (const Command& c : kCommands) {
+    text += "  " + std::string(c.name) + std::string(12 - std::strlen(c.name), ' ') + c.summary + "\n";
+  }
+  return text + "\nrollmill --version prints the build.\n";
+}
+
+int dispatch(int argc, char** argv) {
+  const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_out(help());
+    return argc > 1 ? 0 : 2;
+  }
+  if (name == "--version") {
+    print_out(std::string("rollmill ") + build_info() + "\n");
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& c : kCommands) {
+    if (name == c.name) return c.run(Arguments(argv + 2, argv + argc));
+    names.emplace_back(c.name);
+  }
+  const std::string near = nearest(name, names);
+  fail_usage("'" + name + "' is not a command" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
+             " (rollmill --help lists them)");
+}
+
+}  // namespace
+}  // namespace rollmill
+
+int main(int argc, char** argv) {
+  rollmill::prepare_standard_streams();
+  try {
+    return rollmill::dispatch(argc, argv);
+  } catch (const rollmill::Error& e) {
+    rollmill::log_error("{}", e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::bad_alloc&) {
+    rollmill::log_error("out of memory; lower env.num_envs or ppo.horizon");
+    return static_cast<int>(rollmill::ExitCode::kIo);
+  } catch (const std::exception& e) {
+    rollmill::log_error("unexpected: {}; please report it", e.what());
+    return static_cast<int>(rollmill::ExitCode::kIo);
+  }
+}

@@ -1,0 +1,54 @@
+#include "cli/output.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "core/base/error.h"
+
+namespace rollmill {
+namespace {
+
+volatile std::sig_atomic_t received = 0;
+
+void on_signal(int number) {
+  if (received != 0) _exit(number == SIGINT ? 130 : 75);
+  received = number;
+}
+
+}  // namespace
+
+void print_out(const std::string& text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const ssize_t n = write(STDOUT_FILENO, text.data() + at, text.size() - at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) return;  // the reader has seen enough
+    if (n < 0) fail_io(std::string("cannot write to standard output: ") + std::strerror(errno));
+    at += static_cast<std::size_t>(n);
+  }
+}
+
+void install_signal_handlers() {
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (int number : {SIGINT, SIGTERM, SIGUSR1}) sigaction(number, &action, nullptr);
+  std::signal(SIGHUP, SIG_IGN);  // a lost terminal must not end a job
+}
+
+int stop_signal() { return received; }
+
+std::string human(double v) {
+  if (v >= 1e9) return fmt::format("{:.2f} G", v / 1e9);
+  if (v >= 1e6) return fmt::format("{:.2f} M", v / 1e6);
+  if (v >= 1e4) return fmt::format("{:.1f} k", v / 1e3);
+  return fmt::format("{:.0f}", v);
+}
+
+}  // namespace rollmill

@@ -1,0 +1,19 @@
+// What a command answers on standard output, and the signals that ask it to stop.
+#pragma once
+
+#include <string>
+
+namespace rollmill {
+
+// Writes all of it; a closed pipe or full disk is an Error(kIo).
+void print_out(const std::string& text);
+
+// SIGINT, SIGTERM and SIGUSR1 set a flag that jobs poll; a second one of any leaves at once (exit 130 or 75).
+void install_signal_handlers();
+// 0 or the signal's number.
+int stop_signal();
+
+// "1.23 M" and the like, for people.
+std::string human(double value);
+
+}  // namespace rollmill

@@ -1,0 +1,21 @@
+// What every job opens first: logging and the ranks.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/dist/process_group.h"
+
+namespace rollmill {
+
+class Session {
+ public:
+  // Console logging of rank 0 (warnings only when quiet). Joins the other ranks when launched by torchrun.
+  Session(const LaunchInfo& launch, bool quiet, const std::string& out_dir, const std::string& job);
+  ProcessGroup& group() { return *group_; }
+
+ private:
+  std::unique_ptr<ProcessGroup> group_;
+};
+
+}  // namespace rollmill

@@ -1,0 +1,93 @@
+# librollmill_cuda: all device code, in one shared module that is opened only when a GPU is asked for. Built where a CUDA
+# compiler is found; the rest of the program does not need it.
+#
+#   in   target rollmill_flags, the environments of rollmill_add_env()
+#   out  ROLLMILL_CUDA_FOUND, target rollmill_cuda (lib/librollmill_cuda.so), rollmill_env_ptx (one .ptx per environment)
+#
+# --fmad=false: an add and a mul of the source stay an add and a mul (the policy's kernels write their fused ones out). It holds
+# for the whole module: no file in it wants contraction.
+include_guard(GLOBAL)
+
+set(ROLLMILL_CUDA_FOUND FALSE)
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  file(GLOB _rm_wheel_nvcc "${ROLLMILL_VENV}/lib/python3*/site-packages/nvidia/cu13/bin/nvcc")
+  find_program(ROLLMILL_NVCC nvcc HINTS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
+  if(NOT ROLLMILL_NVCC AND _rm_wheel_nvcc)
+    list(GET _rm_wheel_nvcc 0 ROLLMILL_NVCC)
+  endif()
+  if(ROLLMILL_NVCC)
+    set(CMAKE_CUDA_COMPILER "${ROLLMILL_NVCC}")
+  endif()
+endif()
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  # Machine code for Ampere, Hopper and Blackwell data-centre GPUs (and their families), PTX of the last for what comes later.
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
+endif()
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  message(STATUS "cuda: no nvcc; building without librollmill_cuda")
+  return()
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
+set(ROLLMILL_CUDA_FOUND TRUE)
+message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+
+# One translation unit per environment, and their table.
+get_property(_rm_types GLOBAL PROPERTY ROLLMILL_ENV_TYPES)
+get_property(_rm_headers GLOBAL PROPERTY ROLLMILL_ENV_HEADERS)
+set(_rm_sources "")
+set(_rm_declarations "")
+set(_rm_entries "")
+foreach(type header IN ZIP_LISTS _rm_types _rm_headers)
+  set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_cuda.cu)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"#include \"@header@\"
+#include \"envs/batch_cuda.cuh\"
+
+namespace rollmill {
+const char* @type@_cuda_id() { return @type@::info.id; }
+EnvBatch* @type@_make_cuda(const BatchConfig& config, int device) { return new CudaBatch<@type@>(config, device); }
+}  // namespace rollmill
+")
+  list(APPEND _rm_sources ${source})
+  string(APPEND _rm_declarations
+    "const char* ${type}_cuda_id();\nEnvBatch* ${type}_make_cuda(const BatchConfig& config, int device);\n")
+  string(APPEND _rm_entries "  if (name == ${type}_cuda_id()) return ${type}_make_cuda(*config, device);\n")
+endforeach()
+set(_rm_table ${CMAKE_BINARY_DIR}/generated/envs/cuda_table.cc)
+file(CONFIGURE OUTPUT ${_rm_table} @ONLY CONTENT
+"#include \"envs/cuda_module.h\"
+
+#include <string_view>
+
+namespace rollmill {
+@_rm_declarations@}  // namespace rollmill
+
+extern \"C\" rollmill::EnvBatch* rollmill_make_cuda_batch(const char* id, const rollmill::BatchConfig* config, int device) {
+  using namespace rollmill;
+  const std::string_view name = id;
+@_rm_entries@  return nullptr;
+}
+")
+
+# -Xcompiler takes the host flags that decide bits; -march is left out: no host code here is hot.
+set(_rm_cuda_flags --fmad=false --expt-relaxed-constexpr
+  "SHELL:-Xcompiler=-ffp-contract=off,-fno-math-errno,-fno-trapping-math,-Wall,-Wextra")
+
+add_library(rollmill_cuda MODULE
+  core/device/cuda_memory.cu rollout/mlp/policy_cuda.cu rollout/collector_cuda.cu rollout/buffer.cc
+  ${_rm_sources} ${_rm_table})
+target_link_libraries(rollmill_cuda PRIVATE rollmill_flags)
+target_compile_options(rollmill_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${_rm_cuda_flags}>)
+set_target_properties(rollmill_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
+
+# The same translation units as PTX, for tools/check_ptx.py.
+add_library(rollmill_env_ptx OBJECT ${_rm_sources})
+target_link_libraries(rollmill_env_ptx PRIVATE rollmill_flags)
+target_compile_options(rollmill_env_ptx PRIVATE ${_rm_cuda_flags})
+set_target_properties(rollmill_env_ptx PROPERTIES CUDA_PTX_COMPILATION ON CUDA_ARCHITECTURES 80-virtual)

@@ -1,0 +1,10 @@
+# Debian's packages (tools/apt-packages.txt); torch and CUDA have files of their own.
+find_package(Threads REQUIRED)
+find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_path(ROLLMILL_CLI11_INCLUDE CLI/CLI.hpp REQUIRED)
+find_path(ROLLMILL_XXHASH_INCLUDE xxhash.h REQUIRED)

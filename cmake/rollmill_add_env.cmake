@@ -1,0 +1,50 @@
+# rollmill_add_env(TYPE HEADER): registers an environment of the contract (envs/env.h). Writes the CPU translation unit, the
+# CUDA one for the CUDA module (cmake/cuda.cmake), and its line of the registry.
+set_property(GLOBAL PROPERTY ROLLMILL_ENV_TYPES "")
+set_property(GLOBAL PROPERTY ROLLMILL_ENV_HEADERS "")
+
+function(rollmill_add_env type header)
+  set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_cpu.cc)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"#include \"@header@\"
+#include \"envs/batch_cpu.h\"
+#include \"envs/expert.h\"
+#include \"envs/registry.h\"
+
+namespace rollmill {
+EnvEntry @type@_entry() {
+  return {@type@::info.id, describe<@type@>, [](const BatchConfig& config, ThreadPool* pool) -> std::unique_ptr<EnvBatch> {
+            return std::make_unique<CpuBatch<@type@>>(config, pool);
+          }, expert_of<@type@>()};
+}
+}  // namespace rollmill
+")
+  target_sources(rollmill_envs PRIVATE ${source})
+  set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_TYPES ${type})
+  set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_HEADERS ${header})
+endfunction()
+
+# Writes the explicit table; call after the last rollmill_add_env.
+function(rollmill_write_registry)
+  get_property(types GLOBAL PROPERTY ROLLMILL_ENV_TYPES)
+  set(declarations "")
+  set(entries "")
+  foreach(type IN LISTS types)
+    string(APPEND declarations "EnvEntry ${type}_entry();\n")
+    string(APPEND entries "      ${type}_entry(),\n")
+  endforeach()
+  set(source ${CMAKE_BINARY_DIR}/generated/envs/registry_table.cc)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"#include \"envs/registry.h\"
+
+namespace rollmill {
+@declarations@
+const std::vector<EnvEntry>& env_registry() {
+  static const std::vector<EnvEntry> entries = {
+@entries@  };
+  return entries;
+}
+}  // namespace rollmill
+")
+  target_sources(rollmill_envs PRIVATE ${source})
+endfunction()

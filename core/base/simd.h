@@ -1,0 +1,63 @@
+// Sixteen float32 lanes with exact fused multiply-add, for the policy kernels only (environment code is plain
+// scalar text). fma(a, b, c) rounds once on every target, so the bits do not depend on the instruction set:
+// without FMA hardware it falls back to the C library's fmaf, which is slow and right.
+#pragma once
+
+#include <cstring>
+
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#include <immintrin.h>
+#endif
+
+namespace rollmill {
+
+#if defined(__AVX512F__)
+struct F16 {
+  __m512 v;
+};
+inline F16 load16(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store16(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
+inline F16 broadcast16(float a) { return {_mm512_set1_ps(a)}; }
+inline F16 fma16(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// Rows and feature vectors that one register block of the kernels holds (24 accumulators of 32 registers).
+inline constexpr int kBlockRows = 6;
+inline constexpr int kBlockVectors = 4;
+#elif defined(__AVX2__) && defined(__FMA__)
+struct F16 {
+  __m256 a, b;
+};
+inline F16 load16(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store16(float* p, F16 x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+inline F16 broadcast16(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
+inline F16 fma16(F16 a, F16 b, F16 c) {
+  return {_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)};
+}
+inline constexpr int kBlockRows = 6;
+inline constexpr int kBlockVectors = 1;
+#else
+struct F16 {
+  float v[16];
+};
+inline F16 load16(const float* p) {
+  F16 r;
+  std::memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+inline void store16(float* p, F16 a) { std::memcpy(p, a.v, sizeof a.v); }
+inline F16 broadcast16(float a) {
+  F16 r;
+  for (float& x : r.v) x = a;
+  return r;
+}
+inline F16 fma16(F16 a, F16 b, F16 c) {
+  for (int i = 0; i < 16; ++i) c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+  return c;
+}
+inline constexpr int kBlockRows = 4;
+inline constexpr int kBlockVectors = 1;
+#endif
+
+}  // namespace rollmill

@@ -1,0 +1,22 @@
+// What a kernel's text needs beside CUDA's own words. Kernels live in *_kernels.cuh, apart from their launches, so that
+// tests can run the very text on host threads (tests/cuda/emulation.h) where there is no GPU.
+#pragma once
+
+#if defined(__CUDACC__)
+
+// Internal linkage: a kernel is launched from the file that includes it, and from nowhere else.
+#define RM_KERNEL static __global__
+
+namespace rollmill {
+
+// The block's dynamic shared memory.
+__device__ inline float* shared_memory() {
+  extern __shared__ float memory[];
+  return memory;
+}
+
+}  // namespace rollmill
+
+#elif !defined(RM_EMULATED_KERNELS)
+#error "kernels are for nvcc, or for tests/cuda/emulation.h"
+#endif

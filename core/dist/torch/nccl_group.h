@@ -1,0 +1,23 @@
+// Sums of device memory over ranks: c10d's ProcessGroupNCCL behind a type without its headers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <torch/csrc/distributed/c10d/Store.hpp>
+
+namespace rollmill {
+
+class NcclGroup {
+ public:
+  NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size, int device, int timeout_seconds);
+  ~NcclGroup();
+  // In place on `stream` (a cudaStream_t); returns when the sum is complete or throws c10's error.
+  void all_reduce_sum(float* data, std::int64_t n, void* stream);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rollmill

@@ -1,0 +1,147 @@
+// The process group of many ranks: Gloo for host memory, NCCL for device memory, both c10d's. Deadlines are the launch
+// info's; what c10d throws becomes Error(kPeer) that names this rank, the collective and the deadline.
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include <ATen/Functions.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include "core/base/error.h"
+#include "core/dist/torch/nccl_group.h"
+#include "core/dist/torch/rank_order.h"
+#include "core/dist/torch/rendezvous.h"
+#include "core/dist/torch_module.h"
+
+namespace rollmill {
+namespace {
+
+using Gloo = c10d::ProcessGroupGloo;
+
+// The network device: GLOO_SOCKET_IFNAME when set, the loopback when all ranks are on this machine, else the address
+// of this machine's name.
+std::shared_ptr<::gloo::transport::Device> make_device(const LaunchInfo& launch) {
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  if (interface != nullptr && *interface != '\0') return Gloo::createDeviceForInterface(interface);
+  if (launch.local_world_size == launch.world_size) return Gloo::createDeviceForHostname("127.0.0.1");
+  return Gloo::createDefaultDevice();
+}
+
+class TorchProcessGroup final : public ProcessGroup {
+ public:
+  TorchProcessGroup(const LaunchInfo& launch, bool cuda) : launch_(launch), store_(join_store(launch)) {
+    guarded("start of Gloo", [&] {
+      auto options = Gloo::Options::create(std::chrono::seconds(launch.timeout_seconds));
+      options->devices.push_back(make_device(launch));
+      options->threads = 1;  // one collective at a time
+      const auto store = c10::make_intrusive<c10d::PrefixStore>("gloo", store_);
+      gloo_ = c10::make_intrusive<Gloo>(store, launch.rank, launch.world_size, options);
+    });
+    if (!cuda) return;
+    guarded("start of NCCL", [&] {
+      nccl_ = std::make_unique<NcclGroup>(c10::make_intrusive<c10d::PrefixStore>("nccl", store_), launch.rank,
+                                          launch.world_size, launch.local_rank, launch.timeout_seconds);
+    });
+  }
+
+  int rank() const override { return launch_.rank; }
+  int world_size() const override { return launch_.world_size; }
+  std::string backend() const override { return nccl_ ? "nccl" : "gloo"; }
+
+  void all_reduce_sum(float* data, std::int64_t n, const char* what) override { sum(data, n, at::kFloat, what); }
+  void all_reduce_sum(double* data, std::int64_t n, const char* what) override { sum(data, n, at::kDouble, what); }
+
+  void all_reduce_sum_device(float* data, std::int64_t n, void* stream, const char* what) override {
+    if (!nccl_) fail_device(std::string("all-reduce of device memory (") + what + ") needs device = \"cuda\"");
+    guarded(what, [&] { nccl_->all_reduce_sum(data, n, stream); });
+  }
+
+  std::vector<std::string> all_gather(const std::string& bytes, const char* what) override {
+    std::vector<std::string> result(static_cast<std::size_t>(world_size()));
+    guarded(what, [&] {
+      // Sizes first, then arrays padded to the largest: Gloo gathers equal sizes only.
+      const auto size = static_cast<std::int64_t>(bytes.size());
+      const at::Tensor sizes = gather(at::full({1}, size, at::kLong));
+      const std::int64_t width = sizes.max().item<std::int64_t>();
+      if (width == 0) return;
+      at::Tensor own = at::zeros({width}, at::kByte);
+      std::memcpy(own.data_ptr(), bytes.data(), bytes.size());
+      const at::Tensor all = gather(own);
+      for (int r = 0; r < world_size(); ++r) {
+        const auto* from = static_cast<const char*>(all.const_data_ptr()) + r * width;
+        result[static_cast<std::size_t>(r)].assign(from, static_cast<std::size_t>(sizes[r].item<std::int64_t>()));
+      }
+    });
+    return result;
+  }
+
+  void barrier(const char* what) override {
+    guarded(what, [&] { gather(at::zeros({1}, at::kByte)); });
+  }
+
+ private:
+  // [n] of this rank -> [world_size * n] of all, in rank order.
+  at::Tensor gather(const at::Tensor& own) {
+    const at::Tensor all = at::empty({own.numel() * world_size()}, own.options());
+    std::vector<std::vector<at::Tensor>> outputs = {all.chunk(world_size())};
+    std::vector<at::Tensor> inputs = {own};
+    gloo_->allgather(outputs, inputs)->wait();
+    return all;
+  }
+
+  template <class T>
+  void sum(T* data, std::int64_t n, at::ScalarType type, const char* what) {
+    if (n == 0) return;
+    guarded(what, [&] {
+      std::vector<at::Tensor> own = {at::from_blob(data, {n}, at::TensorOptions().dtype(type))};
+      if (!sum_in_rank_order(world_size(), n)) {
+        gloo_->allreduce(own)->wait();
+        return;
+      }
+      const at::Tensor all = gather(own[0]);
+      const T* from = static_cast<const T*>(all.const_data_ptr());
+      std::memcpy(data, from, static_cast<std::size_t>(n) * sizeof(T));
+      for (int r = 1; r < world_size(); ++r) {
+        const T* part = from + r * n;
+        for (std::int64_t i = 0; i < n; ++i) data[i] += part[i];
+      }
+    });
+  }
+
+  template <class Body>
+  void guarded(const char* what, Body&& body) {
+    if (failed_) {  // a second use would wait for its deadline, too
+      fail_peer(place() + ": collective \"" + what + "\" after an earlier one failed; the job must restart");
+    }
+    try {
+      body();
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& e) {
+      failed_ = true;
+      fail_peer(place() + ": collective \"" + what + "\" failed, deadline " +
+                std::to_string(launch_.timeout_seconds) + " s: " + describe_silent_ranks(*store_, launch_) + " (" +
+                first_line(e.what()) + "); look at the other ranks' logs and restart with --resume");
+    }
+  }
+
+  std::string place() const {
+    return "rank " + std::to_string(launch_.rank) + " of " + std::to_string(launch_.world_size);
+  }
+
+  LaunchInfo launch_;
+  c10::intrusive_ptr<c10d::Store> store_;
+  c10::intrusive_ptr<Gloo> gloo_;
+  std::unique_ptr<NcclGroup> nccl_;
+  bool failed_ = false;
+};
+
+}  // namespace
+}  // namespace rollmill
+
+extern "C" int rollmill_torch_module_version() { return rollmill::kTorchModuleVersion; }
+
+extern "C" rollmill::ProcessGroup* rollmill_make_torch_process_group(const rollmill::LaunchInfo* launch, bool cuda) {
+  return new rollmill::TorchProcessGroup(*launch, cuda);
+}

@@ -1,0 +1,85 @@
+#include "evaluation/protocol.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "core/base/thread_pool.h"
+
+namespace rollmill {
+
+EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<EpisodeSummary> episodes(static_cast<std::size_t>(job.count));
+  run_episodes(job, /*record_rows=*/false, pool, [&](int, const EpisodeRows& rows) {
+    episodes[static_cast<std::size_t>(rows.episode - job.first)] = rows.summary;
+  });
+  const EnvSpec spec = job.env->spec();
+  EvaluationReport r;
+  r.env_id = spec.id;
+  r.policy_id = job.policy->id();
+  r.policy_hash = job.policy->hash();
+  r.seed = job.seed;
+  r.greedy = greedy;
+  r.outcome_names = spec.outcomes;
+  r.outcomes.assign(spec.outcomes.size(), 0);
+  std::vector<double> lengths;
+  for (const EpisodeSummary& e : episodes) {
+    r.returns.push_back(static_cast<double>(e.episode_return));
+    r.lengths.push_back(e.length);
+    lengths.push_back(e.length);
+    if (e.outcome < r.outcomes.size()) ++r.outcomes[e.outcome];
+  }
+  r.mean_return = mean(r.returns);
+  r.median_return = median(r.returns);
+  r.iqm_return = interquartile_mean(r.returns);
+  r.std_return = standard_deviation(r.returns);
+  r.mean_interval = bootstrap_mean_interval(r.returns, job.seed);
+  r.mean_length = mean(lengths);
+  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return r;
+}
+
+std::string format_text(const EvaluationReport& r) {
+  std::string ends;
+  for (std::size_t k = 0; k < r.outcomes.size(); ++k) {
+    if (r.outcomes[k] > 0) ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", r.outcome_names[k], r.outcomes[k]);
+  }
+  const auto [low, high] = std::minmax_element(r.lengths.begin(), r.lengths.end());
+  return fmt::format(
+      "{} episodes of {} ({}, seed {:#x})\n"
+      "  mean return  {:.2f}  95 % interval [{:.2f}, {:.2f}]\n"
+      "  median {:.2f}  IQM {:.2f}  std {:.2f}\n"
+      "  length       mean {:.1f}  min {}  max {}\n"
+      "  ends         {}\n",
+      r.returns.size(), r.env_id, r.greedy ? "greedy" : "sampled", r.seed, r.mean_return, r.mean_interval.low,
+      r.mean_interval.high, r.median_return, r.iqm_return, r.std_return, r.mean_length, *low, *high, ends);
+}
+
+std::string format_json(const EvaluationReport& r) {
+  nlohmann::ordered_json j;
+  j["env"] = r.env_id;
+  j["policy"] = r.policy_id;
+  j["policy_hash"] = r.policy_hash;
+  j["seed"] = r.seed;
+  j["greedy"] = r.greedy;
+  j["episodes"] = r.returns.size();
+  j["mean_return"] = r.mean_return;
+  j["mean_return_95"] = {r.mean_interval.low, r.mean_interval.high};
+  j["median_return"] = r.median_return;
+  j["iqm_return"] = r.iqm_return;
+  j["std_return"] = r.std_return;
+  j["mean_length"] = r.mean_length;
+  const auto [low, high] = std::minmax_element(r.lengths.begin(), r.lengths.end());
+  j["min_length"] = *low;
+  j["max_length"] = *high;
+  nlohmann::ordered_json ends = nlohmann::ordered_json::object();
+  for (std::size_t k = 0; k < r.outcomes.size(); ++k) ends[r.outcome_names[k]] = r.outcomes[k];
+  j["ends"] = ends;
+  j["seconds"] = r.seconds;
+  return j.dump(2) + "\n";
+}
+
+}  // namespace rollmill

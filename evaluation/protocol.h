@@ -1,0 +1,39 @@
+// How a policy is scored: a fixed number of whole episodes with fixed seeds, apart from those of training, on any number
+// of threads with the same result.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "evaluation/statistics.h"
+#include "generators/episode_runner.h"
+
+namespace rollmill {
+
+class ProcessGroup;
+
+// Seed of evaluation episodes unless --seed says otherwise: far from the small numbers that people train with.
+inline constexpr std::uint64_t kEvaluationSeed = 0x524D4556414C3031;  // "RMEVAL01"
+
+struct EvaluationReport {
+  std::string env_id, policy_id, policy_hash;
+  std::uint64_t seed = 0;
+  bool greedy = true;
+  std::vector<double> returns;        // by episode number
+  std::vector<std::int32_t> lengths;
+  std::vector<std::int64_t> outcomes; // episodes by reason code
+  std::vector<std::string> outcome_names;
+  double mean_return = 0, median_return = 0, iqm_return = 0, std_return = 0;
+  Interval mean_interval;
+  double mean_length = 0;
+  double seconds = 0;
+};
+
+// job.first and job.count are the episodes; outcome names come from the environment.
+EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool);
+
+std::string format_text(const EvaluationReport& report);
+std::string format_json(const EvaluationReport& report);
+
+}  // namespace rollmill

@@ -1,0 +1,118 @@
+#include "evaluation/speed.h"
+
+#include <chrono>
+#include <fstream>
+
+#include "core/base/aligned.h"
+#include "core/base/thread_pool.h"
+#include "core/dist/process_group.h"
+#include "envs/registry.h"
+#include "rollout/buffer.h"
+#include "rollout/collector.h"
+#include "trainer/ppo_trainer.h"
+
+namespace rollmill {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Calls body until `seconds` are over, after one call to warm up; steps per second.
+template <class Body>
+double rate(double seconds, std::int64_t steps_per_call, Body&& body) {
+  body();
+  std::int64_t steps = 0;
+  const auto start = Clock::now();
+  double elapsed = 0;
+  while (elapsed < seconds) {
+    body();
+    steps += steps_per_call;
+    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  return static_cast<double>(steps) / elapsed;
+}
+
+double measure_environment(const SpeedJob& job, const EnvEntry& entry, ThreadPool& pool, std::int64_t& bytes) {
+  BatchConfig config;
+  config.num_envs = job.num_envs;
+  config.seed = 1;
+  const auto batch = entry.make_cpu(config, &pool);
+  const HostRollout memory(batch->spec(), 1, job.num_envs);
+  const RolloutBuffer& b = memory.buffer();
+  const RandomPolicy policy(batch->spec(), 1);
+  batch->reset(b.observation_slot(0));
+  bytes = batch->bytes_per_environment() + static_cast<std::int64_t>(memory.bytes()) / job.num_envs;
+  const StepBuffers buffers = b.step_buffers(0);
+  constexpr int kBlock = 512;
+  const int blocks = (job.num_envs + kBlock - 1) / kBlock;
+  constexpr int kSteps = 16;
+  return rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
+    for (int s = 0; s < kSteps; ++s) {
+      pool.run(blocks, [&](int block) {
+        ActRequest q;
+        q.stride = b.stride;
+        q.keys = batch->episodes();
+        q.begin = block * kBlock;
+        q.end = std::min(q.begin + kBlock, job.num_envs);
+        q.actions = b.actions;
+        policy.act(q);
+        batch->step_range(buffers, q.begin, q.end);
+      });
+    }
+  });
+}
+
+TrainOptions training_options(const SpeedJob& job) {
+  TrainOptions o;
+  o.env.id = job.env_id;
+  o.env.num_envs = job.num_envs;
+  o.threads = job.threads;
+  o.total_steps = std::int64_t{1} << 60;
+  o.ppo.horizon = job.horizon;
+  o.ppo.minibatches = job.horizon % 4 == 0 || job.num_envs % 4 == 0 ? 4 : 1;
+  return o;
+}
+
+}  // namespace
+
+SpeedFigures measure_speed(const SpeedJob& job) {
+  const EnvEntry& entry = find_env(job.env_id);
+  SpeedFigures f;
+  {
+    ThreadPool pool(job.threads);
+    f.environment = measure_environment(job, entry, pool, f.bytes_per_environment);
+  }
+  if (job.env_only) return f;
+  const auto group = make_process_group(LaunchInfo{}, false);
+  const std::int64_t steps = static_cast<std::int64_t>(job.horizon) * job.num_envs;
+  {
+    ThreadPool pool(job.threads);
+    BatchConfig config;
+    config.num_envs = job.num_envs;
+    config.seed = 1;
+    const auto batch = entry.make_cpu(config, &pool);
+    PolicyWeights weights(shape_for(batch->spec(), {64, 64}));
+    initialize_weights(weights, 1, 0.0f);
+    const MlpPolicy policy(batch->spec(), weights, 1, false);
+    const HostRollout memory(batch->spec(), job.horizon, job.num_envs);
+    HostCollector collector(*batch, policy, memory.buffer(), pool);
+    collector.reset();
+    f.rollout = rate(job.seconds, steps, [&] {
+      collector.collect({});
+      collector.advance();
+    });
+  }
+  PpoTrainer trainer(training_options(job), *group);
+  f.training = rate(job.seconds, steps, [&] { trainer.step(); });
+  return f;
+}
+
+std::string processor_name() {
+  std::ifstream in("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown processor";
+}
+
+}  // namespace rollmill

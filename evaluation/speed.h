@@ -1,0 +1,29 @@
+// The three speeds of a system, always side by side: E environment steps with random actions, R the same with a 64-64 policy
+// acting, T training end to end (PPO, 4 epochs of 4 minibatches). Autoreset and the writing of observations included.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace rollmill {
+
+struct SpeedJob {
+  std::string env_id;
+  int num_envs = 65536;
+  int threads = 1;
+  int horizon = 32;
+  double seconds = 1.0;  // for each figure, after a warm-up
+  bool env_only = false;
+};
+
+struct SpeedFigures {
+  double environment = 0, rollout = 0, training = 0;  // steps per second; 0 where not measured
+  std::int64_t bytes_per_environment = 0;             // state and one step's buffers
+};
+
+SpeedFigures measure_speed(const SpeedJob& job);
+
+// The CPU's model name.
+std::string processor_name();
+
+}  // namespace rollmill

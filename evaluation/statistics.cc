@@ -1,0 +1,59 @@
+#include "evaluation/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/assert.h"
+#include "core/rng/rng.h"
+
+namespace rollmill {
+
+double mean(const std::vector<double>& values) {
+  RM_ASSERT(!values.empty());
+  double sum = 0;
+  for (double v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+double median(std::vector<double> values) {
+  RM_ASSERT(!values.empty());
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
+
+double interquartile_mean(std::vector<double> values) {
+  RM_ASSERT(!values.empty());
+  std::sort(values.begin(), values.end());
+  const auto cut = static_cast<std::ptrdiff_t>(values.size() / 4);
+  return mean(std::vector<double>(values.begin() + cut, values.end() - cut));
+}
+
+double standard_deviation(const std::vector<double>& values) {
+  const double m = mean(values);
+  double sum = 0;
+  for (double v : values) sum += (v - m) * (v - m);
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_t seed, int resamples) {
+  RM_ASSERT(!values.empty() && resamples >= 40);
+  std::vector<double> means;
+  const auto n = static_cast<std::uint32_t>(values.size());
+  for (int r = 0; r < resamples; ++r) {
+    Rng rng(seed, Purpose::kBootstrap, 0, 0, static_cast<std::uint32_t>(r));
+    double sum = 0;
+    for (std::uint32_t i = 0; i < n; ++i) sum += values[rng.integer(n)];
+    means.push_back(sum / n);
+  }
+  std::sort(means.begin(), means.end());
+  const auto at = [&](double q) {  // linear between order statistics, as numpy.quantile
+    const double x = q * (static_cast<double>(means.size()) - 1);
+    const auto i = static_cast<std::size_t>(x);
+    const std::size_t j = std::min(i + 1, means.size() - 1);
+    return means[i] + (x - static_cast<double>(i)) * (means[j] - means[i]);
+  };
+  return {at(0.025), at(0.975)};
+}
+
+}  // namespace rollmill

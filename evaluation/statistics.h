@@ -1,0 +1,23 @@
+// Statistics of evaluation returns, after Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace rollmill {
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+double mean(const std::vector<double>& values);
+double median(std::vector<double> values);
+// Interquartile mean: the mean of the middle half, whole elements only (a quarter, rounded down, is cut at each end), as
+// scipy.stats.trim_mean(values, 0.25).
+double interquartile_mean(std::vector<double> values);
+double standard_deviation(const std::vector<double>& values);  // population
+
+// 95 % percentile bootstrap interval of the mean; resampling keyed by the seed, so the same data gives the same interval.
+Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_t seed, int resamples = 2000);
+
+}  // namespace rollmill

@@ -1,0 +1,328 @@
+#include "generators/dataset_job.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <optional>
+#include <sstream>
+
+#include "core/base/build_info.h"
+#include "core/base/error.h"
+#include "core/base/thread_pool.h"
+#include "core/config/config.h"
+#include "core/dist/process_group.h"
+#include "core/io/atomic_file.h"
+#include "datasets/card.h"
+#include "datasets/writer.h"
+#include "generators/shard_builder.h"
+
+namespace rollmill {
+
+GenerateOptions read_generate_options(Config& c) {
+  GenerateOptions o;
+  o.name = c.get_string("run.name", std::filesystem::path(c.name()).stem().string());
+  o.seed = static_cast<std::uint64_t>(c.get_int("run.seed", 1, 0));
+  o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
+  o.env = read_env_options(c, 1024);
+  o.policy = c.get_string("generate.policy", o.policy);
+  o.greedy = c.get_bool("generate.greedy", o.greedy);
+  o.transitions = c.get_int("generate.transitions", 0, 0);
+  o.episodes = c.get_int("generate.episodes", 0, 0);
+  o.shard_transitions = c.get_int("generate.shard_transitions", o.shard_transitions, 1000, 100'000'000);
+  o.compress = c.get_bool("generate.compress", o.compress);
+  o.policy_outputs = c.get_bool("generate.policy_outputs", o.policy_outputs);
+  if ((o.transitions == 0) == (o.episodes == 0)) {
+    c.fail(o.transitions == 0 ? "generate.transitions" : "generate.episodes",
+           "give either generate.transitions or generate.episodes");
+  }
+  if (o.env.device != "cpu") c.fail("env.device", "generate runs on the CPU; set env.device = \"cpu\"");
+  return o;
+}
+
+namespace {
+
+DatasetSpec make_spec(const GenerateOptions& o, const EnvEntry& entry, const Policy& policy,
+                      const std::string& config_text) {
+  const EnvSpec env = entry.spec();
+  DatasetSpec spec;
+  spec.env_id = env.id;
+  spec.env_params = env_params_json(entry, o.env);
+  spec.policy_id = policy.id();
+  spec.policy_hash = policy.hash();
+  spec.seed = o.seed;
+  spec.config = config_text;
+  spec.build = build_info();
+  for (const FieldSpec& f : env.observation) {
+    spec.observation_names.push_back(f.name);
+    spec.observation_units.push_back(f.unit);
+  }
+  for (const FieldSpec& f : env.action) {
+    spec.action_description += (spec.action_description.empty() ? "" : "; ") + f.name +
+                               (f.note.empty() ? "" : ": " + f.note);
+  }
+  spec.outcome_names = env.outcomes;
+  Column action;
+  action.dtype = !env.discrete ? DType::kF32 : env.choices <= 127 ? DType::kI8 : DType::kI32;
+  if (!env.discrete) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
+  spec.columns = standard_columns(DType::kF32, {static_cast<std::uint64_t>(env.observation_size())}, action,
+                                  o.policy_outputs, 0);
+  return spec;
+}
+
+EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Policy& policy) {
+  EpisodeJob job;
+  job.env = &entry;
+  job.params = o.env.params;
+  job.time_limit = o.env.time_limit;
+  job.seed = o.seed;
+  job.policy = &policy;
+  job.policy_outputs = o.policy_outputs;
+  job.max_steps = 10'000'000;
+  return job;
+}
+
+// Episodes of a shard from the mean length of the job's first 64: the same on every rank.
+std::int64_t choose_shard_episodes(const GenerateOptions& o, EpisodeJob job, ThreadPool& pool) {
+  constexpr std::int64_t kPilot = 64;
+  std::vector<std::int64_t> lengths(kPilot);
+  job.first = 0;
+  job.count = kPilot;
+  run_episodes(job, false, pool, [&](int, const EpisodeRows& rows) {
+    lengths[static_cast<std::size_t>(rows.episode)] = rows.summary.length;
+  });
+  const auto steps = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  const std::int64_t episodes = o.shard_transitions * kPilot / steps;
+  return std::clamp<std::int64_t>(episodes / 64 * 64, 64, std::int64_t{1} << 22);
+}
+
+// Fixed-size message of one rank about its shard of a round.
+struct RoundMessage {
+  std::int64_t steps = 0;  // of the shard with all its episodes; 0: this rank has none
+  std::int64_t stop = 0;
+};
+
+std::string pack(const std::vector<ShardInfo>& shards) {
+  std::ostringstream out;
+  for (const ShardInfo& s : shards) {
+    out << s.file << ' ' << s.first_episode << ' ' << s.episodes << ' ' << s.steps << ' ' << s.bytes << ' ' << s.sha256
+        << ' ' << s.content << '\n';
+  }
+  return out.str();
+}
+
+std::vector<ShardInfo> unpack(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<ShardInfo> shards;
+  ShardInfo s;
+  while (in >> s.file >> s.first_episode >> s.episodes >> s.steps >> s.bytes >> s.sha256 >> s.content) {
+    shards.push_back(s);
+  }
+  return shards;
+}
+
+class DatasetJob {
+ public:
+  DatasetJob(const GenerateOptions& options, const EnvEntry& entry, const Policy& policy, std::string dir,
+             ProcessGroup& group, ThreadPool& pool)
+      : o_(options), job_(make_job(options, entry, policy)), dir_(std::move(dir)), group_(group), pool_(pool) {}
+
+  GenerateResult run(DatasetSpec spec, bool resume, const std::function<void(const GenerateProgress&)>& progress,
+                     const std::function<bool()>& stop);
+
+ private:
+  void open(DatasetSpec& spec, bool resume);
+  void open_first(DatasetSpec& spec, bool resume);
+  bool satisfied() const;
+  std::int64_t episodes_of(std::int64_t shard) const;
+  const ShardInfo* on_disk(std::int64_t shard) const { return manifest_.find(shard_file_name(shard)); }
+  ShardData generate(std::int64_t shard);
+  bool round(std::int64_t base, bool stop);
+  void record(const std::vector<ShardInfo>& mine);
+
+  const GenerateOptions& o_;
+  EpisodeJob job_;
+  std::string dir_;
+  ProcessGroup& group_;
+  ThreadPool& pool_;
+  Manifest manifest_;  // rank 0's is the one on disk; other ranks have the state at the start
+  std::optional<AsyncShardWriter> writer_;
+  GenerateProgress done_;
+  std::int64_t new_transitions_ = 0;
+  bool stopped_ = false;
+};
+
+bool DatasetJob::satisfied() const {
+  if (manifest_.state != DatasetState::kDone) return false;
+  return o_.episodes > 0 ? manifest_.episodes() >= o_.episodes : manifest_.steps() >= o_.transitions;
+}
+
+// Rank 0 opens or creates the dataset; what goes wrong there is every rank's error.
+void DatasetJob::open(DatasetSpec& spec, bool resume) {
+  std::string answer;
+  if (group_.rank() == 0) {
+    try {
+      open_first(spec, resume);
+      answer = "0 " + std::to_string(spec.shard_episodes);
+    } catch (const Error& e) {
+      answer = std::to_string(static_cast<int>(e.code())) + " " + e.what();
+    }
+  }
+  answer = group_.all_gather(answer, "opening the dataset").front();
+  const auto code = static_cast<ExitCode>(std::stoi(answer));
+  const std::string text = answer.substr(answer.find(' ') + 1);
+  if (code != ExitCode::kDone) throw Error(code, text);
+  spec.shard_episodes = std::stoll(text);
+  if (group_.rank() != 0) manifest_ = read_manifest(dir_);
+}
+
+void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
+  make_dirs(dir_);
+  if (!has_manifest(dir_)) {
+    if (!std::filesystem::is_empty(dir_) && !resume) {
+      for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
+        const std::string name = entry.path().filename().string();
+        if (name == "lock.json" || name.starts_with("generate.log")) continue;
+        fail_io(dir_ + " holds files that are not a dataset (" + name + "); choose another --out");
+      }
+    }
+    check_writable(dir_);
+    spec.shard_episodes = choose_shard_episodes(o_, job_, pool_);
+    manifest_.spec = spec;
+    write_manifest(dir_, manifest_);
+    return;
+  }
+  manifest_ = read_manifest(dir_);
+  spec.shard_episodes = manifest_.spec.shard_episodes;
+  check_same_job(dir_, manifest_.spec, spec);
+  if (satisfied()) return;
+  if (!resume) {
+    fail_usage(dir_ + (manifest_.state == DatasetState::kDone ? " holds a smaller dataset of this job; extend it"
+                                                              : " holds an unfinished dataset; continue it") +
+               " with --resume, or choose another --out");
+  }
+  reconcile(dir_, manifest_);
+  // A shard that an earlier target cut short is made anew; a full one is the same for any target.
+  const std::vector<ShardInfo> shards = manifest_.shards;
+  for (const ShardInfo& s : shards) {
+    if (s.episodes != spec.shard_episodes) remove_shard(dir_, manifest_, s.file);
+  }
+  manifest_.state = DatasetState::kRunning;
+  manifest_.spec.config = spec.config;
+  write_manifest(dir_, manifest_);
+}
+
+std::int64_t DatasetJob::episodes_of(std::int64_t shard) const {
+  const std::int64_t full = manifest_.spec.shard_episodes;
+  if (o_.episodes == 0) return full;
+  return std::clamp<std::int64_t>(o_.episodes - shard * full, 0, full);
+}
+
+ShardData DatasetJob::generate(std::int64_t shard) {
+  EpisodeJob job = job_;
+  job.first = shard * manifest_.spec.shard_episodes;
+  job.count = episodes_of(shard);
+  ShardData data = writer_->take_empty();
+  build_shard(job, pool_, data);
+  return data;
+}
+
+// One shard a rank: shards base .. base + ranks - 1. Returns whether the dataset is complete.
+bool DatasetJob::round(std::int64_t base, bool stop) {
+  const std::int64_t mine = base + group_.rank();
+  const ShardInfo* present = on_disk(mine);
+  RoundMessage message;
+  message.stop = stop ? 1 : 0;
+  std::optional<ShardData> data;
+  if (present != nullptr) {
+    message.steps = present->steps;
+  } else if (episodes_of(mine) > 0) {
+    data = generate(mine);
+    message.steps = static_cast<std::int64_t>(data->steps());
+  }
+  const std::string bytes(reinterpret_cast<const char*>(&message), sizeof message);
+  bool complete = false;
+  int rank = 0;
+  for (const std::string& part : group_.all_gather(bytes, "shard sizes")) {
+    RoundMessage other;
+    std::memcpy(&other, part.data(), sizeof other);
+    stopped_ = stopped_ || other.stop != 0;
+    const bool is_mine = rank++ == group_.rank();
+    if (complete || other.steps == 0) {
+      complete = true;
+      if (is_mine) data.reset();
+      continue;
+    }
+    const std::int64_t missing = o_.transitions - done_.transitions;
+    complete = o_.episodes == 0 && other.steps >= missing;
+    if (is_mine && complete && other.steps > missing) {
+      if (!data) data = generate(mine);
+      const auto starts = data->values<std::int64_t>("episodes/start");
+      // Episodes that begin before the last row that is missing are needed.
+      const auto needed = std::lower_bound(starts.begin(), starts.end(), missing) - starts.begin();
+      trim_shard(*data, needed);
+    }
+    done_.transitions += other.steps;
+    done_.shards += 1;
+  }
+  if (data) {
+    new_transitions_ += static_cast<std::int64_t>(data->steps());
+    writer_->push(mine, std::move(*data));
+  }
+  record(writer_->take_written());
+  return complete;
+}
+
+// Everybody's written shards into the manifest, by rank 0.
+void DatasetJob::record(const std::vector<ShardInfo>& mine) {
+  std::vector<ShardInfo> all;
+  for (const std::string& part : group_.all_gather(pack(mine), "written shards")) {
+    for (ShardInfo& s : unpack(part)) all.push_back(std::move(s));
+  }
+  if (group_.rank() == 0 && !all.empty()) append_shards(dir_, manifest_, all);
+}
+
+GenerateResult DatasetJob::run(DatasetSpec spec, bool resume,
+                               const std::function<void(const GenerateProgress&)>& progress,
+                               const std::function<bool()>& stop) {
+  open(spec, resume);
+  GenerateResult result;
+  if (satisfied()) {
+    result.already_done = true;
+    result.manifest = manifest_;
+    return result;
+  }
+  writer_.emplace(dir_, spec, ShardOptions{o_.compress});
+  for (std::int64_t base = 0; !stopped_; base += group_.world_size()) {
+    const bool complete = round(base, stop());
+    done_.episodes = (base + group_.world_size()) * spec.shard_episodes;
+    progress(done_);
+    if (complete) break;
+  }
+  const bool whole = !stopped_;
+  record(writer_->finish());
+  if (group_.rank() == 0 && whole) {
+    finish_manifest(dir_, manifest_);
+    write_card(dir_);
+  }
+  group_.barrier("dataset done");
+  double added = static_cast<double>(new_transitions_);
+  group_.all_reduce_sum(&added, 1, "transitions written");
+  result.new_transitions = static_cast<std::int64_t>(added);
+  result.manifest = group_.rank() == 0 ? manifest_ : read_manifest(dir_);
+  return result;
+}
+
+}  // namespace
+
+GenerateResult run_dataset_job(const GenerateOptions& options, const Policy& policy, const std::string& out_dir,
+                               bool resume, const std::string& config_text, ProcessGroup& group, ThreadPool& pool,
+                               const std::function<void(const GenerateProgress&)>& progress,
+                               const std::function<bool()>& stop) {
+  const EnvEntry& entry = find_env(options.env.id);
+  DatasetJob job(options, entry, policy, out_dir, group, pool);
+  return job.run(make_spec(options, entry, policy, config_text), resume, progress, stop);
+}
+
+}  // namespace rollmill

@@ -1,0 +1,54 @@
+// Plays a range of numbered episodes of one environment with one policy, many at a time. An episode is a function of
+// (seed, episode number, policy, parameters) alone: lanes, blocks and threads only decide who computes it.
+// Lane l of L plays episodes first + l, first + l + L, ...; each task takes a block of lanes to the end of the range.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "envs/registry.h"
+#include "rollout/buffer.h"
+#include "rollout/policy.h"
+
+namespace rollmill {
+
+class ThreadPool;
+
+struct EpisodeJob {
+  const EnvEntry* env = nullptr;
+  std::vector<double> params;      // empty: defaults
+  int time_limit = -1;
+  std::uint64_t seed = 0;
+  const Policy* policy = nullptr;
+  std::int64_t first = 0, count = 0;  // episode numbers [first, first + count)
+  bool policy_outputs = false;     // record logprobs and values
+  std::int64_t max_steps = 0;      // per episode; beyond it the episode is cut as truncated. 0: only the time limit
+};
+
+struct EpisodeSummary {
+  float episode_return = 0;
+  std::int32_t length = 0;
+  std::uint8_t outcome = 0;
+  bool terminated = false;
+};
+
+// One finished episode as rows of 32-bit words: observation, action columns, reward, [logprob, value].
+struct EpisodeRows {
+  std::int64_t episode;             // number
+  const std::uint32_t* words;       // [length][width]
+  int width;
+  EpisodeSummary summary;
+  std::vector<float> final_observation;
+};
+
+// Calls `sink` once for each episode, from any thread, in any order: it must only touch that episode's own data.
+// rows.words is null unless record_rows.
+using EpisodeSink = std::function<void(int block, const EpisodeRows&)>;
+void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool, const EpisodeSink& sink);
+
+// Number of blocks that run_episodes will use: sink's `block` is below it, and calls of one block never overlap.
+int episode_blocks(const EpisodeJob& job, const ThreadPool& pool);
+
+}  // namespace rollmill

@@ -1,0 +1,27 @@
+#include "generators/policies.h"
+
+#include "core/base/error.h"
+#include "generators/scripted_policy.h"
+#include "rollout/checkpoint_folder.h"
+
+namespace rollmill {
+
+LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry, const std::vector<double>& params,
+                               std::uint64_t seed, bool greedy) {
+  LoadedPolicy loaded;
+  const EnvSpec spec = entry.spec();
+  if (name == "random") {
+    loaded.policy = std::make_unique<RandomPolicy>(spec, seed);
+  } else if (name == "expert") {
+    if (entry.expert == nullptr) fail_usage("environment " + spec.id + " has no scripted expert");
+    loaded.policy = std::make_unique<ScriptedPolicy>(entry, params);
+  } else {
+    const std::string path = find_policy_file(name);
+    loaded.file = load_policy(path);
+    check_policy_fits(loaded.file, spec, path);
+    loaded.policy = std::make_unique<MlpPolicy>(spec, *loaded.file.weights, seed, greedy, "mlp");
+  }
+  return loaded;
+}
+
+}  // namespace rollmill

@@ -1,0 +1,103 @@
+#include "rollout/checkpoint_folder.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/hash.h"
+#include "core/io/strict_json.h"
+
+namespace rollmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+nlohmann::json read_manifest_of(const std::string& folder) {
+  const std::string path = folder + "/MANIFEST.json";
+  return parse_json_strict(read_file(path, 1 << 20), path, 8);
+}
+
+}  // namespace
+
+std::string checkpoints_dir(const std::string& run_dir) { return run_dir + "/checkpoints"; }
+
+std::vector<std::string> list_checkpoints(const std::string& run_dir) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(checkpoints_dir(run_dir), ignored)) {
+    const std::string name = entry.path().filename().string();
+    const bool digits = name.size() == 17 && name.starts_with("step_") &&
+                        std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (digits) names.push_back(entry.path().string());
+  }
+  std::sort(names.rbegin(), names.rend());
+  return names;
+}
+
+std::string check_checkpoint(const std::string& folder) {
+  try {
+    const auto m = read_manifest_of(folder);
+    const auto version = m.at("format_version").get<int>();
+    if (version > kCheckpointFormatVersion) {
+      return "format " + std::to_string(version) + " is newer than this program reads (" +
+             std::to_string(kCheckpointFormatVersion) + ")";
+    }
+    if (m.at("kind") != "checkpoint") return "MANIFEST.json is not a checkpoint's";
+    if (!m.at("sha256").contains("policy.safetensors")) return "MANIFEST.json names no policy";
+    for (const auto& [name, hash] : m.at("sha256").items()) {
+      if (name.find('/') != std::string::npos) return "MANIFEST.json names a path outside the checkpoint";
+      const std::string path = folder + "/" + name;
+      if (!file_exists(path)) return name + " is missing";
+      if (sha256_file(path) != hash.get<std::string>()) return name + " does not match its hash";
+    }
+  } catch (const nlohmann::json::exception& e) {
+    return std::string("MANIFEST.json is damaged: ") + e.what();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+std::string newest_good_checkpoint(const std::string& run_dir) {
+  for (const std::string& folder : list_checkpoints(run_dir)) {
+    if (check_checkpoint(folder).empty()) return folder;
+  }
+  return "";
+}
+
+CheckpointInfo read_checkpoint_info(const std::string& folder) {
+  const nlohmann::json m = read_manifest_of(folder);
+  try {
+    CheckpointInfo info;
+    info.environment = m.at("environment").get<std::string>();
+    info.build = m.at("build").get<std::string>();
+    info.update = m.at("update").get<std::int64_t>();
+    info.env_steps = m.at("env_steps").get<std::int64_t>();
+    info.world_size = m.at("world_size").get<int>();
+    info.seed = m.at("seed").get<std::uint64_t>();
+    return info;
+  } catch (const nlohmann::json::exception& e) {
+    fail_data(folder + "/MANIFEST.json is damaged: " + e.what());
+  }
+}
+
+std::string find_policy_file(const std::string& path) {
+  if (!fs::exists(path)) fail_data(path + ": no such run, checkpoint or policy");
+  if (!fs::is_directory(path)) return path;
+  std::string folder = path;
+  if (!file_exists(path + "/policy.safetensors")) {
+    folder = newest_good_checkpoint(path);
+    if (folder.empty()) {
+      const auto all = list_checkpoints(path);
+      fail_data(path + ": no usable checkpoint" +
+                (all.empty() ? " (is this a run folder?)" : "; the newest, " + all.front() + ": " + check_checkpoint(all.front())));
+    }
+  } else if (file_exists(path + "/MANIFEST.json")) {
+    if (const std::string problem = check_checkpoint(path); !problem.empty()) fail_data(path + ": " + problem);
+  }
+  return folder + "/policy.safetensors";
+}
+
+}  // namespace rollmill

@@ -1,0 +1,119 @@
+#include "rollout/collector.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/aligned.h"
+#include "core/base/assert.h"
+#include "core/base/thread_pool.h"
+#include "rollout/advantage.h"
+
+namespace rollmill {
+
+HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const RolloutBuffer& buffer,
+                             ThreadPool& pool)
+    : batch_(batch), policy_(policy), buffer_(buffer), pool_(pool) {
+  RM_ASSERT(!batch.on_device() && batch.stride() == buffer.stride);
+  // As few blocks as there are threads while they stay small enough for the cache.
+  const int per_thread = (buffer.num_envs + pool.threads() - 1) / pool.threads();
+  block_ = std::clamp((per_thread + 15) / 16 * 16, 16, 10 * kTileRows);
+}
+
+void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0)); }
+
+void HostCollector::collect(const AdvantageOptions& options) {
+  const int blocks = (buffer_.num_envs + block_ - 1) / block_;
+  pool_.run(blocks, [&](int b) {
+    collect_block(options, b * block_, std::min((b + 1) * block_, buffer_.num_envs));
+  });
+}
+
+void HostCollector::collect_block(const AdvantageOptions& options, int begin, int end) {
+  ActRequest q;
+  q.stride = buffer_.stride;
+  q.keys = batch_.episodes();
+  q.begin = begin;
+  q.end = end;
+  for (int t = 0; t < buffer_.horizon; ++t) {
+    const std::int64_t at = t * buffer_.stride;
+    q.observations = buffer_.observation_slot(t);
+    q.actions = buffer_.action_slot(t);
+    q.raw_actions = buffer_.discrete ? nullptr : buffer_.raw_actions + t * buffer_.action_columns();
+    q.logprobs = buffer_.logprobs + at;
+    q.values = buffer_.values + at;
+    policy_.act(q);
+    batch_.step_range(buffer_.step_buffers(t), begin, end);
+  }
+  const int last = buffer_.horizon;
+  policy_.value(buffer_.observation_slot(last), buffer_.stride, begin, end,
+                buffer_.values + last * buffer_.stride);
+  value_truncated(begin, end);
+  compute_gae(buffer_, options.gamma, options.lambda, options.reward_scale, begin, end);
+}
+
+// V of the last observation of each truncated episode; rare, so gathered into one tile at a time.
+void HostCollector::value_truncated(int begin, int end) {
+  const int size = buffer_.observation_size;
+  std::vector<float> columns(static_cast<std::size_t>(size) * kTileRows);
+  std::int64_t slots[kTileRows];
+  float values[kTileRows];
+  int count = 0;
+  const auto flush = [&] {
+    policy_.value(columns.data(), kTileRows, 0, count, values);
+    for (int r = 0; r < count; ++r) buffer_.final_values[slots[r]] = values[r];
+    count = 0;
+  };
+  for (int t = 0; t < buffer_.horizon; ++t) {
+    const std::uint8_t* ends = buffer_.ends + t * buffer_.stride;
+    for (int i = begin; i < end; ++i) {
+      if (ends[i] != kTruncated) continue;
+      for (int k = 0; k < size; ++k) {
+        columns[static_cast<std::size_t>(k * kTileRows + count)] =
+            buffer_.final_observations[(static_cast<std::int64_t>(t) * size + k) * buffer_.stride + i];
+      }
+      slots[count++] = t * buffer_.stride + i;
+      if (count == kTileRows) flush();
+    }
+  }
+  if (count > 0) flush();
+}
+
+void HostCollector::advance() {
+  std::memcpy(buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon),
+              static_cast<std::size_t>(buffer_.observation_size * buffer_.stride) * sizeof(float));
+}
+
+std::vector<EpisodeRecord> HostCollector::finished_episodes() const {
+  std::vector<EpisodeRecord> records;
+  for (int t = 0; t < buffer_.horizon; ++t) {
+    const std::int64_t at = t * buffer_.stride;
+    for (int i = 0; i < buffer_.num_envs; ++i) {
+      if (buffer_.ends[at + i] == kRunning) continue;
+      records.push_back({buffer_.episode_returns[at + i], buffer_.episode_lengths[at + i],
+                         buffer_.outcomes[at + i]});
+    }
+  }
+  return records;
+}
+
+std::vector<Moments> HostCollector::observation_moments() const {
+  const int size = buffer_.observation_size;
+  // One part per time step and element, each summed in environment order; merged in time order.
+  std::vector<Moments> parts(static_cast<std::size_t>(buffer_.horizon) * size);
+  pool_.run(buffer_.horizon, [&](int t) {
+    for (int k = 0; k < size; ++k) {
+      const float* column = buffer_.observation_slot(t) + k * buffer_.stride;
+      double sum = 0;
+      for (int i = 0; i < buffer_.num_envs; ++i) sum += static_cast<double>(column[i]);
+      const double mean = sum / buffer_.num_envs;
+      double m2 = 0;
+      for (int i = 0; i < buffer_.num_envs; ++i) m2 += (column[i] - mean) * (column[i] - mean);
+      parts[static_cast<std::size_t>(t * size + k)] = {static_cast<double>(buffer_.num_envs), mean, m2};
+    }
+  });
+  std::vector<Moments> total(static_cast<std::size_t>(size));
+  for (std::size_t p = 0; p < parts.size(); ++p) total[p % static_cast<std::size_t>(size)].merge(parts[p]);
+  return total;
+}
+
+}  // namespace rollmill

@@ -1,0 +1,54 @@
+// Fills a rollout: environments and policy together. Each task takes a block of environments through the whole horizon
+// (act, step, act, step, ... then values and advantages), so the threads meet once per rollout, not once per step, and
+// a block's state stays in the cache. Blocks do not affect results: every row is computed alone.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "rollout/buffer.h"
+#include "rollout/mlp/mlp_policy.h"
+#include "rollout/normalizer.h"
+
+namespace rollmill {
+
+class ThreadPool;
+
+struct AdvantageOptions {
+  float gamma = 0.99f, lambda = 0.95f, reward_scale = 1.0f;
+};
+
+// Finished episodes of a rollout, in (time, environment) order.
+struct EpisodeRecord {
+  float episode_return;
+  std::int32_t length;
+  std::uint8_t outcome;
+};
+
+class HostCollector {
+ public:
+  HostCollector(EnvBatch& batch, const MlpPolicy& policy, const RolloutBuffer& buffer, ThreadPool& pool);
+
+  // Starts all environments; their first observations go into slot 0.
+  void reset();
+  // Continues from slot 0 (the observations the last rollout, reset or restore left there).
+  void collect(const AdvantageOptions& options);
+  // Moves slot horizon to slot 0: call when the learner is done with the buffer.
+  void advance();
+
+  std::vector<EpisodeRecord> finished_episodes() const;
+  // Moments of every observation of slots 0..horizon-1, one per element; the same on any number of threads.
+  std::vector<Moments> observation_moments() const;
+
+ private:
+  void collect_block(const AdvantageOptions& options, int begin, int end);
+  void value_truncated(int begin, int end);
+
+  EnvBatch& batch_;
+  const MlpPolicy& policy_;
+  RolloutBuffer buffer_;
+  ThreadPool& pool_;
+  int block_;
+};
+
+}  // namespace rollmill

@@ -1,0 +1,31 @@
+// Advantages and statistics of a rollout on a GPU, from the text that the CPU compiles, too (rollout/column_kernels.h).
+#pragma once
+
+#include "core/device/kernel.cuh"
+#include "rollout/collector.h"
+#include "rollout/column_kernels.h"
+
+namespace rollmill {
+
+// One thread takes one environment back through time.
+RM_KERNEL void gae_kernel(RolloutBuffer b, AdvantageOptions options) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= b.num_envs) return;
+  float carry = 0.0f;
+  for (int t = b.horizon - 1; t >= 0; --t) {
+    const std::int64_t at = t * b.stride + i;
+    carry = gae_element(b.ends[at], options.reward_scale * b.rewards[at], b.values[at], b.values[at + b.stride],
+                        b.final_values[at], options.gamma, options.lambda, carry);
+    b.advantages[at] = carry;
+    b.returns[at] = carry + b.values[at];
+  }
+}
+
+// One thread sums one column in environment order, as the CPU does; parts [T][D].
+RM_KERNEL void moments_kernel(RolloutBuffer b, Moments* parts) {
+  const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (p >= static_cast<std::int64_t>(b.horizon) * b.observation_size) return;
+  parts[p] = column_moments(b.observations + p * b.stride, b.num_envs);
+}
+
+}  // namespace rollmill

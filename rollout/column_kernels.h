@@ -1,0 +1,33 @@
+// Arithmetic on columns of a rollout that the CPU and the CUDA collector share: the same text, the same bits.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/macros.h"
+#include "envs/batch.h"
+#include "rollout/normalizer.h"
+
+namespace rollmill {
+
+// One step of generalised advantage estimation (rollout/advantage.h), backwards in time: A(t) from A(t+1) = carry.
+RM_HD float gae_element(std::uint8_t end, float scaled_reward, float value, float next_value, float final_value,
+                        float gamma, float lambda, float carry) {
+  const bool running = end == kRunning;
+  const float beyond_end = end == kTruncated ? final_value : 0.0f;
+  const float future = running ? next_value : beyond_end;
+  const float delta = scaled_reward + gamma * future - value;
+  const float kept = running ? carry : 0.0f;
+  return delta + gamma * lambda * kept;
+}
+
+// Moments of n numbers, summed in order.
+RM_HD Moments column_moments(const float* column, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; ++i) sum += static_cast<double>(column[i]);
+  const double mean = sum / n;
+  double m2 = 0;
+  for (int i = 0; i < n; ++i) m2 += (column[i] - mean) * (column[i] - mean);
+  return {static_cast<double>(n), mean, m2};
+}
+
+}  // namespace rollmill

@@ -1,0 +1,177 @@
+// The matrix kernels of the MLP, on rows of activations: element (row r, feature f) at x[r * width + f].
+//   dense_forward        y = b + x W             each row alone, k ascending: a row's bits do not depend on the batch
+//   dense_input_grad     dx = dy W^T
+//   dense_weight_grad    dW += x^T dy, db += sum of dy   (accumulates)
+// All multiply-adds are fused (one rounding) in a fixed order, so results are the same bits on every machine.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/macros.h"
+#include "core/base/simd.h"
+#include "core/math/math.h"
+#include "rollout/mlp/layout.h"
+
+namespace rollmill {
+
+namespace internal {
+
+// y[rows][vectors*16] = bias + sum over k of x[r][k] * w[k][...], one register block.
+template <int kRows, int kVectors>
+inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int inputs,
+                          const float* RM_RESTRICT w, std::int64_t w_row, const float* RM_RESTRICT bias,
+                          float* RM_RESTRICT y, std::int64_t y_row) {
+  F16 acc[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const F16 b = bias != nullptr ? load16(bias + v * 16) : broadcast16(0.0f);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) acc[r][v] = b;
+  }
+  for (int k = 0; k < inputs; ++k) {
+    F16 wk[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) wk[v] = load16(w + k * w_row + v * 16);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F16 xr = broadcast16(x[r * x_row + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = fma16(xr, wk[v], acc[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) store16(y + r * y_row + v * 16, acc[r][v]);
+  }
+}
+
+template <int kVectors>
+inline void forward_columns(const float* x, std::int64_t x_row, int inputs, const float* w,
+                            std::int64_t w_row, const float* bias, float* y, std::int64_t y_row, int rows) {
+  int r = 0;
+  for (; r + kBlockRows <= rows; r += kBlockRows) {
+    forward_block<kBlockRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row, y_row);
+  }
+  // What is left of the rows as one smaller block: a single row would wait on its own multiply-adds.
+  const auto rest = [&]<int kRows>() {
+    forward_block<kRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row, y_row);
+  };
+  switch (rows - r) {
+    case 5: rest.template operator()<5>(); break;
+    case 4: rest.template operator()<4>(); break;
+    case 3: rest.template operator()<3>(); break;
+    case 2: rest.template operator()<2>(); break;
+    case 1: rest.template operator()<1>(); break;
+    default: break;
+  }
+}
+
+// dw[k][...] += sum over r of x[r][k] * dy[r][...] for kRows values of k.
+template <int kRows, int kVectors>
+inline void weight_block(const float* RM_RESTRICT x, std::int64_t x_row, const float* RM_RESTRICT dy,
+                         std::int64_t dy_row, int rows, float* RM_RESTRICT dw, std::int64_t dw_row) {
+  F16 acc[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int k = 0; k < kRows; ++k) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) acc[k][v] = load16(dw + k * dw_row + v * 16);
+  }
+  for (int r = 0; r < rows; ++r) {
+    F16 d[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) d[v] = load16(dy + r * dy_row + v * 16);
+#pragma GCC unroll 8
+    for (int k = 0; k < kRows; ++k) {
+      const F16 xk = broadcast16(x[r * x_row + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[k][v] = fma16(xk, d[v], acc[k][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int k = 0; k < kRows; ++k) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) store16(dw + k * dw_row + v * 16, acc[k][v]);
+  }
+}
+
+template <int kVectors>
+inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, std::int64_t dy_row,
+                           int rows, int inputs, float* dw, std::int64_t dw_row) {
+  int k = 0;
+  for (; k + kBlockRows <= inputs; k += kBlockRows) {
+    weight_block<kBlockRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+  }
+  const auto rest = [&]<int kRows>() {
+    weight_block<kRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+  };
+  switch (inputs - k) {
+    case 5: rest.template operator()<5>(); break;
+    case 4: rest.template operator()<4>(); break;
+    case 3: rest.template operator()<3>(); break;
+    case 2: rest.template operator()<2>(); break;
+    case 1: rest.template operator()<1>(); break;
+    default: break;
+  }
+}
+
+}  // namespace internal
+
+// y [rows][width] = bias [width] + x [rows][inputs] * w [inputs][width]; width a multiple of 16. bias may be null.
+inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const float* w, const float* bias,
+                          int width, float* y, std::int64_t y_row, int rows) {
+  constexpr int kWide = kBlockVectors * 16;
+  int f = 0;
+  for (; f + kWide <= width; f += kWide) {
+    internal::forward_columns<kBlockVectors>(x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f,
+                                             y + f, y_row, rows);
+  }
+  for (; f < width; f += 16) {
+    internal::forward_columns<1>(x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f, y + f,
+                                 y_row, rows);
+  }
+}
+
+// dx [rows][width_in] = dy [rows][outputs] * wt [outputs][width_in], wt the transposed weights.
+inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, const float* wt, int width_in,
+                             float* dx, std::int64_t dx_row, int rows) {
+  dense_forward(dy, dy_row, outputs, wt, nullptr, width_in, dx, dx_row, rows);
+}
+
+// dw [inputs][width] += x^T dy; db [width] += column sums of dy.
+inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
+                              std::int64_t dy_row, int width, int rows, float* dw, float* db) {
+  constexpr int kWide = kBlockVectors * 16;
+  int f = 0;
+  for (; f + kWide <= width; f += kWide) {
+    internal::weight_columns<kBlockVectors>(x, x_row, dy + f, dy_row, rows, inputs, dw + f, width);
+  }
+  for (; f < width; f += 16) {
+    internal::weight_columns<1>(x, x_row, dy + f, dy_row, rows, inputs, dw + f, width);
+  }
+  for (int r = 0; r < rows; ++r) {
+    const float* RM_RESTRICT d = dy + r * dy_row;
+    for (int j = 0; j < width; ++j) db[j] += d[j];
+  }
+}
+
+// wt [outputs][pad16(inputs)] from w [inputs][width]; padding is zeroed.
+inline void transpose_weights(const float* w, int inputs, int outputs, int width, float* wt) {
+  const int padded = pad16(inputs);
+  for (int j = 0; j < outputs; ++j) {
+    for (int k = 0; k < inputs; ++k) wt[j * padded + k] = w[k * width + j];
+    for (int k = inputs; k < padded; ++k) wt[j * padded + k] = 0.0f;
+  }
+}
+
+// In place over n activations.
+inline void tanh_forward(float* RM_RESTRICT y, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = math::tanh(y[i]);
+}
+
+// dz = dh * (1 - h^2), in place in dh.
+inline void tanh_backward(const float* RM_RESTRICT h, float* RM_RESTRICT dh, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) dh[i] *= 1.0f - h[i] * h[i];
+}
+
+}  // namespace rollmill

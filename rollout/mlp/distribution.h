@@ -1,0 +1,79 @@
+// Action distributions on columns of a tile: parameters, actions and log-probabilities of row r at [a * kTile + r].
+// Loops run over rows inside, so that they vectorise; each row alone, in a fixed order of actions. The CPU works on
+// tiles of kTileRows; a CUDA thread has a tile of one row (kTile = 1), and so the same bits from the same text.
+#pragma once
+
+#include "core/base/macros.h"
+#include "core/math/math.h"
+#include "rollout/mlp/forward.h"
+
+namespace rollmill {
+
+inline constexpr float kHalfLog2Pi = 0.91893853f;
+
+// logits -> log-probabilities in place; z [choices][kTile].
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void log_softmax(float* RM_RESTRICT z, int choices, int rows) {
+  float top[kTile], sum[kTile];
+  for (int r = 0; r < rows; ++r) top[r] = z[r];
+  for (int a = 1; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) top[r] = math::max(top[r], z[a * kTile + r]);
+  }
+  for (int r = 0; r < rows; ++r) sum[r] = 0.0f;
+  for (int a = 0; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) sum[r] += math::exp(z[a * kTile + r] - top[r]);
+  }
+  for (int r = 0; r < rows; ++r) sum[r] = top[r] + math::log(sum[r]);
+  for (int a = 0; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) z[a * kTile + r] -= sum[r];
+  }
+}
+
+// Inverse-CDF sampling from log-probabilities with one uniform per row: the first action whose cumulative
+// probability exceeds u (the last one takes what rounding leaves over).
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void sample_categorical(const float* RM_RESTRICT logp, const float* RM_RESTRICT u, int choices, int rows,
+                               std::int32_t* RM_RESTRICT action) {
+  float cumulative[kTile];
+  for (int r = 0; r < rows; ++r) {
+    cumulative[r] = 0.0f;
+    action[r] = 0;
+  }
+  for (int a = 0; a + 1 < choices; ++a) {
+    for (int r = 0; r < rows; ++r) {
+      cumulative[r] += math::exp(logp[a * kTile + r]);
+      action[r] += cumulative[r] <= u[r] ? 1 : 0;
+    }
+  }
+}
+
+// The most probable action; the lowest index among equals.
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void argmax_categorical(const float* RM_RESTRICT logp, int choices, int rows,
+                               std::int32_t* RM_RESTRICT action) {
+  float top[kTile];
+  for (int r = 0; r < rows; ++r) {
+    top[r] = logp[r];
+    action[r] = 0;
+  }
+  for (int a = 1; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) {
+      const bool better = logp[a * kTile + r] > top[r];
+      action[r] = better ? a : action[r];
+      top[r] = better ? logp[a * kTile + r] : top[r];
+    }
+  }
+}
+
+// Log-density of one dimension of a diagonal Gaussian, added to logp.
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void add_gaussian_logp(const float* RM_RESTRICT raw, const float* RM_RESTRICT mean, float log_std,
+                              int rows, float* RM_RESTRICT logp) {
+  const float inv_std = math::exp(-log_std);
+  for (int r = 0; r < rows; ++r) {
+    const float z = (raw[r] - mean[r]) * inv_std;
+    logp[r] += -0.5f * z * z - log_std - kHalfLog2Pi;
+  }
+}
+
+}  // namespace rollmill

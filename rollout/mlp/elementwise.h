@@ -1,0 +1,32 @@
+// What the policy does to one number, for the CPU's loops (rollout/mlp/*.cc) and the CUDA kernels alike.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/macros.h"
+#include "core/math/math.h"
+#include "core/rng/rng.h"
+
+namespace rollmill {
+
+RM_HD float normalize_observation(float x, float shift, float scale, float clip) {
+  return math::clamp((x - shift) * scale, -clip, clip);
+}
+
+// The stream of a policy's draws for one environment's step.
+RM_HD Rng action_rng(std::uint64_t seed, std::uint32_t environment, std::uint32_t episode, std::uint32_t step) {
+  return Rng(seed, Purpose::kAction, environment, episode, step);
+}
+
+// The normal draw of action dimension a: words 2a and 2a + 1 of the stream.
+RM_HD float action_normal(Rng rng, int a) {
+  for (int skip = 0; skip < 2 * a; ++skip) rng.bits();
+  return rng.normal();
+}
+
+// From the unbounded sample to the environment's bounds.
+RM_HD float bound_action(float raw, float middle, float half_range, float low, float high) {
+  return math::clamp(middle + half_range * raw, low, high);
+}
+
+}  // namespace rollmill

@@ -1,0 +1,118 @@
+// Uploads of weights and launches of rollout/mlp/policy_kernels.cuh.
+#include "rollout/mlp/policy_cuda.cuh"
+
+#include <algorithm>
+
+#include "core/base/assert.h"
+#include "core/device/cuda_check.cuh"
+#include "core/device/cuda_module.h"
+#include "rollout/mlp/policy_kernels.cuh"
+
+namespace rollmill {
+namespace {
+
+constexpr std::size_t kSharedBytes = 48 * 1024;  // every GPU gives a block this much
+
+DeviceNet device_net(const std::vector<DenseLayer>& layers) {
+  if (layers.size() > kMaxDeviceLayers) {
+    fail_usage("policy.hidden has " + std::to_string(layers.size() - 1) + " layers, the CUDA kernels take " +
+               std::to_string(kMaxDeviceLayers - 1) + "; use fewer or device = \"cpu\"");
+  }
+  DeviceNet net{};
+  for (const DenseLayer& l : layers) net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
+  return net;
+}
+
+int widest(const DeviceNet& net) {
+  int width = 0;
+  for (int l = 0; l < net.count; ++l) width = std::max(width, net.layers[l].width);
+  return width;
+}
+
+std::size_t bytes_per_row(const DevicePolicy& p) {
+  return static_cast<std::size_t>(p.observations + 2 * p.max_width) * sizeof(float);
+}
+
+}  // namespace
+
+CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int device) : device_(device) {
+  policy_.seed = seed;
+  policy_.greedy = greedy;
+  policy_.discrete = spec.discrete;
+  policy_.observations = spec.observation_size();
+  policy_.outputs = spec.policy_outputs();
+  if (spec.discrete) return;
+  // middle, half range, low, high: rounded to float32 as MlpPolicy does.
+  const std::size_t n = spec.action.size();
+  std::vector<float> bounds(4 * n);
+  for (std::size_t a = 0; a < n; ++a) {
+    const double low = spec.action[a].low, high = spec.action[a].high;
+    bounds[a] = static_cast<float>(0.5 * (low + high));
+    bounds[n + a] = static_cast<float>(0.5 * (high - low));
+    bounds[2 * n + a] = static_cast<float>(low);
+    bounds[3 * n + a] = static_cast<float>(high);
+  }
+  bounds_ = Buffer(*rollmill_cuda_memory(device), bounds.size() * sizeof(float));
+  bounds_.copy_in(bounds.data(), bounds_.bytes());
+  policy_.middle = bounds_.as<float>();
+  policy_.half_range = policy_.middle + n;
+  policy_.low = policy_.middle + 2 * n;
+  policy_.high = policy_.middle + 3 * n;
+}
+
+void CudaPolicy::set_weights(const PolicyWeights& weights) {
+  Memory& memory = *rollmill_cuda_memory(device_);
+  const MlpLayout& layout = weights.layout;
+  RM_ASSERT(layout.shape.observations == policy_.observations && layout.shape.outputs == policy_.outputs);
+  policy_.actor = device_net(layout.actor);
+  policy_.critic = device_net(layout.critic);
+  policy_.max_width = std::max(widest(policy_.actor), widest(policy_.critic));
+  policy_.tile_rows = 32;
+  while (policy_.tile_rows >= kRowsPerThread && shared_bytes() > kSharedBytes) policy_.tile_rows /= 2;
+  if (policy_.tile_rows < kRowsPerThread) {
+    fail_usage("policy.hidden is too wide for the CUDA kernels (" + std::to_string(policy_.max_width) +
+               " features); use narrower layers or device = \"cpu\"");
+  }
+  const std::size_t bytes = weights.params.size() * sizeof(float);
+  if (params_.bytes() != bytes) params_ = Buffer(memory, bytes);
+  params_.copy_in(weights.params.data(), bytes);
+  policy_.params = params_.as<float>();
+  policy_.log_std = policy_.discrete ? nullptr : policy_.params + layout.log_std;
+  policy_.shift = policy_.scale = nullptr;
+  if (!weights.normalizer.enabled()) return;
+  const std::size_t row = static_cast<std::size_t>(policy_.observations) * sizeof(float);
+  if (normalizer_.bytes() != 2 * row) normalizer_ = Buffer(memory, 2 * row);
+  normalizer_.copy_in(weights.normalizer.shift(), row);
+  normalizer_.copy_in(weights.normalizer.scale(), row, row);
+  policy_.shift = normalizer_.as<float>();
+  policy_.scale = policy_.shift + policy_.observations;
+  policy_.clip = weights.normalizer.clip();
+}
+
+std::size_t CudaPolicy::shared_bytes() const {
+  return bytes_per_row(policy_) * static_cast<std::size_t>(policy_.tile_rows);
+}
+
+void CudaPolicy::act(const ActRequest& q) const {
+  RM_ASSERT(policy_.params != nullptr);
+  if (q.begin >= q.end) return;
+  const DeviceScope scope(device_);
+  act_kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes()>>>(policy_, q);
+  RM_CUDA_LAUNCHED("act_kernel");
+}
+
+void CudaPolicy::value(const float* observations, std::int64_t stride, int num_envs, int slots,
+                       const std::uint8_t* ends, float* values) const {
+  constexpr int kMaxSlots = 65535;  // of a grid's second dimension
+  RM_ASSERT(policy_.params != nullptr);
+  const DeviceScope scope(device_);
+  for (int t = 0; t < slots; t += kMaxSlots) {
+    const dim3 grid(blocks_for(num_envs, policy_.tile_rows), static_cast<unsigned>(std::min(slots - t, kMaxSlots)));
+    value_kernel<<<grid, kThreads, shared_bytes()>>>(policy_, observations + t * policy_.observations * stride, stride,
+                                                     num_envs, ends == nullptr ? nullptr : ends + t * stride,
+                                                     values + t * stride);
+    RM_CUDA_LAUNCHED("value_kernel");
+  }
+}
+
+}  // namespace rollmill

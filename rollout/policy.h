@@ -1,0 +1,55 @@
+// Who acts. A policy maps the observations of environments [begin, end) of a batch to actions; its randomness is keyed
+// by each environment's own (environment, episode, step), so an action does not depend on the batch around it.
+// Policies are immutable while they act: any number of threads may call act() on disjoint ranges.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "envs/batch.h"
+
+namespace rollmill {
+
+// Columns as in envs/batch.h: element k of environment i at p[k * stride + i].
+struct ActRequest {
+  // in
+  const float* observations = nullptr;
+  std::int64_t stride = 0;
+  EpisodeColumns keys{};
+  int begin = 0, end = 0;
+  // out
+  void* actions = nullptr;        // int32 [N] or float32 [A][stride], within the action bounds: what the env gets
+  float* raw_actions = nullptr;   // continuous: the unbounded sample the log-probability belongs to; may be null
+  float* logprobs = nullptr;      // [N]; may be null
+  float* values = nullptr;        // [N]; may be null
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  virtual void act(const ActRequest& request) const = 0;
+  // Stable name and content hash: they identify the policy in datasets and reports.
+  virtual std::string id() const = 0;
+  virtual std::string hash() const = 0;
+  virtual bool has_logprobs() const { return true; }
+  virtual bool has_values() const { return false; }
+};
+
+// Uniform over the actions (Discrete) or over the action bounds (Box).
+class RandomPolicy final : public Policy {
+ public:
+  RandomPolicy(const EnvSpec& spec, std::uint64_t seed);
+  void act(const ActRequest& request) const override;
+  std::string id() const override { return "random"; }
+  std::string hash() const override { return "random"; }
+
+ private:
+  bool discrete_;
+  std::uint32_t choices_;
+  std::vector<float> low_, high_;
+  std::uint64_t seed_;
+};
+
+}  // namespace rollmill

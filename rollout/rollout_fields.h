@@ -1,0 +1,42 @@
+// The manifest of RolloutBuffer: every column with its element count, in the order in which they lie in memory.
+#pragma once
+
+#include <cstdint>
+
+#include "rollout/buffer.h"
+
+namespace rollmill {
+
+// Sets the sizes of a buffer for an environment.
+inline void set_rollout_shape(RolloutBuffer& b, const EnvSpec& spec, int horizon, int num_envs, std::int64_t stride) {
+  b.horizon = horizon;
+  b.num_envs = num_envs;
+  b.observation_size = spec.observation_size();
+  b.action_size = spec.action_size();
+  b.discrete = spec.discrete;
+  b.stride = stride;
+}
+
+// Calls field(pointer&, elements) for each column. Pointers may be read or assigned.
+template <class Field>
+void visit_rollout_fields(RolloutBuffer& b, Field&& field) {
+  const std::int64_t slot = b.horizon * b.stride;
+  auto* actions = static_cast<std::int32_t*>(b.actions);
+  field(b.observations, (slot + b.stride) * b.observation_size);
+  field(actions, slot * b.action_size);
+  if (!b.discrete) field(b.raw_actions, slot * b.action_size);
+  field(b.logprobs, slot);
+  field(b.values, slot + b.stride);
+  field(b.rewards, slot);
+  field(b.ends, slot);
+  field(b.final_observations, slot * b.observation_size);
+  field(b.final_values, slot);
+  field(b.outcomes, slot);
+  field(b.episode_returns, slot);
+  field(b.episode_lengths, slot);
+  field(b.advantages, slot);
+  field(b.returns, slot);
+  b.actions = actions;
+}
+
+}  // namespace rollmill

@@ -1,0 +1,188 @@
+// The text of the CUDA kernels, run on host threads, against the CPU's own code: environments, policy, advantages and
+// statistics must be the same bits.
+#include "tests/cuda/emulation.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "core/base/thread_pool.h"
+#include "envs/batch_cpu.h"
+#include "envs/batch_kernels.cuh"
+#include "envs/classic/cartpole.h"
+#include "envs/classic/pendulum.h"
+#include "rollout/advantage.h"
+#include "rollout/collector.h"
+#include "rollout/collector_kernels.cuh"
+#include "rollout/mlp/mlp_policy.h"
+#include "rollout/mlp/policy_kernels.cuh"
+#include "rollout/rollout_fields.h"
+
+namespace rollmill {
+namespace {
+
+constexpr int kThreads = 32;
+constexpr int kHorizon = 12;
+
+unsigned blocks(int n, int per_block) { return static_cast<unsigned>((n + per_block - 1) / per_block); }
+
+bool same_bits(const void* a, const void* b, std::size_t bytes) { return std::memcmp(a, b, bytes) == 0; }
+
+DeviceNet device_net(const std::vector<DenseLayer>& layers) {
+  DeviceNet net{};
+  for (const DenseLayer& l : layers) net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
+  return net;
+}
+
+// A CPU collector of an environment, with time limits inside the horizon, and a policy that is not trivial.
+template <class Env>
+struct Scene {
+  Scene(int num_envs, bool normalize, bool greedy)
+      : spec(describe<Env>()),
+        config(make_config(num_envs)),
+        batch(config, nullptr),
+        weights(shape_for(spec, {40, 24})),
+        policy((initialize_weights(weights, 3, -0.5f), weights.normalizer = ObservationNormalizer(spec.observation_size(), normalize, 1.5f), spec), weights, 17, greedy),
+        rollout(spec, kHorizon, num_envs),
+        pool(1),
+        collector(batch, policy, rollout.buffer(), pool) {
+    Rng rng(4, Purpose::kTest, 0, 0, 0);
+    for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
+      for (int j = 0; j < net->back().outputs; ++j) weights.params[static_cast<std::size_t>(net->back().bias + j)] = rng.normal();
+    }
+    std::vector<Moments> moments;
+    for (int k = 0; k < spec.observation_size(); ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
+    weights.normalizer.set_moments(moments);
+  }
+  static BatchConfig make_config(int num_envs) {
+    BatchConfig c;
+    c.num_envs = num_envs;
+    c.seed = 9;
+    c.first_environment = 77;
+    c.time_limit = 5;
+    return c;
+  }
+  // What CudaPolicy::set_weights makes, with host pointers.
+  DevicePolicy device_policy(bool greedy) {
+    DevicePolicy p{};
+    p.actor = device_net(weights.layout.actor);
+    p.critic = device_net(weights.layout.critic);
+    p.params = weights.params.data();
+    if (weights.normalizer.enabled()) {
+      p.shift = weights.normalizer.shift();
+      p.scale = weights.normalizer.scale();
+      p.clip = weights.normalizer.clip();
+    }
+    p.observations = spec.observation_size();
+    p.outputs = spec.policy_outputs();
+    p.max_width = 48;
+    p.tile_rows = 32;
+    p.discrete = spec.discrete;
+    p.greedy = greedy;
+    p.seed = 17;
+    if (spec.discrete) return p;
+    p.log_std = p.params + weights.layout.log_std;
+    for (const auto& f : spec.action) {
+      bounds.push_back(static_cast<float>(0.5 * (f.low + f.high)));
+      bounds.push_back(static_cast<float>(0.5 * (f.high - f.low)));
+      bounds.push_back(static_cast<float>(f.low));
+      bounds.push_back(static_cast<float>(f.high));
+    }
+    p.middle = &bounds[0], p.half_range = &bounds[1], p.low = &bounds[2], p.high = &bounds[3];  // one action
+    return p;
+  }
+
+  EnvSpec spec;
+  BatchConfig config;
+  CpuBatch<Env> batch;
+  PolicyWeights weights;
+  MlpPolicy policy;
+  HostRollout rollout;
+  ThreadPool pool;
+  HostCollector collector;
+  std::vector<float> bounds;
+};
+
+// The whole of CudaCollector::collect, kernel by kernel, into a rollout of its own.
+template <class Env>
+void collect(Scene<Env>& scene, bool greedy, const RolloutBuffer& b, BatchColumns columns) {
+  const int n = b.num_envs;
+  const DevicePolicy p = scene.device_policy(greedy);
+  const std::size_t shared = static_cast<std::size_t>(p.tile_rows) * static_cast<std::size_t>(p.observations + 2 * p.max_width);
+  const BatchConfig& c = scene.config;
+  const BatchConstants constants{c.seed, c.episode_stride, static_cast<std::uint32_t>(c.time_limit)};
+  const auto params = make_params<Env>(c.params);
+  const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode, c.episode_offset};
+  emulate(blocks(n, kThreads), 1, kThreads, 0,
+          [&] { reset_kernel<Env>(columns, constants, params, first, n, b.observation_slot(0)); });
+  ActRequest q;
+  q.stride = b.stride;
+  q.keys = {columns.environment, columns.episode, columns.step};
+  q.end = n;
+  for (int t = 0; t < b.horizon; ++t) {
+    q.observations = b.observation_slot(t);
+    q.actions = b.action_slot(t);
+    q.raw_actions = b.discrete ? nullptr : b.raw_actions + t * b.action_columns();
+    q.logprobs = b.logprobs + t * b.stride;
+    q.values = b.values + t * b.stride;
+    emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act_kernel(p, q); });
+    emulate(blocks(n, kThreads), 1, kThreads, 0,
+            [&] { step_kernel<Env>(columns, constants, params, 0, n, b.step_buffers(t)); });
+  }
+  emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] {
+    value_kernel(p, b.observation_slot(b.horizon), b.stride, n, nullptr, b.values + b.horizon * b.stride);
+  });
+  emulate(blocks(n, p.tile_rows), static_cast<unsigned>(b.horizon), kThreads, shared,
+          [&] { value_kernel(p, b.final_observations, b.stride, n, b.ends, b.final_values); });
+  emulate(blocks(n, kThreads), 1, kThreads, 0, [&] { gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f}); });
+}
+
+template <class Env>
+void expect_equal_rollouts(int num_envs, bool normalize, bool greedy) {
+  Scene<Env> scene(num_envs, normalize, greedy);
+  scene.collector.reset();
+  scene.collector.collect({0.97f, 0.9f, 0.5f});
+  HostRollout emulated(scene.spec, kHorizon, num_envs);
+  const std::int64_t stride = emulated.buffer().stride;
+  AlignedVector<std::uint32_t> words(scene.batch.snapshot_bytes() / 4);
+  BatchColumns columns{};
+  columns.stride = stride;
+  columns.state = words.data();
+  columns.environment = words.data() + CpuBatch<Env>::kStateWords * stride;
+  columns.episode = columns.environment + stride;
+  columns.step = columns.episode + stride;
+  columns.episode_return = reinterpret_cast<float*>(columns.step + stride);
+  collect(scene, greedy, emulated.buffer(), columns);
+
+  RolloutBuffer a = scene.rollout.buffer(), b = emulated.buffer();
+  std::vector<const void*> expected;
+  visit_rollout_fields(a, [&](auto*& field, std::int64_t) { expected.push_back(field); });
+  std::size_t f = 0;
+  visit_rollout_fields(b, [&](auto*& field, std::int64_t n) {
+    EXPECT_TRUE(same_bits(expected[f], field, static_cast<std::size_t>(n) * sizeof(*field))) << "column " << f;
+    ++f;
+  });
+  std::vector<std::byte> snapshot(scene.batch.snapshot_bytes());
+  scene.batch.save(snapshot.data());
+  EXPECT_TRUE(same_bits(snapshot.data(), words.data(), snapshot.size()));
+  EXPECT_GE(scene.collector.finished_episodes().size(), static_cast<std::size_t>(2 * num_envs));
+
+  const int parts = kHorizon * b.observation_size;
+  std::vector<Moments> moments(static_cast<std::size_t>(parts)), total(static_cast<std::size_t>(b.observation_size));
+  emulate(blocks(parts, kThreads), 1, kThreads, 0, [&] { moments_kernel(b, moments.data()); });
+  for (std::size_t i = 0; i < moments.size(); ++i) total[i % total.size()].merge(moments[i]);
+  const std::vector<Moments> host = scene.collector.observation_moments();
+  EXPECT_TRUE(same_bits(total.data(), host.data(), total.size() * sizeof(Moments)));
+}
+
+TEST(KernelEmulation, DiscreteRolloutHasTheCpusBits) { expect_equal_rollouts<CartPole>(75, false, false); }
+TEST(KernelEmulation, GaussianRolloutHasTheCpusBits) { expect_equal_rollouts<Pendulum>(75, false, false); }
+TEST(KernelEmulation, NormalisedObservations) { expect_equal_rollouts<Pendulum>(40, true, false); }
+TEST(KernelEmulation, GreedyActions) {
+  expect_equal_rollouts<CartPole>(33, true, true);
+  expect_equal_rollouts<Pendulum>(33, false, true);
+}
+TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
+
+}  // namespace
+}  // namespace rollmill

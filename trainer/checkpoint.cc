@@ -1,0 +1,208 @@
+#include "trainer/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
+
+#include "core/base/build_info.h"
+#include "core/base/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/h5.h"
+#include "core/io/hash.h"
+#include "rollout/checkpoint_folder.h"
+#include "rollout/mlp/policy_file.h"
+
+namespace rollmill {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+constexpr int kFormatVersion = kCheckpointFormatVersion;
+
+std::string folder_name(std::int64_t env_steps) {
+  std::string digits = std::to_string(env_steps);
+  if (digits.size() < 12) digits.insert(0, 12 - digits.size(), '0');
+  return "step_" + digits;
+}
+
+std::string state_file(int rank) { return "state-rank" + std::to_string(rank) + ".h5"; }
+
+template <class T>
+void write_array(H5Group& root, const std::string& name, std::span<const T> values) {
+  root.write<T>(name, {values.size()}, values);
+}
+
+void write_state(const std::string& path, PpoTrainer& trainer) {
+  const PpoTrainer::State s = trainer.state();
+  AtomicPath file(path);
+  H5File h5 = H5File::create(file.tmp());
+  H5Group& root = h5.root();
+  root.set_int64("format_version", kFormatVersion);
+  root.set_string("environment", trainer.spec().id);
+  root.set_int64("update", s.progress->update);
+  root.set_int64("env_steps", s.progress->env_steps);
+  root.set_int64("episodes", s.progress->episodes);
+  root.set_int64("optimizer_step", s.optimizer->step);
+  write_array<float>(root, "optimizer_first", s.optimizer->first);
+  write_array<float>(root, "optimizer_second", s.optimizer->second);
+  std::vector<std::byte> environments(s.environments->snapshot_bytes());
+  s.environments->save(environments.data());
+  write_array<std::uint32_t>(root, "environments",
+                             {reinterpret_cast<const std::uint32_t*>(environments.data()), environments.size() / 4});
+  write_array<float>(root, "observations", {s.observations, static_cast<std::size_t>(s.observation_floats)});
+  std::vector<float> returns;
+  std::vector<std::int32_t> lengths, outcomes;
+  for (const EpisodeRecord& e : s.progress->recent) {
+    returns.push_back(e.episode_return);
+    lengths.push_back(e.length);
+    outcomes.push_back(e.outcome);
+  }
+  write_array<float>(root, "recent_returns", returns);
+  write_array<std::int32_t>(root, "recent_lengths", lengths);
+  write_array<std::int32_t>(root, "recent_outcomes", outcomes);
+  h5.close();
+  file.commit();
+}
+
+template <class T>
+std::vector<T> read_array(H5Group& root, const std::string& name, std::size_t size, const std::string& path) {
+  std::vector<T> values = root.open_dataset(name).read_vector<T>();
+  if (values.size() != size) {
+    fail_data(path + ": " + name + " has " + std::to_string(values.size()) + " values, this run needs " +
+              std::to_string(size) + "; the checkpoint is of another configuration");
+  }
+  return values;
+}
+
+void read_state(const std::string& path, PpoTrainer& trainer) {
+  const PpoTrainer::State s = trainer.state();
+  H5File h5 = H5File::open_untrusted(path);
+  H5Group& root = h5.root();
+  const std::string env = root.get_string("environment");
+  if (env != trainer.spec().id) {
+    fail_data(path + ": this checkpoint is of " + env + ", the config asks for " + trainer.spec().id);
+  }
+  const auto first = read_array<float>(root, "optimizer_first", s.optimizer->first.size(), path);
+  const auto second = read_array<float>(root, "optimizer_second", s.optimizer->second.size(), path);
+  const auto words = read_array<std::uint32_t>(root, "environments", s.environments->snapshot_bytes() / 4, path);
+  const auto observations =
+      read_array<float>(root, "observations", static_cast<std::size_t>(s.observation_floats), path);
+  const auto returns = root.open_dataset("recent_returns").read_vector<float>();
+  const auto lengths = read_array<std::int32_t>(root, "recent_lengths", returns.size(), path);
+  const auto outcomes = read_array<std::int32_t>(root, "recent_outcomes", returns.size(), path);
+  // Everything was read and fits: only now does the trainer change.
+  std::copy(first.begin(), first.end(), s.optimizer->first.begin());
+  std::copy(second.begin(), second.end(), s.optimizer->second.begin());
+  s.optimizer->step = root.get_int64("optimizer_step");
+  s.environments->load(reinterpret_cast<const std::byte*>(words.data()));
+  std::copy(observations.begin(), observations.end(), s.observations);
+  s.progress->update = root.get_int64("update");
+  s.progress->env_steps = root.get_int64("env_steps");
+  s.progress->episodes = root.get_int64("episodes");
+  s.progress->recent.clear();
+  for (std::size_t i = 0; i < returns.size(); ++i) {
+    s.progress->recent.push_back({returns[i], lengths[i], static_cast<std::uint8_t>(outcomes[i])});
+  }
+}
+
+void write_manifest_of(const std::string& folder, PpoTrainer& trainer, const std::vector<std::string>& state_hashes) {
+  Json m;
+  m["format_version"] = kFormatVersion;
+  m["kind"] = "checkpoint";
+  m["environment"] = trainer.spec().id;
+  m["update"] = trainer.progress().update;
+  m["env_steps"] = trainer.progress().env_steps;
+  m["world_size"] = trainer.group().world_size();
+  m["seed"] = trainer.options().seed;
+  m["build"] = build_info();
+  Json files = Json::object();
+  for (std::size_t r = 0; r < state_hashes.size(); ++r) files[state_file(static_cast<int>(r))] = state_hashes[r];
+  files["policy.safetensors"] = sha256_file(folder + "/policy.safetensors");
+  m["sha256"] = files;
+  write_file_atomic(folder + "/MANIFEST.json", m.dump(2) + "\n");
+}
+
+void prune(const std::string& run_dir, int keep) {
+  const auto all = list_checkpoints(run_dir);
+  for (std::size_t i = static_cast<std::size_t>(std::max(keep, 2)); i < all.size(); ++i) {
+    std::error_code ignored;
+    // Renamed first: a kill while removing must not leave a folder that looks like a checkpoint.
+    const std::string doomed = tmp_name(all[i]);
+    fs::rename(all[i], doomed, ignored);
+    fs::remove_all(doomed, ignored);
+  }
+}
+
+}  // namespace
+
+std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
+  ProcessGroup& group = trainer.group();
+  const std::string final_name = checkpoints_dir(run_dir) + "/" + folder_name(trainer.progress().env_steps);
+  const std::string tmp = final_name + ".tmp";
+  if (group.rank() == 0) {
+    make_dirs(checkpoints_dir(run_dir));
+    std::error_code ignored;
+    fs::remove_all(tmp, ignored);
+    make_dirs(tmp);
+  }
+  group.barrier("checkpoint folder");
+  const std::string mine = tmp + "/" + state_file(group.rank());
+  write_state(mine, trainer);
+  const auto hashes = group.all_gather(sha256_file(mine), "checkpoint hashes");
+  if (group.rank() == 0) {
+    save_policy(tmp + "/policy.safetensors", trainer.spec().id, trainer.weights());
+    write_manifest_of(tmp, trainer, hashes);
+    fsync_dir(tmp);
+    std::error_code ignored;
+    fs::remove_all(final_name, ignored);  // an equal or damaged one of an earlier try
+    rename_durable(tmp, final_name);
+    write_file_atomic(checkpoints_dir(run_dir) + "/latest", folder_name(trainer.progress().env_steps) + "\n");
+    prune(run_dir, trainer.options().checkpoint_keep);
+  }
+  group.barrier("checkpoint done");
+  return final_name;
+}
+
+std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer, std::string& warnings) {
+  ProcessGroup& group = trainer.group();
+  // Rank 0 chooses, so that all ranks load the same one even if a folder changes meanwhile.
+  std::string choice;
+  if (group.rank() == 0) {
+    const auto all = list_checkpoints(run_dir);
+    std::string problems;
+    for (const std::string& folder : all) {
+      const std::string problem = check_checkpoint(folder);
+      if (problem.empty()) {
+        choice = folder;
+        break;
+      }
+      problems += (problems.empty() ? "" : "; ") + folder + ": " + problem;
+    }
+    if (!problems.empty() && choice.empty()) choice = "!" + problems;
+    if (!problems.empty() && choice[0] != '!') warnings = problems + "; going back to " + choice;
+  }
+  choice = group.all_gather(choice, "checkpoint to load").front();
+  if (choice.empty()) return "";
+  if (choice[0] == '!') fail_data("no usable checkpoint: " + choice.substr(1));
+  if (const int ranks = read_checkpoint_info(choice).world_size; ranks != group.world_size()) {
+    fail_data(choice + ": written by " + std::to_string(ranks) + " ranks, this job has " +
+              std::to_string(group.world_size()) + "; resume with the same number");
+  }
+  const std::string policy_path = choice + "/policy.safetensors";
+  PolicyFile policy = load_policy(policy_path);
+  check_policy_fits(policy, trainer.spec(), policy_path);
+  const PpoTrainer::State s = trainer.state();
+  if (!(policy.weights->layout.shape == s.weights->layout.shape)) {
+    fail_data(policy_path + ": its hidden layers are not the config's policy.hidden");
+  }
+  read_state(choice + "/" + state_file(group.rank()), trainer);
+  s.weights->params = policy.weights->params;
+  s.weights->normalizer = policy.weights->normalizer;
+  trainer.restored();
+  return choice;
+}
+
+}  // namespace rollmill

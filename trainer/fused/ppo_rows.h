@@ -1,0 +1,135 @@
+// PPO's loss of one tile of rows and its derivatives by the network's outputs, written out by hand: columns of rows, so
+// that the loops vectorise. trainer/torch/torch_learner.cc is the same in autograd; a test holds them together.
+#pragma once
+
+#include <cstdint>
+
+#include "rollout/mlp/distribution.h"
+#include "trainer/ppo_options.h"
+
+namespace rollmill {
+
+// Sums over rows, in float64; a shard's rows are added in row order.
+struct LossSums {
+  double policy = 0, value = 0, entropy = 0, kl = 0, clipped = 0, ratio_error = 0;
+  void add(const LossSums& o) {
+    policy += o.policy;
+    value += o.value;
+    entropy += o.entropy;
+    kl += o.kl;
+    clipped += o.clipped;
+    ratio_error = ratio_error > o.ratio_error ? ratio_error : o.ratio_error;
+  }
+};
+
+// What a minibatch row brings along; columns of one tile.
+struct TileRows {
+  alignas(kColumnAlignment) std::int32_t action[kTileRows];
+  alignas(kColumnAlignment) float old_logp[kTileRows], advantage[kTileRows], target[kTileRows], old_value[kTileRows];
+};
+
+// d loss / d logp of each row, and the policy's part of the sums. inv_n = 1 / rows of the whole minibatch.
+inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile, const float* RM_RESTRICT logp, int rows,
+                                 float inv_n, float* RM_RESTRICT dlogp, LossSums& sums) {
+  float policy[kTileRows], kl[kTileRows], clipped[kTileRows], error[kTileRows];
+  for (int r = 0; r < rows; ++r) {
+    const float log_ratio = logp[r] - tile.old_logp[r];
+    const float ratio = math::exp(log_ratio);
+    const float a = tile.advantage[r];
+    const float plain = ratio * a;
+    const float bounded = math::clamp(ratio, 1.0f - o.clip, 1.0f + o.clip) * a;
+    policy[r] = -math::min(plain, bounded);
+    // The clipped branch is constant in the weights: no gradient where it is the smaller one.
+    dlogp[r] = plain <= bounded ? -inv_n * plain : 0.0f;
+    kl[r] = (ratio - 1.0f) - log_ratio;
+    const float away = math::abs(ratio - 1.0f);
+    clipped[r] = away > o.clip ? 1.0f : 0.0f;
+    error[r] = away;
+  }
+  for (int r = 0; r < rows; ++r) {
+    sums.policy += static_cast<double>(policy[r]);
+    sums.kl += static_cast<double>(kl[r]);
+    sums.clipped += static_cast<double>(clipped[r]);
+    // Written so that a NaN is kept.
+    if (!(static_cast<double>(error[r]) <= sums.ratio_error)) sums.ratio_error = static_cast<double>(error[r]);
+  }
+}
+
+// Discrete actions. z: logits in, log-probabilities out; dz: d loss / d logits. [choices][kTileRows].
+inline void categorical_rows(const PpoOptions& o, const TileRows& tile, float* RM_RESTRICT z, int choices, int rows,
+                             float inv_n, float* RM_RESTRICT dz, LossSums& sums) {
+  float logp[kTileRows], dlogp[kTileRows], entropy[kTileRows];
+  log_softmax(z, choices, rows);
+  for (int r = 0; r < rows; ++r) entropy[r] = 0.0f;
+  for (int a = 0; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) {
+      const float l = z[a * kTileRows + r];
+      const float p = math::exp(l);
+      dz[a * kTileRows + r] = p;  // kept for below
+      entropy[r] -= p * l;
+      logp[r] = tile.action[r] == a ? l : logp[r];
+    }
+  }
+  policy_gradient_rows(o, tile, logp, rows, inv_n, dlogp, sums);
+  const float entropy_scale = o.entropy_coefficient * inv_n;
+  for (int a = 0; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) {
+      const float p = dz[a * kTileRows + r];
+      const float taken = tile.action[r] == a ? 1.0f : 0.0f;
+      dz[a * kTileRows + r] =
+          dlogp[r] * (taken - p) + entropy_scale * p * (z[a * kTileRows + r] + entropy[r]);
+    }
+  }
+  for (int r = 0; r < rows; ++r) sums.entropy += static_cast<double>(entropy[r]);
+}
+
+// Continuous actions. mean and raw: [dims][kTileRows]; dmean likewise; dlog_std [dims] accumulates.
+inline void gaussian_rows(const PpoOptions& o, const TileRows& tile, const float* mean, const float* raw,
+                          const float* log_std, int dims, int rows, float inv_n, float* dmean, float* dlog_std,
+                          LossSums& sums) {
+  float logp[kTileRows] = {}, dlogp[kTileRows];
+  float entropy = 0.0f;
+  for (int a = 0; a < dims; ++a) {
+    add_gaussian_logp(raw + a * kTileRows, mean + a * kTileRows, log_std[a], rows, logp);
+    entropy += log_std[a] + 0.5f + kHalfLog2Pi;
+  }
+  policy_gradient_rows(o, tile, logp, rows, inv_n, dlogp, sums);
+  for (int a = 0; a < dims; ++a) {
+    const float inv_std = math::exp(-log_std[a]);
+    float by_std = 0.0f;
+    for (int r = 0; r < rows; ++r) {
+      const float z = (raw[a * kTileRows + r] - mean[a * kTileRows + r]) * inv_std;
+      dmean[a * kTileRows + r] = dlogp[r] * z * inv_std;
+      by_std += dlogp[r] * (z * z - 1.0f) - o.entropy_coefficient * inv_n;
+    }
+    dlog_std[a] += by_std;
+  }
+  sums.entropy += static_cast<double>(entropy) * rows;
+}
+
+// d loss / d value of each row.
+inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* RM_RESTRICT value, int rows,
+                       float inv_n, float* RM_RESTRICT dvalue, LossSums& sums) {
+  const float scale = o.value_coefficient * inv_n;
+  float loss[kTileRows];
+  for (int r = 0; r < rows; ++r) {
+    const float error = value[r] - tile.target[r];
+    loss[r] = 0.5f * error * error;
+    dvalue[r] = scale * error;
+  }
+  if (o.value_clip > 0.0f) {
+    for (int r = 0; r < rows; ++r) {
+      const float change = value[r] - tile.old_value[r];
+      const float bounded = math::clamp(change, -o.value_clip, o.value_clip);
+      const float error = tile.old_value[r] + bounded - tile.target[r];
+      const float clipped_loss = 0.5f * error * error;
+      const bool use_clipped = clipped_loss > loss[r];
+      const float gradient = math::abs(change) <= o.value_clip ? scale * error : 0.0f;
+      dvalue[r] = use_clipped ? gradient : dvalue[r];
+      loss[r] = math::max(loss[r], clipped_loss);
+    }
+  }
+  for (int r = 0; r < rows; ++r) sums.value += static_cast<double>(loss[r]);
+}
+
+}  // namespace rollmill

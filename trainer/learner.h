@@ -1,0 +1,53 @@
+// What turns rollouts into better weights. Two implementations, chosen by trainer.kernels:
+//   fused      trainer/fused: own CPU kernels, forward and backward in one pass, no torch in the process
+//   reference  trainer/torch: plain libtorch autograd on CPU or CUDA, loaded from the torch module
+// Both follow trainer/ppo_options.h to the letter and use the same minibatch permutations; tests hold them together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/base/aligned.h"
+#include "rollout/buffer.h"
+#include "rollout/mlp/mlp_policy.h"
+#include "trainer/ppo_options.h"
+
+namespace rollmill {
+
+class ProcessGroup;
+class ThreadPool;
+
+// Adam's moments over the flat parameter array, and its step count.
+struct OptimizerState {
+  AlignedVector<float> first, second;
+  std::int64_t step = 0;
+};
+
+class Learner {
+ public:
+  virtual ~Learner() = default;
+  // One PPO update from a filled buffer (advantages and returns included). `update` numbers the update in the run: it
+  // keys the minibatch permutations. Reads and writes the weights and optimiser state it was made with.
+  virtual UpdateStats update(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) = 0;
+};
+
+struct LearnerContext {
+  const PpoOptions* options;
+  PolicyWeights* weights;       // host
+  OptimizerState* optimizer;    // host
+  ProcessGroup* group;
+  ThreadPool* pool;
+  std::uint64_t seed;
+  bool cuda = false;            // reference learner only: the buffer lies in device memory
+  int device = 0;
+};
+
+std::unique_ptr<Learner> make_fused_learner(const LearnerContext& context);
+
+// Row order of one epoch: a permutation of the horizon * num_envs samples of this rank; sample s is environment
+// s % num_envs at time s / num_envs. Minibatch m takes entries [m * size, (m + 1) * size).
+void minibatch_order(std::uint64_t seed, int rank, std::int64_t update, int epoch, std::uint32_t samples,
+                     std::uint32_t* order);
+
+}  // namespace rollmill

@@ -1,0 +1,83 @@
+// Reinforcement learning with PPO on vectorised environments: the loop, readable top to bottom in ppo_trainer.cc.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "core/base/thread_pool.h"
+#include "core/dist/process_group.h"
+#include "rollout/collector.h"
+#include "trainer/learner.h"
+#include "trainer/train_options.h"
+
+namespace rollmill {
+
+// What one update did, for logs and metrics.
+struct UpdateReport {
+  std::int64_t update = 0;       // updates done, this one included
+  std::int64_t env_steps = 0;    // all ranks, since the start of the run
+  std::int64_t episodes = 0;     // finished since the start
+  double learning_rate = 0;
+  double mean_return = 0;        // of the last episodes (at most 100, or the stop window); NaN before the first
+  double mean_length = 0;
+  UpdateStats stats;
+  double collect_seconds = 0, learn_seconds = 0;
+};
+
+// Recent episodes and counters: what the loop remembers beside weights and environments.
+struct TrainProgress {
+  std::int64_t update = 0, env_steps = 0, episodes = 0;
+  std::deque<EpisodeRecord> recent;
+};
+
+class PpoTrainer {
+ public:
+  // Starts a run: initial weights from the seed, environments reset. threads: 0 = all cores.
+  PpoTrainer(const TrainOptions& options, ProcessGroup& group);
+  ~PpoTrainer();
+
+  bool finished() const;
+  UpdateReport step();  // one rollout and one update
+
+  const EnvSpec& spec() const;
+  const PolicyWeights& weights() const { return weights_; }
+  const TrainProgress& progress() const { return progress_; }
+  const TrainOptions& options() const { return options_; }
+  ProcessGroup& group() { return group_; }
+  ThreadPool& pool() { return *pool_; }
+  std::int64_t bytes_per_environment() const;
+
+  // Whole state, for checkpoints: this rank's environments and first observations beside the shared parts.
+  struct State {
+    PolicyWeights* weights;
+    OptimizerState* optimizer;
+    TrainProgress* progress;
+    EnvBatch* environments;
+    float* observations;            // slot 0, [D][stride]
+    std::int64_t observation_floats;
+  };
+  State state();
+  // After a checkpoint was loaded into state(): brings what lives elsewhere (device copies) up to date.
+  void restored();
+
+ private:
+  double learning_rate() const;
+  void count_episodes(UpdateReport& report);
+  void update_normalizer();
+
+  TrainOptions options_;
+  ProcessGroup& group_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<EnvBatch> batch_;
+  PolicyWeights weights_;
+  OptimizerState optimizer_;
+  std::unique_ptr<MlpPolicy> policy_;
+  std::unique_ptr<HostRollout> rollout_;
+  std::unique_ptr<HostCollector> collector_;
+  std::unique_ptr<Learner> learner_;
+  TrainProgress progress_;
+};
+
+}  // namespace rollmill

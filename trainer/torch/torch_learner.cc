@@ -1,0 +1,297 @@
+// PPO's update in plain libtorch: what the formulas of trainer/ppo_options.h say, one tensor operation after the other,
+// derivatives by autograd. It shares no arithmetic with trainer/fused, only the order of the minibatches.
+//
+// The parameters are one flat leaf tensor; layers are strided views of it (weights lie [inputs][outputs padded to 16]), so
+// that their gradients arrive in the flat layout and the padding keeps gradient 0.
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#if defined(RM_TORCH_CUDA)
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#endif
+
+#include "core/base/assert.h"
+#include "core/base/error.h"
+#include "core/base/thread_pool.h"
+#include "core/dist/process_group.h"
+#include "trainer/reference_learner.h"
+
+namespace rollmill {
+namespace {
+
+const double kLog2Pi = std::log(2.0 * 3.14159265358979323846);
+
+// A rollout as one row per sample; sample t * num_envs + i. Reals in the learner's precision.
+struct Samples {
+  at::Tensor observations;                                // [S, D] normalised
+  at::Tensor actions;                                     // [S] int64, or [S, A] raw actions
+  at::Tensor logprobs, values, advantages, returns;       // [S]
+};
+
+// What one minibatch's forward pass gives; sums over this rank's rows, double precision scalars on the host.
+struct Outcome {
+  at::Tensor loss;
+  double policy = 0, value = 0, entropy = 0, kl = 0, clipped = 0, ratio_error = 0;
+};
+
+class TorchLearner final : public Learner {
+ public:
+  TorchLearner(const LearnerContext& context, bool float64)
+      : c_(context),
+        o_(*context.options),
+        layout_(context.weights->layout),
+        type_(float64 ? at::kDouble : at::kFloat),
+        device_(context.cuda ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(context.device))
+                             : at::Device(at::kCPU)) {
+    if (!context.cuda && context.pool != nullptr) at::set_num_threads(context.pool->threads());
+  }
+
+  UpdateStats update(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) override {
+    try {
+      return run(buffer, update, learning_rate);
+    } catch (const c10::Error& e) {
+      std::string text = e.what_without_backtrace();
+      text = text.substr(0, text.find('\n'));
+      fail_device("libtorch: " + text + (c_.cuda ? "; out of device memory? use fewer environments or more minibatches" : ""));
+    }
+  }
+
+ private:
+  UpdateStats run(const RolloutBuffer& buffer, std::int64_t update, double learning_rate);
+  Samples gather(const RolloutBuffer& buffer) const;
+  at::Tensor column(float* data, int horizon, int width, const RolloutBuffer& b) const;
+  at::Tensor normalize(const at::Tensor& observations) const;
+  at::Tensor normalized_advantages(const at::Tensor& advantages) const;
+  at::Tensor network(const std::vector<DenseLayer>& net, const at::Tensor& input) const;
+  Outcome losses(const Samples& rows) const;
+  void policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp, at::Tensor& entropy) const;
+  double average_gradient();
+  void adam(double norm, double learning_rate);
+  void read_state();
+  void write_state();
+  at::Tensor from_host(float* data) const { return at::from_blob(data, {layout_.size}).to(device_, type_, false, true); }
+
+  LearnerContext c_;
+  const PpoOptions& o_;
+  const MlpLayout& layout_;
+  at::ScalarType type_;
+  at::Device device_;
+  at::Tensor params_, first_, second_;  // [layout size]
+};
+
+UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) {
+#if defined(RM_TORCH_CUDA)
+  const c10::OptionalDeviceGuard guard(device_);
+#endif
+  const c10::AutoGradMode with_gradients(true);
+  read_state();
+  const Samples all = gather(buffer);
+  const std::int64_t samples = all.observations.size(0), rows = samples / o_.minibatches;
+  std::vector<std::uint32_t> order(static_cast<std::size_t>(samples));
+  UpdateStats stats;
+  int minibatches = 0;
+  for (int epoch = 0; epoch < o_.epochs; ++epoch) {
+    minibatch_order(c_.seed, c_.group->rank(), update, epoch, static_cast<std::uint32_t>(samples), order.data());
+    const std::vector<std::int64_t> wide(order.begin(), order.end());
+    const at::Tensor permutation = at::tensor(wide, at::kLong).to(device_);
+    double epoch_kl = 0;
+    for (int m = 0; m < o_.minibatches; ++m) {
+      const at::Tensor index = permutation.narrow(0, m * rows, rows);
+      const auto take = [&](const at::Tensor& t) { return t.index_select(0, index); };
+      const Samples mb = {take(all.observations), take(all.actions),
+                          take(all.logprobs),     take(all.values),
+                          normalized_advantages(take(all.advantages)), take(all.returns)};
+      params_.mutable_grad() = at::Tensor();
+      const Outcome out = losses(mb);
+      out.loss.backward();
+      const double norm = average_gradient();
+      adam(norm, learning_rate);
+      double sums[5] = {out.policy, out.value, out.entropy, out.kl, out.clipped};
+      c_.group->all_reduce_sum(sums, 5, "loss sums");
+      const double count = static_cast<double>(rows) * c_.group->world_size();
+      if (minibatches == 0) stats.first_ratio_error = out.ratio_error;
+      stats.policy_loss += sums[0] / count;
+      stats.value_loss += sums[1] / count;
+      stats.entropy += sums[2] / count;
+      epoch_kl += sums[3] / count / o_.minibatches;
+      stats.clip_fraction += sums[4] / count;
+      stats.grad_norm += norm;
+      ++minibatches;
+    }
+    stats.epochs = epoch + 1;
+    stats.approx_kl = epoch_kl;
+    if (o_.target_kl > 0.0f && epoch_kl > 1.5 * static_cast<double>(o_.target_kl)) break;
+  }
+  for (double* mean : {&stats.policy_loss, &stats.value_loss, &stats.entropy, &stats.clip_fraction, &stats.grad_norm}) {
+    *mean /= minibatches;
+  }
+  write_state();
+  return stats;
+}
+
+// [horizon][width][stride] of the buffer -> [horizon * num_envs, width] (width 1: one dimension).
+at::Tensor TorchLearner::column(float* data, int horizon, int width, const RolloutBuffer& b) const {
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device_);
+  const at::Tensor raw = at::from_blob(data, {horizon, width, b.stride}, options);
+  return raw.narrow(2, 0, b.num_envs).permute({0, 2, 1}).reshape({-1, width}).to(type_);
+}
+
+Samples TorchLearner::gather(const RolloutBuffer& b) const {
+  const auto flat = [&](float* data) { return column(data, b.horizon, 1, b).squeeze(1); };
+  Samples s;
+  s.observations = normalize(column(b.observations, b.horizon, b.observation_size, b));
+  s.logprobs = flat(b.logprobs);
+  s.values = flat(b.values);
+  s.advantages = flat(b.advantages);
+  s.returns = flat(b.returns);
+  if (!b.discrete) {
+    s.actions = column(b.raw_actions, b.horizon, b.action_size, b);
+    return s;
+  }
+  const auto options = at::TensorOptions().dtype(at::kInt).device(device_);
+  const at::Tensor actions = at::from_blob(b.actions, {b.horizon, b.stride}, options);
+  s.actions = actions.narrow(1, 0, b.num_envs).reshape({-1}).to(at::kLong);
+  return s;
+}
+
+at::Tensor TorchLearner::normalize(const at::Tensor& observations) const {
+  const ObservationNormalizer& n = c_.weights->normalizer;
+  if (!n.enabled()) return observations;
+  const auto row = [&](const float* data) {
+    const std::vector<float> values(data, data + layout_.shape.observations);
+    return at::tensor(values, at::kFloat).to(device_, type_);
+  };
+  return ((observations - row(n.shift())) * row(n.scale())).clamp(-n.clip(), n.clip());
+}
+
+// (a - mean) / (std + 1e-8), mean and population std over the minibatch of all ranks.
+at::Tensor TorchLearner::normalized_advantages(const at::Tensor& advantages) const {
+  if (!o_.normalize_advantages) return advantages;
+  const at::Tensor a = advantages.to(at::kDouble);
+  const double count = static_cast<double>(a.numel()) * c_.group->world_size();
+  double sum = a.sum().item<double>();
+  c_.group->all_reduce_sum(&sum, 1, "advantage mean");
+  const at::Tensor centred = a - sum / count;
+  double squares = centred.square().sum().item<double>();
+  c_.group->all_reduce_sum(&squares, 1, "advantage variance");
+  return (centred / (std::sqrt(squares / count) + 1e-8)).to(type_);
+}
+
+at::Tensor TorchLearner::network(const std::vector<DenseLayer>& net, const at::Tensor& input) const {
+  at::Tensor x = input;
+  for (std::size_t l = 0; l < net.size(); ++l) {
+    const DenseLayer& layer = net[l];
+    const at::Tensor weight = params_.narrow(0, layer.weight, static_cast<std::int64_t>(layer.inputs) * layer.width)
+                                  .view({layer.inputs, layer.width})
+                                  .narrow(1, 0, layer.outputs);
+    x = at::matmul(x, weight) + params_.narrow(0, layer.bias, layer.outputs);
+    if (l + 1 < net.size()) x = at::tanh(x);
+  }
+  return x;
+}
+
+// Log-probability [rows] of the recorded actions, and entropy [rows].
+void TorchLearner::policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp,
+                                at::Tensor& entropy) const {
+  if (layout_.shape.discrete) {
+    const at::Tensor all = at::log_softmax(head, 1);
+    logp = all.gather(1, rows.actions.unsqueeze(1)).squeeze(1);
+    entropy = -(all.exp() * all).sum(1);
+    return;
+  }
+  const at::Tensor log_std = params_.narrow(0, layout_.log_std, layout_.shape.outputs);
+  const at::Tensor z = (rows.actions - head) / log_std.exp();
+  logp = (-0.5 * z.square() - log_std - 0.5 * kLog2Pi).sum(1);
+  entropy = (log_std + 0.5 * (kLog2Pi + 1.0)).sum().expand({head.size(0)});
+}
+
+Outcome TorchLearner::losses(const Samples& rows) const {
+  at::Tensor logp, entropy;
+  policy_terms(rows, network(layout_.actor, rows.observations), logp, entropy);
+  const at::Tensor value = network(layout_.critic, rows.observations).squeeze(1);
+  const at::Tensor log_ratio = logp - rows.logprobs, ratio = log_ratio.exp();
+  const at::Tensor held = ratio.clamp(1.0 - o_.clip, 1.0 + o_.clip);
+  const at::Tensor policy = -at::minimum(ratio * rows.advantages, held * rows.advantages);
+  at::Tensor value_loss = 0.5 * (value - rows.returns).square();
+  if (o_.value_clip > 0.0f) {
+    const at::Tensor near = rows.values + (value - rows.values).clamp(-o_.value_clip, o_.value_clip);
+    value_loss = at::maximum(value_loss, 0.5 * (near - rows.returns).square());
+  }
+  // Sums over this rank's rows divided by all ranks' count: summed over ranks the gradient is the minibatch's mean.
+  const double count = static_cast<double>(value.size(0)) * c_.group->world_size();
+  Outcome out;
+  out.loss = (policy.sum() + o_.value_coefficient * value_loss.sum() - o_.entropy_coefficient * entropy.sum()) / count;
+  const c10::AutoGradMode no_gradients(false);
+  const auto total = [](const at::Tensor& t) { return t.detach().to(at::kDouble).sum().item<double>(); };
+  out.policy = total(policy);
+  out.value = total(value_loss);
+  out.entropy = total(entropy);
+  out.kl = total((ratio - 1.0) - log_ratio);
+  out.clipped = total((ratio - 1.0).abs() > o_.clip);
+  out.ratio_error = (ratio - 1.0).abs().max().item<double>();
+  return out;
+}
+
+// Sums the gradient over ranks; returns its norm.
+double TorchLearner::average_gradient() {
+  at::Tensor g = params_.grad();
+  if (c_.group->world_size() > 1) {
+    if (type_ == at::kDouble) {
+      RM_ASSERT(!c_.cuda);
+      c_.group->all_reduce_sum(g.mutable_data_ptr<double>(), g.numel(), "gradients");
+    } else if (!c_.cuda) {
+      c_.group->all_reduce_sum(g.mutable_data_ptr<float>(), g.numel(), "gradients");
+    } else {
+#if defined(RM_TORCH_CUDA)
+      void* stream = c10::cuda::getCurrentCUDAStream(device_.index()).stream();
+      c_.group->all_reduce_sum_device(g.mutable_data_ptr<float>(), g.numel(), stream, "gradients");
+#endif
+    }
+  }
+  return std::sqrt(g.to(at::kDouble).square().sum().item<double>());
+}
+
+// As torch.optim.Adam, after clipping the gradient to max_grad_norm.
+void TorchLearner::adam(double norm, double learning_rate) {
+  const c10::AutoGradMode no_gradients(false);
+  const std::int64_t t = ++c_.optimizer->step;
+  at::Tensor g = params_.grad();
+  if (o_.max_grad_norm > 0.0f) g = g * std::min(1.0, static_cast<double>(o_.max_grad_norm) / (norm + 1e-6));
+  const double beta1 = o_.adam_beta1, beta2 = o_.adam_beta2;
+  first_.mul_(beta1).add_(g, 1.0 - beta1);
+  second_.mul_(beta2).addcmul_(g, g, 1.0 - beta2);
+  const at::Tensor root = (second_ / (1.0 - std::pow(beta2, static_cast<double>(t)))).sqrt_().add_(o_.adam_epsilon);
+  params_.addcdiv_(first_, root, -learning_rate / (1.0 - std::pow(beta1, static_cast<double>(t))));
+}
+
+void TorchLearner::read_state() {
+  RM_ASSERT(static_cast<std::int64_t>(c_.optimizer->first.size()) == layout_.size);
+  RM_ASSERT(static_cast<std::int64_t>(c_.optimizer->second.size()) == layout_.size);
+  params_ = from_host(c_.weights->params.data()).requires_grad_(true);
+  first_ = from_host(c_.optimizer->first.data());
+  second_ = from_host(c_.optimizer->second.data());
+}
+
+void TorchLearner::write_state() {
+  const c10::AutoGradMode no_gradients(false);
+  at::from_blob(c_.weights->params.data(), {layout_.size}).copy_(params_.detach());
+  at::from_blob(c_.optimizer->first.data(), {layout_.size}).copy_(first_);
+  at::from_blob(c_.optimizer->second.data(), {layout_.size}).copy_(second_);
+}
+
+}  // namespace
+}  // namespace rollmill
+
+extern "C" rollmill::Learner* rollmill_make_torch_learner(const rollmill::LearnerContext* context) {
+  return new rollmill::TorchLearner(*context, false);
+}
+
+extern "C" rollmill::Learner* rollmill_make_torch_learner_float64(const rollmill::LearnerContext* context) {
+  return new rollmill::TorchLearner(*context, true);
+}

@@ -1,0 +1,274 @@
+#include "trainer/train_job.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "core/base/build_info.h"
+#include "core/base/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/dir_lock.h"
+#include "core/io/strict_json.h"
+#include "core/log/log.h"
+#include "core/log/metrics.h"
+#include "rollout/checkpoint_folder.h"
+#include "trainer/checkpoint.h"
+
+namespace rollmill {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// "section.key" -> value of the program's own resolved print: one "key = value" a line below "[section]".
+std::map<std::string, std::string> resolved_keys(const std::string& text) {
+  std::map<std::string, std::string> keys;
+  std::istringstream in(text);
+  std::string line, section;
+  while (std::getline(in, line)) {
+    if (line.size() > 2 && line.front() == '[') {
+      section = line.substr(1, line.find(']') - 1) + ".";
+    } else if (const auto equals = line.find(" = "); equals != std::string::npos && line.front() != '#') {
+      keys[section + line.substr(0, equals)] = line.substr(equals + 3);
+    }
+  }
+  return keys;
+}
+
+bool may_change(const std::string& key) {
+  static constexpr std::array<const char*, 7> kFree = {"run.threads", "run.name",    "trainer.total_steps", "stop.",
+                                                       "checkpoint.", "evaluation.", "trainer.kernels"};
+  for (const char* prefix : kFree) {
+    if (key.rfind(prefix, 0) == 0) return true;
+  }
+  return false;
+}
+
+std::string host_name() {
+  char name[256] = "unknown";
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+MetricsRecord metrics_of(const UpdateReport& r, double seconds) {
+  MetricsRecord m;
+  m.add("step", r.env_steps).add("update", r.update).add("episodes", r.episodes);
+  m.add("return_mean", r.mean_return).add("length_mean", r.mean_length);
+  m.add("policy_loss", r.stats.policy_loss).add("value_loss", r.stats.value_loss).add("entropy", r.stats.entropy);
+  m.add("approx_kl", r.stats.approx_kl).add("clip_fraction", r.stats.clip_fraction);
+  m.add("grad_norm", r.stats.grad_norm).add("learning_rate", r.learning_rate).add("epochs", r.stats.epochs);
+  m.add("first_ratio_error", r.stats.first_ratio_error);
+  m.add("collect_seconds", r.collect_seconds).add("learn_seconds", r.learn_seconds).add("seconds", seconds);
+  return m;
+}
+
+// One collective answer of rank 0 to everybody; its Error becomes everybody's Error.
+template <class Body>
+std::string from_rank_zero(ProcessGroup& group, const char* what, Body&& body) {
+  std::string answer;
+  if (group.rank() == 0) {
+    try {
+      answer = "0 " + body();
+    } catch (const Error& e) {
+      answer = std::to_string(static_cast<int>(e.code())) + " " + e.what();
+    }
+  }
+  answer = group.all_gather(answer, what).front();
+  const int code = std::stoi(answer);
+  const std::string text = answer.substr(answer.find(' ') + 1);
+  if (code != 0) throw Error(static_cast<ExitCode>(code), text);
+  return text;
+}
+
+// Rank 0 decides what the folder is: "new", "resume" or "done".
+std::string open_folder(const TrainJob& job) {
+  const std::string& dir = job.out_dir;
+  const std::string config_path = dir + "/config.toml";
+  if (!file_exists(config_path)) {
+    for (const auto& entry : fs::directory_iterator(dir)) {
+      const std::string name = entry.path().filename().string();
+      if (name == "lock.json" || name == "train.log") continue;
+      fail_io(dir + " holds files that are not a training run (" + name + "); choose another --out");
+    }
+    check_writable(dir);
+    write_file_atomic(config_path, job.config_text);
+    return "new";
+  }
+  const std::string difference = config_difference(read_file(config_path, 1 << 22), job.config_text);
+  if (!difference.empty()) {
+    fail_io(dir + " holds a run with another config (" + difference + "); choose another --out");
+  }
+  const bool changed = read_file(config_path, 1 << 22) != job.config_text;
+  if (read_run_state(dir) == "done" && (!changed || !job.resume)) return "done";
+  if (!job.resume) {
+    fail_io(dir + " holds an unfinished run of this config; continue it with --resume, or choose another --out");
+  }
+  remove_leftovers(dir);
+  remove_leftovers(checkpoints_dir(dir));
+  write_file_atomic(config_path, job.config_text);
+  return "resume";
+}
+
+class Loop {
+ public:
+  Loop(const TrainJob& job, ProcessGroup& group) : job_(job), group_(group) {}
+  TrainResult run(bool resume);
+
+ private:
+  struct Decision {
+    bool checkpoint = false;
+    StopRequest stop = StopRequest::kNone;
+  };
+  Decision decide(PpoTrainer& trainer, Clock::time_point last_checkpoint);
+  void restore(PpoTrainer& trainer);
+
+  const TrainJob& job_;
+  ProcessGroup& group_;
+};
+
+void Loop::restore(PpoTrainer& trainer) {
+  std::string warnings;
+  const std::string folder = load_newest_checkpoint(job_.out_dir, trainer, warnings);
+  if (!warnings.empty()) log_warn("{}", warnings);
+  if (group_.rank() != 0) return;
+  if (folder.empty()) {
+    log_info("no checkpoint in {}: starting from the beginning", job_.out_dir);
+  } else {
+    log_info("resuming from {} ({} steps)", folder, trainer.progress().env_steps);
+  }
+  MetricsWriter::truncate_after(job_.out_dir + "/metrics.jsonl", "step", trainer.progress().env_steps);
+}
+
+// The same on all ranks: a signal that reached one of them, or rank 0's clock.
+Loop::Decision Loop::decide(PpoTrainer& trainer, Clock::time_point last_checkpoint) {
+  const TrainOptions& o = job_.options;
+  Decision d;
+  d.stop = job_.stop();
+  d.checkpoint = o.checkpoint_updates > 0 ? trainer.progress().update % o.checkpoint_updates == 0
+                                          : seconds_since(last_checkpoint) >= o.checkpoint_seconds;
+  if (group_.world_size() == 1) return d;
+  const std::string mine = {static_cast<char>('0' + static_cast<int>(d.stop)), d.checkpoint ? '1' : '0'};
+  const auto all = group_.all_gather(mine, "stop and checkpoint flags");
+  d.checkpoint = all.front()[1] == '1';
+  for (const std::string& other : all) {
+    d.stop = std::max(d.stop, static_cast<StopRequest>(other[0] - '0'));
+  }
+  return d;
+}
+
+TrainResult Loop::run(bool resume) {
+  const auto start = Clock::now();
+  PpoTrainer trainer(job_.options, group_);
+  if (resume) restore(trainer);
+  std::optional<MetricsWriter> metrics;
+  if (group_.rank() == 0) {
+    metrics.emplace(job_.out_dir + "/metrics.jsonl");
+    write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
+  }
+  TrainResult result;
+  auto last_checkpoint = Clock::now();
+  while (!trainer.finished()) {
+    const UpdateReport report = trainer.step();
+    if (metrics) metrics->write(metrics_of(report, seconds_since(start)));
+    job_.on_update(report);
+    const Decision d = decide(trainer, last_checkpoint);
+    if (d.stop != StopRequest::kNone && !trainer.finished()) {
+      result.stopped_by = d.stop;
+      break;
+    }
+    if (d.checkpoint && !trainer.finished()) {
+      save_checkpoint(job_.out_dir, trainer);
+      last_checkpoint = Clock::now();
+    }
+  }
+  result.checkpoint = save_checkpoint(job_.out_dir, trainer);
+  result.finished = result.stopped_by == StopRequest::kNone;
+  result.env_steps = trainer.progress().env_steps;
+  result.updates = trainer.progress().update;
+  result.seconds = seconds_since(start);
+  if (group_.rank() == 0) {
+    if (metrics) metrics->sync();
+    const int code = result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
+    write_run_status(job_.out_dir, result.finished ? "done" : "preempted", code, result.env_steps, "");
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string config_difference(const std::string& there, const std::string& here) {
+  const auto a = resolved_keys(there), b = resolved_keys(here);
+  for (const auto& [key, value] : b) {
+    const auto it = a.find(key);
+    if (may_change(key)) continue;
+    if (it == a.end()) return key + ": absent there, " + value + " here";
+    if (it->second != value) return key + ": " + it->second + " there, " + value + " here";
+  }
+  for (const auto& [key, value] : a) {
+    if (!may_change(key) && b.find(key) == b.end()) return key + ": " + value + " there, absent here";
+  }
+  return "";
+}
+
+void write_run_status(const std::string& dir, const std::string& state, int exit_code, std::int64_t env_steps,
+                      const std::string& message) {
+  nlohmann::ordered_json j;
+  j["state"] = state;
+  j["exit_code"] = exit_code;
+  j["step"] = env_steps;
+  j["host"] = host_name();
+  j["pid"] = static_cast<std::int64_t>(getpid());
+  j["build"] = build_info();
+  if (!message.empty()) j["message"] = message;
+  write_file_atomic(dir + "/RUN_STATUS.json", j.dump(2) + "\n");
+}
+
+std::string read_run_state(const std::string& dir) {
+  const std::string path = dir + "/RUN_STATUS.json";
+  try {
+    if (!file_exists(path)) return "";
+    const auto j = parse_json_strict(read_file(path, 1 << 20), path, 4);
+    return j.at("state").get<std::string>();
+  } catch (const std::exception&) {
+    return "";  // a damaged status only loses the shortcut "already done"
+  }
+}
+
+TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
+  std::optional<DirLock> lock;
+  const std::string kind = from_rank_zero(group, "opening the run folder", [&] {
+    make_dirs(job.out_dir);
+    lock.emplace(job.out_dir, "train");
+    return open_folder(job);
+  });
+  if (kind == "done") {
+    TrainResult result;
+    result.finished = result.already_done = true;
+    result.checkpoint = newest_good_checkpoint(job.out_dir);
+    if (result.checkpoint.empty()) fail_data(job.out_dir + " is marked done but has no usable checkpoint");
+    return result;
+  }
+  try {
+    return Loop(job, group).run(kind == "resume");
+  } catch (const Error& e) {
+    if (group.rank() == 0) {
+      try {
+        write_run_status(job.out_dir, "failed", static_cast<int>(e.code()), -1, e.what());
+      } catch (const Error& second) {
+        log_warn("{}", second.what());  // a full disk: the first error is the one to report
+      }
+    }
+    throw;
+  }
+}
+
+}  // namespace rollmill

@@ -1,0 +1,46 @@
+// A training run as a job: its folder, checkpoints, metrics, resume and the end. Used by `rollmill train`.
+//   RUN/config.toml  RUN_STATUS.json  metrics.jsonl  train.log  checkpoints/
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "trainer/ppo_trainer.h"
+
+namespace rollmill {
+
+// What asks a job to end early, polled between updates.
+enum class StopRequest { kNone, kInterrupt, kTerminate };
+
+struct TrainJob {
+  TrainOptions options;
+  std::string config_text;   // resolved
+  std::string out_dir;
+  bool resume = false;
+  std::function<StopRequest()> stop;
+  std::function<void(const UpdateReport&)> on_update;  // every update, rank 0's view
+};
+
+struct TrainResult {
+  bool finished = false;      // false: stopped early, resumable
+  bool already_done = false;  // the folder held this run, finished
+  StopRequest stopped_by = StopRequest::kNone;
+  std::string checkpoint;     // the last one
+  std::int64_t env_steps = 0, updates = 0;
+  double seconds = 0;         // of this process's loop
+};
+
+// Collective. Throws Error; the run's status file then says "failed" with the exit code.
+TrainResult run_train_job(const TrainJob& job, ProcessGroup& group);
+
+// The first key whose value differs between two resolved configs, as "ppo.clip: 0.2 there, 0.1 here"; "" if only keys that
+// may change over a resume differ (lengths, stopping, threads, checkpoints, evaluation).
+std::string config_difference(const std::string& there, const std::string& here);
+
+// RUN_STATUS.json, atomically: state "running" | "done" | "preempted" | "failed".
+void write_run_status(const std::string& dir, const std::string& state, int exit_code, std::int64_t env_steps,
+                      const std::string& message);
+// The state, or "" without a readable status file.
+std::string read_run_state(const std::string& dir);
+
+}  // namespace rollmill

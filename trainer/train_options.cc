@@ -1,0 +1,80 @@
+#include "trainer/train_options.h"
+
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/config/config.h"
+
+namespace rollmill {
+
+namespace {
+
+void read_ppo(Config& c, PpoOptions& o) {
+  const auto number = [&](const char* key, float& value, double low, double high) {
+    value = static_cast<float>(c.get_float(std::string("ppo.") + key, static_cast<double>(value), low, high));
+  };
+  o.horizon = static_cast<int>(c.get_int("ppo.horizon", o.horizon, 1, 1 << 20));
+  o.epochs = static_cast<int>(c.get_int("ppo.epochs", o.epochs, 1, 1000));
+  o.minibatches = static_cast<int>(c.get_int("ppo.minibatches", o.minibatches, 1, 1 << 20));
+  o.learning_rate = c.get_float("ppo.learning_rate", o.learning_rate, 0, 10);
+  o.anneal_learning_rate = c.get_bool("ppo.anneal_learning_rate", o.anneal_learning_rate);
+  number("gamma", o.gamma, 0, 1);
+  number("gae_lambda", o.gae_lambda, 0, 1);
+  number("clip", o.clip, 1e-6, 10);
+  number("value_clip", o.value_clip, 0, 1e9);
+  number("value_coefficient", o.value_coefficient, 0, 1e3);
+  number("entropy_coefficient", o.entropy_coefficient, 0, 1e3);
+  number("max_grad_norm", o.max_grad_norm, 0, 1e9);
+  number("target_kl", o.target_kl, 0, 1e3);
+  o.normalize_advantages = c.get_bool("ppo.normalize_advantages", o.normalize_advantages);
+  number("adam_beta1", o.adam_beta1, 0, 0.999999);
+  number("adam_beta2", o.adam_beta2, 0, 0.999999);
+  number("adam_epsilon", o.adam_epsilon, 1e-12, 1);
+}
+
+}  // namespace
+
+TrainOptions read_train_options(Config& c, int world_size) {
+  TrainOptions o;
+  o.name = c.get_string("run.name", std::filesystem::path(c.name()).stem().string());
+  o.seed = static_cast<std::uint64_t>(c.get_int("run.seed", 1, 0));
+  o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
+  o.env = read_env_options(c, 64);
+  o.hidden.clear();
+  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16)) o.hidden.push_back(static_cast<int>(h));
+  o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
+  o.normalize_observations = c.get_bool("policy.normalize_observations", false);
+  o.clip_observations = static_cast<float>(c.get_int("policy.clip_observations", 10, 1, 1 << 20));
+  o.kernels = c.get_choice("trainer.kernels", "fused", {"fused", "reference"});
+  o.total_steps = c.require_int("trainer.total_steps", 1);
+  o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
+  read_ppo(c, o.ppo);
+  o.stop_at_return = c.get_float("stop.mean_return", 0);
+  o.stop_window = static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
+  o.checkpoint_updates = c.get_int("checkpoint.every_updates", 0, 0);
+  o.checkpoint_seconds = c.get_float("checkpoint.every_seconds", 60, 0, 1e9);
+  o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
+  o.evaluation_episodes = static_cast<int>(c.get_int("evaluation.episodes", 1000, 0, 1 << 24));
+  o.evaluation_greedy = c.get_bool("evaluation.greedy", true);
+  const std::int64_t samples = static_cast<std::int64_t>(o.ppo.horizon) * o.env.num_envs;
+  if (samples % o.ppo.minibatches != 0) {
+    c.fail("ppo.minibatches", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
+                                  " samples cannot be cut into " + std::to_string(o.ppo.minibatches) +
+                                  " equal minibatches; choose a divisor");
+  }
+  if (samples > (std::int64_t{1} << 31)) {
+    c.fail("ppo.horizon", "ppo.horizon x env.num_envs = " + std::to_string(samples) + " is more than 2^31 samples");
+  }
+  if (o.env.num_envs % world_size != 0) {
+    c.fail("env.num_envs", std::to_string(o.env.num_envs) + " environments cannot be shared equally by " +
+                               std::to_string(world_size) + " ranks");
+  }
+  const std::int64_t local = samples / world_size;
+  if (local % o.ppo.minibatches != 0) {
+    c.fail("ppo.minibatches", "each of " + std::to_string(world_size) + " ranks has " + std::to_string(local) +
+                                  " samples an update, not a multiple of " + std::to_string(o.ppo.minibatches));
+  }
+  return o;
+}
+
+}  // namespace rollmill
