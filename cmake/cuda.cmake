@@ -82,6 +82,9 @@ set(_rm_cuda_flags --fmad=false --expt-relaxed-constexpr
 add_library(rollmill_cuda MODULE
   core/device/cuda_memory.cu rollout/mlp/policy_cuda.cu rollout/collector_cuda.cu rollout/buffer.cc
   ${_rm_sources} ${_rm_table})
+if(NOT ROLLMILL_SANITIZE)
+  target_link_options(rollmill_cuda PRIVATE LINKER:-z,defs)  # a missing symbol is an error now, not at dlopen
+endif()
 target_link_libraries(rollmill_cuda PRIVATE rollmill_flags)
 target_compile_options(rollmill_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${_rm_cuda_flags}>)
 set_target_properties(rollmill_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)

@@ -67,5 +67,6 @@ add_library(rollmill_torch MODULE
   core/dist/torch/rendezvous.cc core/dist/torch/process_group_torch.cc
   $<IF:$<BOOL:${ROLLMILL_TORCH_CUDA}>,core/dist/torch/nccl_group.cc,core/dist/torch/nccl_group_none.cc>
   trainer/torch/torch_learner.cc trainer/minibatch.cc)
+# (No -z defs: c10's inline functions name the CUDA runtime, which libtorch_cuda brings along.)
 target_link_libraries(rollmill_torch PRIVATE rollmill_flags rollmill::torch)
 target_compile_options(rollmill_torch PRIVATE -Wno-interference-size)

@@ -1,5 +1,6 @@
-// The CUDA runtime of any environment of the contract: one kernel per step, one thread per environment, over the same
-// columns and the same text (envs/step_kernel.h) as the CPU runtime. Snapshots are the CPU runtime's bytes.
+// The CUDA runtime of any environment of the contract: one kernel per step, one thread per
+// environment, over the same columns and the same text (envs/step_kernel.h) as the CPU runtime.
+// Snapshots are the CPU runtime's bytes.
 //
 // Calls return when the kernel is queued on the default stream; a copy to the host waits for it.
 #pragma once
@@ -24,7 +25,10 @@ class CudaBatch final : public EnvBatch {
   static constexpr int kStateWords = kWords<State>;
 
   CudaBatch(const BatchConfig& config, int device)
-      : spec_(describe<Env>()), params_(make_params<Env>(config.params)), config_(config), device_(device) {
+      : spec_(describe<Env>()),
+        params_(make_params<Env>(config.params)),
+        config_(config),
+        device_(device) {
     RM_ASSERT(config.num_envs >= 1);
     stride_ = padded_columns(config.num_envs);
     words_ = Buffer(*rollmill_cuda_memory(device),
@@ -45,14 +49,16 @@ class CudaBatch final : public EnvBatch {
   int num_envs() const override { return config_.num_envs; }
   std::int64_t stride() const override { return stride_; }
   bool on_device() const override { return true; }
-  EpisodeColumns episodes() const override { return {columns_.environment, columns_.episode, columns_.step}; }
+  EpisodeColumns episodes() const override {
+    return {columns_.environment, columns_.episode, columns_.step};
+  }
 
   void reset(float* observations) override {
     const DeviceScope scope(device_);
-    const FirstEpisodes first = {config_.first_environment, config_.environment_stride, config_.first_episode,
-                                 config_.episode_offset};
-    reset_kernel<Env><<<blocks_for(config_.num_envs), kThreads>>>(columns_, constants_, params_, first,
-                                                                  config_.num_envs, observations);
+    const FirstEpisodes first = {config_.first_environment, config_.environment_stride,
+                                 config_.first_episode, config_.episode_offset};
+    reset_kernel<Env><<<blocks_for(config_.num_envs), kThreads>>>(
+        columns_, constants_, params_, first, config_.num_envs, observations);
     RM_CUDA_LAUNCHED("reset_kernel");
   }
 
@@ -61,13 +67,15 @@ class CudaBatch final : public EnvBatch {
   void step_range(const StepBuffers& buffers, int begin, int end) override {
     if (begin >= end) return;
     const DeviceScope scope(device_);
-    step_kernel<Env><<<blocks_for(end - begin), kThreads>>>(columns_, constants_, params_, begin, end, buffers);
+    step_kernel<Env>
+        <<<blocks_for(end - begin), kThreads>>>(columns_, constants_, params_, begin, end, buffers);
     RM_CUDA_LAUNCHED("step_kernel");
   }
 
   void observe(float* observations) override {
     const DeviceScope scope(device_);
-    observe_kernel<Env><<<blocks_for(config_.num_envs), kThreads>>>(columns_, params_, config_.num_envs, observations);
+    observe_kernel<Env><<<blocks_for(config_.num_envs), kThreads>>>(columns_, params_,
+                                                                    config_.num_envs, observations);
     RM_CUDA_LAUNCHED("observe_kernel");
   }
 
@@ -77,12 +85,14 @@ class CudaBatch final : public EnvBatch {
 
   std::vector<std::uint32_t> state_words(int env) const override {
     std::vector<std::uint32_t> words(kStateWords);
-    for (int k = 0; k < kStateWords; ++k) words_.copy_out(&words[k], sizeof words[k], word_offset(k, env));
+    for (int k = 0; k < kStateWords; ++k)
+      words_.copy_out(&words[k], sizeof words[k], word_offset(k, env));
     return words;
   }
   void set_state_words(int env, const std::vector<std::uint32_t>& words) override {
     RM_ASSERT(static_cast<int>(words.size()) == kStateWords);
-    for (int k = 0; k < kStateWords; ++k) words_.copy_in(&words[k], sizeof words[k], word_offset(k, env));
+    for (int k = 0; k < kStateWords; ++k)
+      words_.copy_in(&words[k], sizeof words[k], word_offset(k, env));
   }
 
   std::int64_t bytes_per_environment() const override {

@@ -14,8 +14,9 @@ struct FirstEpisodes {
 };
 
 template <class Env>
-RM_KERNEL void reset_kernel(BatchColumns columns, BatchConstants constants, typename Env::Params params,
-                             FirstEpisodes first, int num_envs, float* observations) {
+RM_KERNEL void reset_kernel(BatchColumns columns, BatchConstants constants,
+                            typename Env::Params params, FirstEpisodes first, int num_envs,
+                            float* observations) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= num_envs) return;
   const auto u = static_cast<std::uint32_t>(i);
@@ -25,8 +26,9 @@ RM_KERNEL void reset_kernel(BatchColumns columns, BatchConstants constants, type
 }
 
 template <class Env>
-RM_KERNEL void step_kernel(BatchColumns columns, BatchConstants constants, typename Env::Params params,
-                            std::int64_t begin, std::int64_t end, StepBuffers buffers) {
+RM_KERNEL void step_kernel(BatchColumns columns, BatchConstants constants,
+                           typename Env::Params params, std::int64_t begin, std::int64_t end,
+                           StepBuffers buffers) {
   const std::int64_t i = begin + static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= end) return;
   const std::uint32_t code = step_environment<Env>(columns, constants, params, buffers, i);
@@ -35,7 +37,8 @@ RM_KERNEL void step_kernel(BatchColumns columns, BatchConstants constants, typen
 }
 
 template <class Env>
-RM_KERNEL void observe_kernel(BatchColumns columns, typename Env::Params params, int num_envs, float* observations) {
+RM_KERNEL void observe_kernel(BatchColumns columns, typename Env::Params params, int num_envs,
+                              float* observations) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= num_envs) return;
   const auto state = load_columns<typename Env::State>(columns.state, columns.stride, i);

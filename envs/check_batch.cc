@@ -69,12 +69,15 @@ struct CheckBatch::Field {
   const std::uint8_t* only_ended = nullptr;
 };
 
-CheckBatch::CheckBatch(std::unique_ptr<EnvBatch> expected, std::unique_ptr<EnvBatch> actual, Memory& memory)
+CheckBatch::CheckBatch(std::unique_ptr<EnvBatch> expected, std::unique_ptr<EnvBatch> actual,
+                       Memory& memory)
     : expected_(std::move(expected)), actual_(std::move(actual)) {
   RM_ASSERT(!expected_->on_device() && actual_->on_device() == memory.on_device());
-  RM_ASSERT(expected_->spec().id == actual_->spec().id && expected_->num_envs() == actual_->num_envs());
+  RM_ASSERT(expected_->spec().id == actual_->spec().id &&
+            expected_->num_envs() == actual_->num_envs());
   RM_ASSERT(expected_->stride() == actual_->stride());
-  const std::size_t words = (spec().state_fields.size() + std::size(kRuntimeWords)) * static_cast<std::size_t>(stride());
+  const std::size_t words =
+      (spec().state_fields.size() + std::size(kRuntimeWords)) * static_cast<std::size_t>(stride());
   RM_ASSERT(expected_->snapshot_bytes() == words * 4 && actual_->snapshot_bytes() == words * 4);
   const Offsets at(spec(), stride());
   device_ = Buffer(memory, static_cast<std::size_t>(at.size));
@@ -104,8 +107,8 @@ void CheckBatch::copy_actions(const StepBuffers& buffers, int begin, int end) {
   const Offsets at(spec(), stride());
   for (int a = 0; a < spec().action_size(); ++a) {
     const auto first = static_cast<std::size_t>(a * stride() + begin) * 4;
-    device_.copy_in(static_cast<const std::byte*>(buffers.actions) + first, static_cast<std::size_t>(end - begin) * 4,
-                    at.actions + first);
+    device_.copy_in(static_cast<const std::byte*>(buffers.actions) + first,
+                    static_cast<std::size_t>(end - begin) * 4, at.actions + first);
   }
 }
 
@@ -117,16 +120,17 @@ void CheckBatch::add_columns(std::vector<Field>& fields, const char* what, const
   }
 }
 
-// The state and the runtime's own words, as columns of both snapshots. State words are compared as floats: an integer that
-// looks like a NaN must differ in no other word to pass, and shows in the observations.
+// The state and the runtime's own words, as columns of both snapshots. State words are compared as
+// floats: an integer that looks like a NaN must differ in no other word to pass, and shows in the
+// observations.
 std::vector<CheckBatch::Field> CheckBatch::state_fields() {
   expected_->save(reinterpret_cast<std::byte*>(expected_words_.data()));
   actual_->save(reinterpret_cast<std::byte*>(actual_words_.data()));
   std::vector<Field> fields;
   const std::size_t states = spec().state_fields.size();
   for (std::size_t k = 0; k < states + std::size(kRuntimeWords); ++k) {
-    const std::string name =
-        k < states ? "state \"" + spec().state_fields[k] + "\"" : std::string(kRuntimeWords[k - states]);
+    const std::string name = k < states ? "state \"" + spec().state_fields[k] + "\""
+                                        : std::string(kRuntimeWords[k - states]);
     const bool real = k < states || k == states + 3;
     const std::size_t first = k * static_cast<std::size_t>(stride());
     fields.push_back({name, expected_words_.data() + first, actual_words_.data() + first,
@@ -138,16 +142,21 @@ std::vector<CheckBatch::Field> CheckBatch::state_fields() {
 std::vector<CheckBatch::Field> CheckBatch::step_fields(const StepBuffers& b) {
   const Offsets at(spec(), stride());
   device_.copy_out(host_.data(), at.actions);
-  const auto real = [&](std::size_t offset) { return reinterpret_cast<const float*>(host_.data() + offset); };
+  const auto real = [&](std::size_t offset) {
+    return reinterpret_cast<const float*>(host_.data() + offset);
+  };
   std::vector<Field> fields = {{"reward", b.rewards, host_.data() + at.rewards, Kind::kFloat},
                                {"end of episode", b.ends, host_.data() + at.ends, Kind::kByte}};
   const std::size_t always = fields.size();
-  if (b.outcomes != nullptr) fields.push_back({"outcome", b.outcomes, host_.data() + at.outcomes, Kind::kByte});
+  if (b.outcomes != nullptr)
+    fields.push_back({"outcome", b.outcomes, host_.data() + at.outcomes, Kind::kByte});
   if (b.episode_returns != nullptr) {
-    fields.push_back({"return of the ended episode", b.episode_returns, host_.data() + at.returns, Kind::kFloat});
+    fields.push_back({"return of the ended episode", b.episode_returns, host_.data() + at.returns,
+                      Kind::kFloat});
   }
   if (b.episode_lengths != nullptr) {
-    fields.push_back({"length of the ended episode", b.episode_lengths, host_.data() + at.lengths, Kind::kWord});
+    fields.push_back(
+        {"length of the ended episode", b.episode_lengths, host_.data() + at.lengths, Kind::kWord});
   }
   if (b.final_observations != nullptr) {
     add_columns(fields, "final observation", b.final_observations, real(at.final_observations));
@@ -159,14 +168,17 @@ std::vector<CheckBatch::Field> CheckBatch::step_fields(const StepBuffers& b) {
 
 void CheckBatch::report(const Field& f, int env, const char* call) const {
   const auto e = static_cast<std::size_t>(env);
-  fail_numerical(spec().id + ": after " + call + " " + std::to_string(calls_) + ", environment " + std::to_string(env) +
-                 " (global id " + std::to_string(expected_->episodes().environment[env]) + ", episode " +
-                 std::to_string(episode_[e]) + ", step " + std::to_string(step_[e]) + "): " + f.name + " is " +
-                 show(read(f.expected, f.kind, env), f.kind) + " on the first device and " +
-                 show(read(f.actual, f.kind, env), f.kind) + " on the second; please report it");
+  fail_numerical(spec().id + ": after " + call + " " + std::to_string(calls_) + ", environment " +
+                 std::to_string(env) + " (global id " +
+                 std::to_string(expected_->episodes().environment[env]) + ", episode " +
+                 std::to_string(episode_[e]) + ", step " + std::to_string(step_[e]) +
+                 "): " + f.name + " is " + show(read(f.expected, f.kind, env), f.kind) +
+                 " on the first device and " + show(read(f.actual, f.kind, env), f.kind) +
+                 " on the second; please report it");
 }
 
-void CheckBatch::compare(const std::vector<Field>& fields, int begin, int end, const char* call) const {
+void CheckBatch::compare(const std::vector<Field>& fields, int begin, int end,
+                         const char* call) const {
   int first_env = end;
   const Field* first = nullptr;
   for (const Field& f : fields) {

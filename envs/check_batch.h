@@ -1,7 +1,8 @@
-// device = "check": two batches of the same environment and configuration in lock step, usually the CPU runtime and the
-// CUDA one. After every call all that they hold and wrote is compared bit for bit (NaNs count as equal: which NaN comes
-// out is not the same everywhere); the first difference is an Error(kNumerical) that names environment, step and field.
-// To the caller it is the first batch: host memory. Made for finding errors, not for speed.
+// device = "check": two batches of the same environment and configuration in lock step, usually the
+// CPU runtime and the CUDA one. After every call all that they hold and wrote is compared bit for
+// bit (NaNs count as equal: which NaN comes out is not the same everywhere); the first difference
+// is an Error(kNumerical) that names environment, step and field. To the caller it is the first
+// batch: host memory. Made for finding errors, not for speed.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@ namespace rollmill {
 
 class CheckBatch final : public EnvBatch {
  public:
-  // `expected` is a host batch; `actual` reads and writes `memory`. Both were made from equal configurations.
+  // `expected` is a host batch; `actual` reads and writes `memory`. Both were made from equal
+  // configurations.
   CheckBatch(std::unique_ptr<EnvBatch> expected, std::unique_ptr<EnvBatch> actual, Memory& memory);
 
   const EnvSpec& spec() const override { return expected_->spec(); }
@@ -33,7 +35,9 @@ class CheckBatch final : public EnvBatch {
   std::size_t snapshot_bytes() const override { return expected_->snapshot_bytes(); }
   void save(std::byte* out) const override { expected_->save(out); }
   void load(const std::byte* in) override;
-  std::vector<std::uint32_t> state_words(int env) const override { return expected_->state_words(env); }
+  std::vector<std::uint32_t> state_words(int env) const override {
+    return expected_->state_words(env);
+  }
   void set_state_words(int env, const std::vector<std::uint32_t>& words) override;
   std::int64_t bytes_per_environment() const override { return expected_->bytes_per_environment(); }
 
@@ -42,7 +46,8 @@ class CheckBatch final : public EnvBatch {
   void compare(const std::vector<Field>& fields, int begin, int end, const char* call) const;
   std::vector<Field> state_fields();
   std::vector<Field> step_fields(const StepBuffers& buffers);
-  void add_columns(std::vector<Field>& fields, const char* what, const float* expected, const float* actual) const;
+  void add_columns(std::vector<Field>& fields, const char* what, const float* expected,
+                   const float* actual) const;
   StepBuffers device_buffers() const;
   void copy_actions(const StepBuffers& buffers, int begin, int end);
   [[noreturn]] void report(const Field& field, int env, const char* call) const;
@@ -50,10 +55,10 @@ class CheckBatch final : public EnvBatch {
   std::unique_ptr<EnvBatch> expected_, actual_;
   std::mutex mutex_;
   std::int64_t calls_ = 0;
-  Buffer device_;                                     // actual's actions and results, one after the other
-  std::vector<std::byte> host_;                       // their copy
+  Buffer device_;                // actual's actions and results, one after the other
+  std::vector<std::byte> host_;  // their copy
   std::vector<std::uint32_t> expected_words_, actual_words_;  // snapshots
-  std::vector<std::uint32_t> episode_, step_;         // of each environment before the call
+  std::vector<std::uint32_t> episode_, step_;                 // of each environment before the call
 };
 
 }  // namespace rollmill

@@ -1,5 +1,5 @@
-// Rollouts on a GPU: per step one kernel of the policy and one of the environments, then values and advantages. Nothing
-// is copied to the host until finished_episodes().
+// Rollouts on a GPU: per step one kernel of the policy and one of the environments, then values and
+// advantages. Nothing is copied to the host until finished_episodes().
 #include <vector>
 
 #include "core/base/assert.h"
@@ -22,7 +22,8 @@ class CudaCollector final : public DeviceCollector {
         memory_(*rollmill_cuda_memory(config.device)),
         batch_(make_batch(config)),
         policy_(batch_->spec(), config.seed, config.greedy, config.device) {
-    set_rollout_shape(buffer_, batch_->spec(), config.horizon, batch_->num_envs(), batch_->stride());
+    set_rollout_shape(buffer_, batch_->spec(), config.horizon, batch_->num_envs(),
+                      batch_->stride());
     // Registered first, then allocated once; each column starts on 256 bytes.
     std::size_t bytes = 0;
     visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t n) { bytes += padded(field, n); });
@@ -32,7 +33,8 @@ class CudaCollector final : public DeviceCollector {
       field = reinterpret_cast<std::remove_reference_t<decltype(field)>>(next);
       next += padded(field, n);
     });
-    parts_ = Buffer(memory_, static_cast<std::size_t>(buffer_.horizon) * buffer_.observation_size * sizeof(Moments));
+    parts_ = Buffer(memory_, static_cast<std::size_t>(buffer_.horizon) * buffer_.observation_size *
+                                 sizeof(Moments));
   }
 
   EnvBatch& batch() override { return *batch_; }
@@ -49,16 +51,17 @@ class CudaCollector final : public DeviceCollector {
     for (int t = 0; t < buffer_.horizon; ++t) {
       q.observations = buffer_.observation_slot(t);
       q.actions = buffer_.action_slot(t);
-      q.raw_actions = buffer_.discrete ? nullptr : buffer_.raw_actions + t * buffer_.action_columns();
+      q.raw_actions =
+          buffer_.discrete ? nullptr : buffer_.raw_actions + t * buffer_.action_columns();
       q.logprobs = buffer_.logprobs + t * buffer_.stride;
       q.values = buffer_.values + t * buffer_.stride;
       policy_.act(q);
       batch_->step(buffer_.step_buffers(t));
     }
-    policy_.value(buffer_.observation_slot(buffer_.horizon), buffer_.stride, buffer_.num_envs, 1, nullptr,
-                  buffer_.values + buffer_.horizon * buffer_.stride);
-    policy_.value(buffer_.final_observations, buffer_.stride, buffer_.num_envs, buffer_.horizon, buffer_.ends,
-                  buffer_.final_values);
+    policy_.value(buffer_.observation_slot(buffer_.horizon), buffer_.stride, buffer_.num_envs, 1,
+                  nullptr, buffer_.values + buffer_.horizon * buffer_.stride);
+    policy_.value(buffer_.final_observations, buffer_.stride, buffer_.num_envs, buffer_.horizon,
+                  buffer_.ends, buffer_.final_values);
     const DeviceScope scope(config_.device);
     gae_kernel<<<blocks_for(buffer_.num_envs), kThreads>>>(buffer_, options);
     RM_CUDA_LAUNCHED("gae_kernel");
@@ -66,8 +69,8 @@ class CudaCollector final : public DeviceCollector {
 
   void advance() override {
     const DeviceScope scope(config_.device);
-    RM_CUDA(cudaMemcpyAsync(buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon), slot_bytes(),
-                            cudaMemcpyDeviceToDevice, nullptr));
+    RM_CUDA(cudaMemcpyAsync(buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon),
+                            slot_bytes(), cudaMemcpyDeviceToDevice, nullptr));
   }
 
   std::vector<EpisodeRecord> finished_episodes() const override {
@@ -94,7 +97,8 @@ class CudaCollector final : public DeviceCollector {
     std::vector<Moments> parts(static_cast<std::size_t>(buffer_.horizon) * size), total(size);
     {
       const DeviceScope scope(config_.device);
-      moments_kernel<<<blocks_for(static_cast<long long>(parts.size()), 32), 32>>>(buffer_, parts_.as<Moments>());
+      moments_kernel<<<blocks_for(static_cast<long long>(parts.size()), 32), 32>>>(
+          buffer_, parts_.as<Moments>());
       RM_CUDA_LAUNCHED("moments_kernel");
     }
     parts_.copy_out(parts.data(), parts.size() * sizeof(Moments));
@@ -103,8 +107,10 @@ class CudaCollector final : public DeviceCollector {
   }
 
   void copy_to_host(const RolloutBuffer& host) const override {
-    RM_ASSERT(host.horizon == buffer_.horizon && host.num_envs == buffer_.num_envs && host.stride == buffer_.stride);
-    RM_ASSERT(host.observation_size == buffer_.observation_size && host.action_size == buffer_.action_size);
+    RM_ASSERT(host.horizon == buffer_.horizon && host.num_envs == buffer_.num_envs &&
+              host.stride == buffer_.stride);
+    RM_ASSERT(host.observation_size == buffer_.observation_size &&
+              host.action_size == buffer_.action_size);
     std::vector<void*> to;
     RolloutBuffer target = host, source = buffer_;
     visit_rollout_fields(target, [&](auto*& field, std::int64_t) { to.push_back(field); });
@@ -127,7 +133,8 @@ class CudaCollector final : public DeviceCollector {
     return static_cast<std::size_t>(buffer_.observation_size * buffer_.stride) * sizeof(float);
   }
   static std::unique_ptr<EnvBatch> make_batch(const DeviceCollectorConfig& config) {
-    std::unique_ptr<EnvBatch> batch(rollmill_make_cuda_batch(config.env_id.c_str(), &config.batch, config.device));
+    std::unique_ptr<EnvBatch> batch(
+        rollmill_make_cuda_batch(config.env_id.c_str(), &config.batch, config.device));
     if (!batch) fail_device(config.env_id + " was not compiled for CUDA; use device = \"cpu\"");
     return batch;
   }
@@ -143,6 +150,7 @@ class CudaCollector final : public DeviceCollector {
 }  // namespace
 }  // namespace rollmill
 
-extern "C" rollmill::DeviceCollector* rollmill_make_device_collector(const rollmill::DeviceCollectorConfig* config) {
+extern "C" rollmill::DeviceCollector* rollmill_make_device_collector(
+    const rollmill::DeviceCollectorConfig* config) {
   return new rollmill::CudaCollector(*config);
 }

@@ -1,4 +1,5 @@
-// Advantages and statistics of a rollout on a GPU, from the text that the CPU compiles, too (rollout/column_kernels.h).
+// Advantages and statistics of a rollout on a GPU, from the text that the CPU compiles, too
+// (rollout/column_kernels.h).
 #pragma once
 
 #include "core/device/kernel.cuh"
@@ -14,8 +15,9 @@ RM_KERNEL void gae_kernel(RolloutBuffer b, AdvantageOptions options) {
   float carry = 0.0f;
   for (int t = b.horizon - 1; t >= 0; --t) {
     const std::int64_t at = t * b.stride + i;
-    carry = gae_element(b.ends[at], options.reward_scale * b.rewards[at], b.values[at], b.values[at + b.stride],
-                        b.final_values[at], options.gamma, options.lambda, carry);
+    carry = gae_element(b.ends[at], options.reward_scale * b.rewards[at], b.values[at],
+                        b.values[at + b.stride], b.final_values[at], options.gamma, options.lambda,
+                        carry);
     b.advantages[at] = carry;
     b.returns[at] = carry + b.values[at];
   }

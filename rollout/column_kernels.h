@@ -1,4 +1,5 @@
-// Arithmetic on columns of a rollout that the CPU and the CUDA collector share: the same text, the same bits.
+// Arithmetic on columns of a rollout that the CPU and the CUDA collector share: the same text, the
+// same bits.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,10 @@
 
 namespace rollmill {
 
-// One step of generalised advantage estimation (rollout/advantage.h), backwards in time: A(t) from A(t+1) = carry.
-RM_HD float gae_element(std::uint8_t end, float scaled_reward, float value, float next_value, float final_value,
-                        float gamma, float lambda, float carry) {
+// One step of generalised advantage estimation (rollout/advantage.h), backwards in time: A(t) from
+// A(t+1) = carry.
+RM_HD float gae_element(std::uint8_t end, float scaled_reward, float value, float next_value,
+                        float final_value, float gamma, float lambda, float carry) {
   const bool running = end == kRunning;
   const float beyond_end = end == kTruncated ? final_value : 0.0f;
   const float future = running ? next_value : beyond_end;

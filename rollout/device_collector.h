@@ -1,5 +1,6 @@
-// The collector on a GPU: policy inference, sampling, environments and advantages without leaving it. Same results, bit for
-// bit, as HostCollector (rollout/collector.h) on the same batch configuration and weights.
+// The collector on a GPU: policy inference, sampling, environments and advantages without leaving
+// it. Same results, bit for bit, as HostCollector (rollout/collector.h) on the same batch
+// configuration and weights.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,7 @@ struct DeviceCollectorConfig {
   std::string env_id;
   BatchConfig batch;
   int horizon = 128;
-  std::uint64_t seed = 0;   // of the policy's sampling
+  std::uint64_t seed = 0;  // of the policy's sampling
   bool greedy = false;
   int device = 0;
 };
@@ -35,14 +36,17 @@ class DeviceCollector {
   // Wait for the GPU and copy to the host, once for a rollout.
   virtual std::vector<EpisodeRecord> finished_episodes() const = 0;
   virtual std::vector<Moments> observation_moments() const = 0;
-  // All columns into a host buffer of the same shape; and slot 0's observations back (restoring a checkpoint).
+  // All columns into a host buffer of the same shape; and slot 0's observations back (restoring a
+  // checkpoint).
   virtual void copy_to_host(const RolloutBuffer& host) const = 0;
   virtual void set_first_observations(const float* host) = 0;
 };
 
-// Opens the CUDA module. Throws Error(kDevice) where there is no such GPU, kUsage when a layer is too wide for the kernel.
+// Opens the CUDA module. Throws Error(kDevice) where there is no such GPU, kUsage when a layer is
+// too wide for the kernel.
 std::unique_ptr<DeviceCollector> make_device_collector(const DeviceCollectorConfig& config);
 
 }  // namespace rollmill
 
-extern "C" rollmill::DeviceCollector* rollmill_make_device_collector(const rollmill::DeviceCollectorConfig* config);
+extern "C" rollmill::DeviceCollector* rollmill_make_device_collector(
+    const rollmill::DeviceCollectorConfig* config);

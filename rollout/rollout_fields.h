@@ -1,4 +1,5 @@
-// The manifest of RolloutBuffer: every column with its element count, in the order in which they lie in memory.
+// The manifest of RolloutBuffer: every column with its element count, in the order in which they
+// lie in memory.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 namespace rollmill {
 
 // Sets the sizes of a buffer for an environment.
-inline void set_rollout_shape(RolloutBuffer& b, const EnvSpec& spec, int horizon, int num_envs, std::int64_t stride) {
+inline void set_rollout_shape(RolloutBuffer& b, const EnvSpec& spec, int horizon, int num_envs,
+                              std::int64_t stride) {
   b.horizon = horizon;
   b.num_envs = num_envs;
   b.observation_size = spec.observation_size();

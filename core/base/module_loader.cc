@@ -43,7 +43,8 @@ void* module_symbol(void* module, const char* file, const char* symbol,
                     void (*on_failure)(const std::string&)) {
   void* address = dlsym(module, symbol);
   if (address == nullptr) {
-    on_failure(std::string(file) + " has no symbol " + symbol + ": it is of another build; build again");
+    on_failure(std::string(file) + " has no symbol " + symbol +
+               ": it is of another build; build again");
   }
   return address;
 }
@@ -55,7 +56,8 @@ void* load_module(const char* file, const char* version_symbol, int version,
   const std::lock_guard lock(mutex);
   if (const auto found = open.find(file); found != open.end()) return found->second;
   const std::string path = find_module(file, on_failure);
-  // Local: two modules may link the same static code. Never closed: threads of the libraries inside outlive us.
+  // Local: two modules may link the same static code. Never closed: threads of the libraries inside
+  // outlive us.
   void* module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (module == nullptr) {
     const char* reason = dlerror();
@@ -65,8 +67,8 @@ void* load_module(const char* file, const char* version_symbol, int version,
   const auto module_version =
       reinterpret_cast<int (*)()>(module_symbol(module, file, version_symbol, on_failure));
   if (module_version() != version) {
-    on_failure(path + " has module version " + std::to_string(module_version()) + ", this program wants " +
-               std::to_string(version) + "; build again");
+    on_failure(path + " has module version " + std::to_string(module_version()) +
+               ", this program wants " + std::to_string(version) + "; build again");
   }
   open[file] = module;
   return module;

@@ -11,7 +11,8 @@ namespace rollmill {
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(Memory& memory, std::size_t bytes) : memory_(&memory), data_(memory.allocate(bytes)), bytes_(bytes) {}
+  Buffer(Memory& memory, std::size_t bytes)
+      : memory_(&memory), data_(memory.allocate(bytes)), bytes_(bytes) {}
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     Buffer moved(std::move(other));

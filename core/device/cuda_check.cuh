@@ -1,7 +1,8 @@
 // Checked calls of the CUDA runtime, and launches of one thread per element.
 //
-// All work of the module goes to the default stream of the current device, which is torch's, too: the order of the
-// program is the order on the device, and a copy to the host waits for what came before it.
+// All work of the module goes to the default stream of the current device, which is torch's, too:
+// the order of the program is the order on the device, and a copy to the host waits for what came
+// before it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,28 +14,31 @@
 namespace rollmill::internal {
 
 // Out of line, so that a checked call is a compare and a branch.
-[[noreturn]] inline void cuda_failed(cudaError_t code, const char* call, const char* file, int line) {
-  const std::string hint = code == cudaErrorMemoryAllocation ? "; use fewer environments or a shorter horizon" : "";
-  fail_device(std::string(call) + " at " + file + ":" + std::to_string(line) + " says " + cudaGetErrorName(code) + ": " +
-              cudaGetErrorString(code) + hint);
+[[noreturn]] inline void cuda_failed(cudaError_t code, const char* call, const char* file,
+                                     int line) {
+  const std::string hint =
+      code == cudaErrorMemoryAllocation ? "; use fewer environments or a shorter horizon" : "";
+  fail_device(std::string(call) + " at " + file + ":" + std::to_string(line) + " says " +
+              cudaGetErrorName(code) + ": " + cudaGetErrorString(code) + hint);
 }
 
 }  // namespace rollmill::internal
 
 // The call's text, file and line are part of the error.
-#define RM_CUDA(call)                                                                                   \
-  do {                                                                                                  \
-    const cudaError_t rm_cuda_code = (call);                                                            \
-    if (rm_cuda_code != cudaSuccess) [[unlikely]]                                                       \
-      ::rollmill::internal::cuda_failed(rm_cuda_code, #call, __FILE__, __LINE__);                       \
+#define RM_CUDA(call)                                                             \
+  do {                                                                            \
+    const cudaError_t rm_cuda_code = (call);                                      \
+    if (rm_cuda_code != cudaSuccess) [[unlikely]]                                 \
+      ::rollmill::internal::cuda_failed(rm_cuda_code, #call, __FILE__, __LINE__); \
   } while (false)
 
-// After a kernel launch: its configuration was valid. What the kernel itself does wrong shows at the next copy.
-#define RM_CUDA_LAUNCHED(kernel)                                                                        \
-  do {                                                                                                  \
-    const cudaError_t rm_cuda_code = cudaGetLastError();                                                \
-    if (rm_cuda_code != cudaSuccess) [[unlikely]]                                                       \
-      ::rollmill::internal::cuda_failed(rm_cuda_code, "launch of " kernel, __FILE__, __LINE__);         \
+// After a kernel launch: its configuration was valid. What the kernel itself does wrong shows at
+// the next copy.
+#define RM_CUDA_LAUNCHED(kernel)                                                                \
+  do {                                                                                          \
+    const cudaError_t rm_cuda_code = cudaGetLastError();                                        \
+    if (rm_cuda_code != cudaSuccess) [[unlikely]]                                               \
+      ::rollmill::internal::cuda_failed(rm_cuda_code, "launch of " kernel, __FILE__, __LINE__); \
   } while (false)
 
 namespace rollmill {

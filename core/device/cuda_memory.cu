@@ -25,7 +25,9 @@ class CudaMemory final : public Memory {
     }
     return memory;
   }
-  void release(void* memory) noexcept override { cudaFree(memory); }  // waits for the work that uses it
+  void release(void* memory) noexcept override {
+    cudaFree(memory);
+  }  // waits for the work that uses it
   void copy_in(void* to, const void* from, std::size_t bytes) override {
     const DeviceScope scope(device_);
     RM_CUDA(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));

@@ -15,10 +15,12 @@ struct DeviceChoice {
   std::string text() const;
 };
 
-// Throws a usage error that names `where` (for example "config.toml:3: env.device") and what is allowed.
+// Throws a usage error that names `where` (for example "config.toml:3: env.device") and what is
+// allowed.
 DeviceChoice parse_device(const std::string& text, const std::string& where);
 
-// Number of GPUs of this machine. Throws Error(kDevice) with the driver's reason and the way out when CUDA cannot be used.
+// Number of GPUs of this machine. Throws Error(kDevice) with the driver's reason and the way out
+// when CUDA cannot be used.
 int cuda_device_count();
 
 // Throws Error(kDevice) unless GPU `index` can be used.

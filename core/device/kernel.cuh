@@ -1,5 +1,6 @@
-// What a kernel's text needs beside CUDA's own words. Kernels live in *_kernels.cuh, apart from their launches, so that
-// tests can run the very text on host threads (tests/cuda/emulation.h) where there is no GPU.
+// What a kernel's text needs beside CUDA's own words. Kernels live in *_kernels.cuh, apart from
+// their launches, so that tests can run the very text on host threads (tests/cuda/emulation.h)
+// where there is no GPU.
 #pragma once
 
 #if defined(__CUDACC__)

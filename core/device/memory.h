@@ -1,5 +1,5 @@
-// Where arrays live: host memory or one GPU's. Code above this folder allocates and copies through it, and so runs,
-// and is tested, with host memory where there is no GPU.
+// Where arrays live: host memory or one GPU's. Code above this folder allocates and copies through
+// it, and so runs, and is tested, with host memory where there is no GPU.
 #pragma once
 
 #include <cstddef>

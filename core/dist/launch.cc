@@ -1,4 +1,5 @@
-// What a launcher says in the environment. Names are torchrun's; Slurm and Kubernetes wrappers set the same ones.
+// What a launcher says in the environment. Names are torchrun's; Slurm and Kubernetes wrappers set
+// the same ones.
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -25,8 +26,8 @@ std::optional<int> get_int(const char* name, int low, int high) {
     fail_usage(std::string(name) + "=\"" + text + "\" in the environment is not a whole number");
   }
   if (value < low || value > high) {
-    fail_usage(std::string(name) + "=" + text + " in the environment is outside [" + std::to_string(low) + ", " +
-               std::to_string(high) + "]");
+    fail_usage(std::string(name) + "=" + text + " in the environment is outside [" +
+               std::to_string(low) + ", " + std::to_string(high) + "]");
   }
   return value;
 }
@@ -55,12 +56,14 @@ void read_elastic(LaunchInfo& info) {
   info.run_id = run_id != nullptr ? run_id : "none";
   info.restart_count = get_int("TORCHELASTIC_RESTART_COUNT", 0, 1 << 20).value_or(0);
   const char* agent = get("TORCHELASTIC_USE_AGENT_STORE");
-  info.agent_store = agent != nullptr && (std::strcmp(agent, "True") == 0 || std::strcmp(agent, "1") == 0);
+  info.agent_store =
+      agent != nullptr && (std::strcmp(agent, "True") == 0 || std::strcmp(agent, "1") == 0);
 }
 
 void read_local(LaunchInfo& info) {
   info.local_rank = get_int("LOCAL_RANK", 0, info.rank).value_or(0);
-  info.local_world_size = get_int("LOCAL_WORLD_SIZE", 1, info.world_size).value_or(info.local_rank + 1);
+  info.local_world_size =
+      get_int("LOCAL_WORLD_SIZE", 1, info.world_size).value_or(info.local_rank + 1);
   if (info.local_rank >= info.local_world_size) {
     fail_usage("LOCAL_RANK=" + std::to_string(info.local_rank) + " does not fit LOCAL_WORLD_SIZE=" +
                std::to_string(info.local_world_size) + "; it counts from 0");
@@ -77,7 +80,8 @@ LaunchInfo read_launch_info() {
   if (!rank) {
     if (world.value_or(1) > 1) {
       fail_usage("WORLD_SIZE=" + std::to_string(*world) +
-                 " is set, but RANK is not; start with torchrun --no-python, or unset WORLD_SIZE for a single process");
+                 " is set, but RANK is not; start with torchrun --no-python, or unset WORLD_SIZE "
+                 "for a single process");
     }
     info.run_id = "none";
     return info;
@@ -87,8 +91,8 @@ LaunchInfo read_launch_info() {
   info.rank = *rank;
   info.world_size = *world;
   if (info.rank >= info.world_size) {
-    fail_usage("RANK=" + std::to_string(info.rank) + " does not fit WORLD_SIZE=" + std::to_string(info.world_size) +
-               "; ranks count from 0");
+    fail_usage("RANK=" + std::to_string(info.rank) + " does not fit WORLD_SIZE=" +
+               std::to_string(info.world_size) + "; ranks count from 0");
   }
   // A world of one needs no rendezvous, so none of its variables.
   if (info.world_size > 1) {

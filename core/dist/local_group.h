@@ -1,4 +1,5 @@
-// Threads of one process as ranks, for tests: the same results as the real groups (sums in rank order), no network.
+// Threads of one process as ranks, for tests: the same results as the real groups (sums in rank
+// order), no network.
 //
 //   LocalWorld world(2);
 //   std::thread a([&] { LocalGroup group(world, 0); ... });
@@ -28,8 +29,12 @@ class LocalGroup final : public ProcessGroup {
   int rank() const override { return rank_; }
   int world_size() const override { return static_cast<int>(world_.slots.size()); }
   std::string backend() const override { return "local"; }
-  void all_reduce_sum(float* data, std::int64_t n, const char* what) override { sum(data, n, what); }
-  void all_reduce_sum(double* data, std::int64_t n, const char* what) override { sum(data, n, what); }
+  void all_reduce_sum(float* data, std::int64_t n, const char* what) override {
+    sum(data, n, what);
+  }
+  void all_reduce_sum(double* data, std::int64_t n, const char* what) override {
+    sum(data, n, what);
+  }
   void all_reduce_sum_device(float*, std::int64_t, void*, const char* what) override {
     fail_device(std::string("all-reduce of device memory (") + what + ") over threads");
   }
@@ -37,7 +42,8 @@ class LocalGroup final : public ProcessGroup {
     world_.slots[static_cast<std::size_t>(rank_)] = bytes;
     world_.meet.arrive_and_wait();
     std::vector<std::string> all = world_.slots;
-    world_.meet.arrive_and_wait();  // nobody writes the next collective's bytes before all have read these
+    world_.meet
+        .arrive_and_wait();  // nobody writes the next collective's bytes before all have read these
     return all;
   }
   void barrier(const char*) override { world_.meet.arrive_and_wait(); }

@@ -18,7 +18,9 @@ class SingleProcessGroup final : public ProcessGroup {
   void all_reduce_sum(float*, std::int64_t, const char*) override {}
   void all_reduce_sum(double*, std::int64_t, const char*) override {}
   void all_reduce_sum_device(float*, std::int64_t, void*, const char*) override {}
-  std::vector<std::string> all_gather(const std::string& bytes, const char*) override { return {bytes}; }
+  std::vector<std::string> all_gather(const std::string& bytes, const char*) override {
+    return {bytes};
+  }
   void barrier(const char*) override {}
 };
 
@@ -27,16 +29,18 @@ void on_failure(const std::string& message) { fail_usage(message); }
 }  // namespace
 
 void* load_torch_symbol(const char* symbol) {
-  // c10d logs a warning with a stack trace for each lost connection; we say the same in one line. Read at load time.
+  // c10d logs a warning with a stack trace for each lost connection; we say the same in one line.
+  // Read at load time.
   setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
-  void* module =
-      load_module(kTorchModuleFile, "rollmill_torch_module_version", kTorchModuleVersion, on_failure);
+  void* module = load_module(kTorchModuleFile, "rollmill_torch_module_version", kTorchModuleVersion,
+                             on_failure);
   return module_symbol(module, kTorchModuleFile, symbol, on_failure);
 }
 
 std::unique_ptr<ProcessGroup> make_process_group(const LaunchInfo& launch, bool cuda) {
   if (launch.world_size == 1) return std::make_unique<SingleProcessGroup>();
-  auto* make = reinterpret_cast<MakeProcessGroup*>(load_torch_symbol("rollmill_make_torch_process_group"));
+  auto* make =
+      reinterpret_cast<MakeProcessGroup*>(load_torch_symbol("rollmill_make_torch_process_group"));
   return std::unique_ptr<ProcessGroup>(make(&launch, cuda));
 }
 

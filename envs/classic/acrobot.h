@@ -1,7 +1,8 @@
 // Acrobot-v1: swing the tip of a two-link pendulum above a line, with a motor at the elbow only.
-// Dynamics of Sutton and Barto's book (section 11.3 of the first edition) as integrated by Gymnasium's
-// AcrobotEnv: one classical Runge-Kutta step over the whole timestep, angles wrapped, speeds bounded.
-// Gymnasium computes in float64, this in float32. Its torque noise (0 by default) is not offered.
+// Dynamics of Sutton and Barto's book (section 11.3 of the first edition) as integrated by
+// Gymnasium's AcrobotEnv: one classical Runge-Kutta step over the whole timestep, angles wrapped,
+// speeds bounded. Gymnasium computes in float64, this in float32. Its torque noise (0 by default)
+// is not offered.
 #pragma once
 
 #include "core/math/math.h"
@@ -12,8 +13,13 @@ namespace rollmill {
 
 struct Acrobot {
   static constexpr EnvInfo info{
-      "Acrobot-v1", "Swing a two-link pendulum's tip above a line by a torque at the elbow.", 500, -1.0,
-      0.0, -100.0, {"reached_goal"},
+      "Acrobot-v1",
+      "Swing a two-link pendulum's tip above a line by a torque at the elbow.",
+      500,
+      -1.0,
+      0.0,
+      -100.0,
+      {"reached_goal"},
       "Sutton 1996; Sutton and Barto 1998; Gymnasium gymnasium/envs/classic_control/acrobot.py"};
 
   struct Params {
@@ -45,15 +51,17 @@ struct Acrobot {
       param(FieldInfo{"timestep", "s", 0.001, 0.5}, timestep);
       param(FieldInfo{"max_speed_1", "rad/s", 0.1, 100}, max_speed_1);
       param(FieldInfo{"max_speed_2", "rad/s", 0.1, 100}, max_speed_2);
-      param(FieldInfo{"goal_height", "", -2, 2, "of the tip over the shoulder, both links taken as 1"},
+      param(FieldInfo{"goal_height", "", -2, 2,
+                      "of the tip over the shoulder, both links taken as 1"},
             goal_height);
       param(FieldInfo{"reset_bound", "rad, rad/s", 0, 3.14, "each state starts within +-this"},
             reset_bound);
     }
   };
 
+  // theta1: link 1 from hanging down. theta2: link 2 relative to link 1.
   struct State {
-    float theta1, theta2, theta1_dot, theta2_dot;  // theta1 from hanging down, theta2 relative to link 1
+    float theta1, theta2, theta1_dot, theta2_dot;
     template <class V>
     RM_HD constexpr void visit(V&& field) {
       field("theta1", theta1);
@@ -72,7 +80,8 @@ struct Acrobot {
       {"sin theta2", "", -1, 1},
       {"theta1 velocity", "rad/s", -12.566371, 12.566371},
       {"theta2 velocity", "rad/s", -28.274334, 28.274334}};
-  static constexpr FieldInfo action_fields[] = {{"torque", "", 0, 2, "0 negative, 1 none, 2 positive"}};
+  static constexpr FieldInfo action_fields[] = {
+      {"torque", "", 0, 2, "0 negative, 1 none, 2 positive"}};
 
   RM_HD static void reset(State& s, const Params& p, Rng& rng) {
     s.theta1 = rng.uniform(-p.reset_bound, p.reset_bound);
@@ -123,8 +132,9 @@ struct Acrobot {
             s.theta2_dot + dt * k.theta2_dot};
   }
 
-  // Time derivative of the state. Gymnasium writes sin as cos of the angle minus pi/2, and takes the sine of
-  // theta1 + theta2 where this uses the addition theorem: one sincos less in each of the four stages.
+  // Time derivative of the state. Gymnasium writes sin as cos of the angle minus pi/2, and takes
+  // the sine of theta1 + theta2 where this uses the addition theorem: one sincos less in each of
+  // the four stages.
   RM_HD static State derivative(const State& s, const Params& p, float torque) {
     const math::SinCos a = math::sincos(s.theta1);
     const math::SinCos b = math::sincos(s.theta2);
@@ -139,12 +149,13 @@ struct Acrobot {
     const float phi2 = p.link_mass_2 * p.link_com_2 * p.gravity * sin_sum;
     const float spin = coupling * b.sin;
     const float phi1 =
-        (p.link_mass_1 * p.link_com_1 + p.link_mass_2 * p.link_length_1) * p.gravity * a.sin + phi2 -
-        spin * s.theta2_dot * (s.theta2_dot + 2.0f * s.theta1_dot);
+        (p.link_mass_1 * p.link_com_1 + p.link_mass_2 * p.link_length_1) * p.gravity * a.sin +
+        phi2 - spin * s.theta2_dot * (s.theta2_dot + 2.0f * s.theta1_dot);
     const float inverse_d1 = 1.0f / d1;
     const float ratio = d2 * inverse_d1;
     const float acceleration_2 =
-        (torque + ratio * phi1 - spin * (s.theta1_dot * s.theta1_dot) - phi2) / (inertia_2 - d2 * ratio);
+        (torque + ratio * phi1 - spin * (s.theta1_dot * s.theta1_dot) - phi2) /
+        (inertia_2 - d2 * ratio);
     const float acceleration_1 = -(d2 * acceleration_2 + phi1) * inverse_d1;
     return {s.theta1_dot, s.theta2_dot, acceleration_1, acceleration_2};
   }

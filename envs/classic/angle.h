@@ -5,9 +5,9 @@
 
 namespace rollmill {
 
-// x minus the nearest multiple of 2 pi: in [-pi, pi], up to one rounding of x at the two ends. Branch-free, unlike the
-// loops and remainders of float64 references. 2 pi is cut into two floats (as in core/math/trig.h), so the error
-// stays below 2^-23 * max(|x|, pi) for |x| < 1000.
+// x minus the nearest multiple of 2 pi: in [-pi, pi], up to one rounding of x at the two ends.
+// Branch-free, unlike the loops and remainders of float64 references. 2 pi is cut into two floats
+// (as in core/math/trig.h), so the error stays below 2^-23 * max(|x|, pi) for |x| < 1000.
 RM_HD float wrap_angle(float x) {
   constexpr float kTurnsPerRadian = 0.15915494f;
   constexpr float kTwoPiHigh = 6.28125f;             // 8 bits: turns * kTwoPiHigh is exact

@@ -1,6 +1,6 @@
 // CartPole-v1: balance a pole on a cart by pushing left or right.
-// Dynamics of Barto, Sutton and Anderson (1983) as integrated by Gymnasium's CartPoleEnv (explicit Euler,
-// positions first); Gymnasium computes in float64, this in float32.
+// Dynamics of Barto, Sutton and Anderson (1983) as integrated by Gymnasium's CartPoleEnv (explicit
+// Euler, positions first); Gymnasium computes in float64, this in float32.
 #pragma once
 
 #include "core/math/math.h"
@@ -10,7 +10,12 @@ namespace rollmill {
 
 struct CartPole {
   static constexpr EnvInfo info{
-      "CartPole-v1", "Keep a pole upright on a cart by pushing the cart left or right.", 500, 1.0, 1.0, 475.0,
+      "CartPole-v1",
+      "Keep a pole upright on a cart by pushing the cart left or right.",
+      500,
+      1.0,
+      1.0,
+      475.0,
       {"pole_fell", "left_track"},
       "Barto, Sutton, Anderson 1983; Gymnasium gymnasium/envs/classic_control/cartpole.py"};
 
@@ -33,7 +38,8 @@ struct CartPole {
       param(FieldInfo{"force", "N", 0, 1000}, force);
       param(FieldInfo{"timestep", "s", 0.0001, 0.1}, timestep);
       param(FieldInfo{"angle_limit", "rad", 0.001, 1.5, "the episode ends beyond it"}, angle_limit);
-      param(FieldInfo{"position_limit", "m", 0.01, 100, "the episode ends beyond it"}, position_limit);
+      param(FieldInfo{"position_limit", "m", 0.01, 100, "the episode ends beyond it"},
+            position_limit);
       param(FieldInfo{"reset_bound", "m, m/s, rad, rad/s", 0, 1, "each state starts within +-this"},
             reset_bound);
     }
@@ -52,10 +58,11 @@ struct CartPole {
 
   using Observation = Box<4>;
   using Action = Discrete<2>;
-  static constexpr FieldInfo observation_fields[] = {{"cart position", "m", -4.8, 4.8},
-                                                     {"cart velocity", "m/s", -3.4e38, 3.4e38},
-                                                     {"pole angle", "rad", -0.41887903, 0.41887903},
-                                                     {"pole angular velocity", "rad/s", -3.4e38, 3.4e38}};
+  static constexpr FieldInfo observation_fields[] = {
+      {"cart position", "m", -4.8, 4.8},
+      {"cart velocity", "m/s", -3.4e38, 3.4e38},
+      {"pole angle", "rad", -0.41887903, 0.41887903},
+      {"pole angular velocity", "rad/s", -3.4e38, 3.4e38}};
   static constexpr FieldInfo action_fields[] = {{"push", "", 0, 1, "0 left, 1 right"}};
 
   RM_HD static void reset(State& s, const Params& p, Rng& rng) {

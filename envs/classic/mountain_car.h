@@ -1,5 +1,6 @@
-// MountainCar-v0: an underpowered car must gain height on the opposite slope before it can climb a hill.
-// Dynamics of Moore (1990) as in Gymnasium's MountainCarEnv, which computes in float64, this in float32.
+// MountainCar-v0: an underpowered car must gain height on the opposite slope before it can climb a
+// hill. Dynamics of Moore (1990) as in Gymnasium's MountainCarEnv, which computes in float64, this
+// in float32.
 #pragma once
 
 #include "core/math/math.h"
@@ -8,10 +9,15 @@
 namespace rollmill {
 
 struct MountainCar {
-  static constexpr EnvInfo info{
-      "MountainCar-v0", "Drive an underpowered car up a hill by rocking it back and forth.", 200, -1.0, -1.0,
-      -110.0, {"reached_goal"},
-      "Moore 1990; Sutton and Barto 1998; Gymnasium gymnasium/envs/classic_control/mountain_car.py"};
+  static constexpr EnvInfo info{"MountainCar-v0",
+                                "Drive an underpowered car up a hill by rocking it back and forth.",
+                                200,
+                                -1.0,
+                                -1.0,
+                                -110.0,
+                                {"reached_goal"},
+                                "Moore 1990; Sutton and Barto 1998; Gymnasium "
+                                "gymnasium/envs/classic_control/mountain_car.py"};
 
   // Lengths, times and masses of this task carry no units: a step is one unit of time.
   struct Params {

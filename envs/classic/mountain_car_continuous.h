@@ -1,6 +1,6 @@
-// MountainCarContinuous-v0: the mountain car with a real-valued force and a price on using it.
-// As in Gymnasium's Continuous_MountainCarEnv, which keeps its state in float32 too. As there, the force is
-// clipped to [-1, 1] but the price is that of the action as given.
+// MountainCarContinuous-v0: the mountain car with a real-valued force and a price on using it. As
+// in Gymnasium's Continuous_MountainCarEnv, which keeps its state in float32 too. As there, the
+// force is clipped to [-1, 1] but the price is that of the action as given.
 #pragma once
 
 #include "core/math/math.h"
@@ -11,8 +11,12 @@ namespace rollmill {
 struct MountainCarContinuous {
   static constexpr EnvInfo info{
       "MountainCarContinuous-v0",
-      "Drive an underpowered car up a hill by rocking it, with as little force as it takes.", 999, -0.1, 100.0,
-      90.0, {"reached_goal"},
+      "Drive an underpowered car up a hill by rocking it, with as little force as it takes.",
+      999,
+      -0.1,
+      100.0,
+      90.0,
+      {"reached_goal"},
       "Moore 1990; Gymnasium gymnasium/envs/classic_control/continuous_mountain_car.py"};
 
   // Lengths, times and masses of this task carry no units: a step is one unit of time.

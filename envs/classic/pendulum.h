@@ -9,12 +9,17 @@
 namespace rollmill {
 
 struct Pendulum {
-  // Reward: lowest is -(pi^2 + 0.1 * 8^2 + 0.001 * 2^2). Gymnasium states no score at which the task is solved;
-  // -200 is our own figure (mean returns of published agents lie around -150).
-  static constexpr EnvInfo info{
-      "Pendulum-v1", "Swing a pendulum up and hold it upright with a weak torque.", 200, -16.2736044, 0.0,
-      -200.0, {},
-      "Gymnasium gymnasium/envs/classic_control/pendulum.py; solved_at is ours, there is no official figure"};
+  // Reward: lowest is -(pi^2 + 0.1 * 8^2 + 0.001 * 2^2). Gymnasium states no score at which the
+  // task is solved; -200 is our own figure (mean returns of published agents lie around -150).
+  static constexpr EnvInfo info{"Pendulum-v1",
+                                "Swing a pendulum up and hold it upright with a weak torque.",
+                                200,
+                                -16.2736044,
+                                0.0,
+                                -200.0,
+                                {},
+                                "Gymnasium gymnasium/envs/classic_control/pendulum.py; solved_at "
+                                "is ours, there is no official figure"};
 
   struct Params {
     float gravity = 10.0f;
@@ -35,12 +40,14 @@ struct Pendulum {
       param(FieldInfo{"timestep", "s", 0.0001, 0.2}, timestep);
       param(FieldInfo{"reset_angle", "rad", 0, 3.1415928, "the angle starts within +-this"},
             reset_angle);
-      param(FieldInfo{"reset_speed", "rad/s", 0, 100, "the speed starts within +-this"}, reset_speed);
+      param(FieldInfo{"reset_speed", "rad/s", 0, 100, "the speed starts within +-this"},
+            reset_speed);
     }
   };
 
-  // theta: 0 is upright. Gymnasium lets it grow; here each step starts from the angle within one turn, which is
-  // the same pendulum and keeps float32's precision however long it spins: |theta| <= pi + timestep * max_speed.
+  // theta: 0 is upright. Gymnasium lets it grow; here each step starts from the angle within one
+  // turn, which is the same pendulum and keeps float32's precision however long it spins: |theta|
+  // <= pi + timestep * max_speed.
   struct State {
     float theta, theta_dot;
     template <class V>

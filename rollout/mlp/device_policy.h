@@ -17,10 +17,10 @@ struct DeviceNet {
 
 struct DevicePolicy {
   DeviceNet actor, critic;
-  const float* params;            // rollout/mlp/layout.h
-  const float *shift, *scale;     // [observations] of the normaliser; null when it is off
+  const float* params;         // rollout/mlp/layout.h
+  const float *shift, *scale;  // [observations] of the normaliser; null when it is off
   float clip;
-  const float* log_std;           // [actions]; continuous only
+  const float* log_std;                           // [actions]; continuous only
   const float *middle, *half_range, *low, *high;  // [actions] bounds; continuous only
   int observations, outputs, max_width, tile_rows;
   bool discrete, greedy;

@@ -1,4 +1,5 @@
-// What the policy does to one number, for the CPU's loops (rollout/mlp/*.cc) and the CUDA kernels alike.
+// What the policy does to one number, for the CPU's loops (rollout/mlp/*.cc) and the CUDA kernels
+// alike.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ RM_HD float normalize_observation(float x, float shift, float scale, float clip)
 }
 
 // The stream of a policy's draws for one environment's step.
-RM_HD Rng action_rng(std::uint64_t seed, std::uint32_t environment, std::uint32_t episode, std::uint32_t step) {
+RM_HD Rng action_rng(std::uint64_t seed, std::uint32_t environment, std::uint32_t episode,
+                     std::uint32_t step) {
   return Rng(seed, Purpose::kAction, environment, episode, step);
 }
 

@@ -15,11 +15,13 @@ constexpr std::size_t kSharedBytes = 48 * 1024;  // every GPU gives a block this
 
 DeviceNet device_net(const std::vector<DenseLayer>& layers) {
   if (layers.size() > kMaxDeviceLayers) {
-    fail_usage("policy.hidden has " + std::to_string(layers.size() - 1) + " layers, the CUDA kernels take " +
-               std::to_string(kMaxDeviceLayers - 1) + "; use fewer or device = \"cpu\"");
+    fail_usage("policy.hidden has " + std::to_string(layers.size() - 1) +
+               " layers, the CUDA kernels take " + std::to_string(kMaxDeviceLayers - 1) +
+               "; use fewer or device = \"cpu\"");
   }
   DeviceNet net{};
-  for (const DenseLayer& l : layers) net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
+  for (const DenseLayer& l : layers)
+    net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
   return net;
 }
 
@@ -35,7 +37,8 @@ std::size_t bytes_per_row(const DevicePolicy& p) {
 
 }  // namespace
 
-CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int device) : device_(device) {
+CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int device)
+    : device_(device) {
   policy_.seed = seed;
   policy_.greedy = greedy;
   policy_.discrete = spec.discrete;
@@ -63,14 +66,17 @@ CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int
 void CudaPolicy::set_weights(const PolicyWeights& weights) {
   Memory& memory = *rollmill_cuda_memory(device_);
   const MlpLayout& layout = weights.layout;
-  RM_ASSERT(layout.shape.observations == policy_.observations && layout.shape.outputs == policy_.outputs);
+  RM_ASSERT(layout.shape.observations == policy_.observations &&
+            layout.shape.outputs == policy_.outputs);
   policy_.actor = device_net(layout.actor);
   policy_.critic = device_net(layout.critic);
   policy_.max_width = std::max(widest(policy_.actor), widest(policy_.critic));
   policy_.tile_rows = 32;
-  while (policy_.tile_rows >= kRowsPerThread && shared_bytes() > kSharedBytes) policy_.tile_rows /= 2;
+  while (policy_.tile_rows >= kRowsPerThread && shared_bytes() > kSharedBytes)
+    policy_.tile_rows /= 2;
   if (policy_.tile_rows < kRowsPerThread) {
-    fail_usage("policy.hidden is too wide for the CUDA kernels (" + std::to_string(policy_.max_width) +
+    fail_usage("policy.hidden is too wide for the CUDA kernels (" +
+               std::to_string(policy_.max_width) +
                " features); use narrower layers or device = \"cpu\"");
   }
   const std::size_t bytes = weights.params.size() * sizeof(float);
@@ -97,7 +103,8 @@ void CudaPolicy::act(const ActRequest& q) const {
   RM_ASSERT(policy_.params != nullptr);
   if (q.begin >= q.end) return;
   const DeviceScope scope(device_);
-  act_kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes()>>>(policy_, q);
+  act_kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes()>>>(policy_,
+                                                                                           q);
   RM_CUDA_LAUNCHED("act_kernel");
 }
 
@@ -107,10 +114,11 @@ void CudaPolicy::value(const float* observations, std::int64_t stride, int num_e
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
   for (int t = 0; t < slots; t += kMaxSlots) {
-    const dim3 grid(blocks_for(num_envs, policy_.tile_rows), static_cast<unsigned>(std::min(slots - t, kMaxSlots)));
-    value_kernel<<<grid, kThreads, shared_bytes()>>>(policy_, observations + t * policy_.observations * stride, stride,
-                                                     num_envs, ends == nullptr ? nullptr : ends + t * stride,
-                                                     values + t * stride);
+    const dim3 grid(blocks_for(num_envs, policy_.tile_rows),
+                    static_cast<unsigned>(std::min(slots - t, kMaxSlots)));
+    value_kernel<<<grid, kThreads, shared_bytes()>>>(
+        policy_, observations + t * policy_.observations * stride, stride, num_envs,
+        ends == nullptr ? nullptr : ends + t * stride, values + t * stride);
     RM_CUDA_LAUNCHED("value_kernel");
   }
 }

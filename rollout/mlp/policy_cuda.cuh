@@ -17,10 +17,11 @@ class CudaPolicy {
   void set_weights(const PolicyWeights& weights);
   // All pointers of the request are device pointers.
   void act(const ActRequest& request) const;
-  // values[t * stride + i] = V of observations[(t * D + k) * stride + i] for t < slots and i < num_envs. With `ends`
-  // ([slots][stride]) only where it is kTruncated; other values are left as they were.
-  void value(const float* observations, std::int64_t stride, int num_envs, int slots, const std::uint8_t* ends,
-             float* values) const;
+  // values[t * stride + i] = V of observations[(t * D + k) * stride + i] for t < slots and i <
+  // num_envs. With `ends` ([slots][stride]) only where it is kTruncated; other values are left as
+  // they were.
+  void value(const float* observations, std::int64_t stride, int num_envs, int slots,
+             const std::uint8_t* ends, float* values) const;
 
  private:
   std::size_t shared_bytes() const;

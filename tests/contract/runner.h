@@ -1,5 +1,5 @@
-// A batch with its buffers, driven by random actions that depend only on (environment, episode, step), so that
-// batches cut in different ways play the same episodes.
+// A batch with its buffers, driven by random actions that depend only on (environment, episode,
+// step), so that batches cut in different ways play the same episodes.
 #pragma once
 
 #include <cstdint>
@@ -128,7 +128,8 @@ class Runner {
     return bytes;
   }
 
-  // Falling environment indices; if any, a step goes over the ranges between them, the last one first.
+  // Falling environment indices; if any, a step goes over the ranges between them, the last one
+  // first.
   std::vector<int> cut_at;
   AlignedVector<float> observations, final_observations, rewards, returns;
   AlignedVector<std::int32_t> lengths;

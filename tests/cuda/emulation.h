@@ -1,6 +1,7 @@
-// Runs the text of CUDA kernels on host threads: one thread for each of a block's, blocks one after the other, barriers
-// as barriers. It shows that indexing, synchronisation and arithmetic are right (and, under the thread sanitizer, free of
-// races inside a block); what nvcc makes of the text is checked in its PTX (tools/check_ptx.py).
+// Runs the text of CUDA kernels on host threads: one thread for each of a block's, blocks one after
+// the other, barriers as barriers. It shows that indexing, synchronisation and arithmetic are right
+// (and, under the thread sanitizer, free of races inside a block); what nvcc makes of the text is
+// checked in its PTX (tools/check_ptx.py).
 #pragma once
 
 #include <atomic>
@@ -22,8 +23,10 @@ inline EmulatedIndex blockIdx, blockDim;
 namespace rollmill {
 
 struct EmulatedBlock {
-  explicit EmulatedBlock(int threads, std::size_t shared_floats) : meet(threads), shared(shared_floats, kPoison) {}
-  static constexpr float kPoison = __builtin_nanf("");  // shared memory holds nothing useful at the start
+  explicit EmulatedBlock(int threads, std::size_t shared_floats)
+      : meet(threads), shared(shared_floats, kPoison) {}
+  static constexpr float kPoison =
+      __builtin_nanf("");  // shared memory holds nothing useful at the start
   std::barrier<> meet;
   std::vector<float> shared;
   std::atomic<int> any{0};
@@ -34,7 +37,8 @@ inline float* shared_memory() { return emulated_block->shared.data(); }
 
 // Launches kernel(arguments...) over blocks_x * blocks_y blocks.
 template <class Kernel>
-void emulate(unsigned blocks_x, unsigned blocks_y, int threads, std::size_t shared_floats, Kernel&& kernel) {
+void emulate(unsigned blocks_x, unsigned blocks_y, int threads, std::size_t shared_floats,
+             Kernel&& kernel) {
   blockDim = {static_cast<unsigned>(threads), 1, 1};
   for (unsigned y = 0; y < blocks_y; ++y) {
     for (unsigned x = 0; x < blocks_x; ++x) {

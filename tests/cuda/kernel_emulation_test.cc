@@ -1,6 +1,7 @@
-// The text of the CUDA kernels, run on host threads, against the CPU's own code: environments, policy, advantages and
-// statistics must be the same bits.
-#include "tests/cuda/emulation.h"
+// The text of the CUDA kernels, run on host threads, against the CPU's own code: environments,
+// policy, advantages and statistics must be the same bits. clang-format off
+#include "tests/cuda/emulation.h"  // before the kernels: it defines CUDA's words
+// clang-format on
 
 #include <gtest/gtest.h>
 
@@ -24,17 +25,23 @@ namespace {
 constexpr int kThreads = 32;
 constexpr int kHorizon = 12;
 
-unsigned blocks(int n, int per_block) { return static_cast<unsigned>((n + per_block - 1) / per_block); }
+unsigned blocks(int n, int per_block) {
+  return static_cast<unsigned>((n + per_block - 1) / per_block);
+}
 
-bool same_bits(const void* a, const void* b, std::size_t bytes) { return std::memcmp(a, b, bytes) == 0; }
+bool same_bits(const void* a, const void* b, std::size_t bytes) {
+  return std::memcmp(a, b, bytes) == 0;
+}
 
 DeviceNet device_net(const std::vector<DenseLayer>& layers) {
   DeviceNet net{};
-  for (const DenseLayer& l : layers) net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
+  for (const DenseLayer& l : layers)
+    net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
   return net;
 }
 
-// A CPU collector of an environment, with time limits inside the horizon, and a policy that is not trivial.
+// A CPU collector of an environment, with time limits inside the horizon, and a policy that is not
+// trivial.
 template <class Env>
 struct Scene {
   Scene(int num_envs, bool normalize, bool greedy)
@@ -42,13 +49,16 @@ struct Scene {
         config(make_config(num_envs)),
         batch(config, nullptr),
         weights(shape_for(spec, {40, 24})),
-        policy((initialize_weights(weights, 3, -0.5f), weights.normalizer = ObservationNormalizer(spec.observation_size(), normalize, 1.5f), spec), weights, 17, greedy),
+        policy(spec, weights, 17, greedy),
         rollout(spec, kHorizon, num_envs),
         pool(1),
         collector(batch, policy, rollout.buffer(), pool) {
+    initialize_weights(weights, 3, -0.5f);
+    weights.normalizer = ObservationNormalizer(spec.observation_size(), normalize, 1.5f);
     Rng rng(4, Purpose::kTest, 0, 0, 0);
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
-      for (int j = 0; j < net->back().outputs; ++j) weights.params[static_cast<std::size_t>(net->back().bias + j)] = rng.normal();
+      for (int j = 0; j < net->back().outputs; ++j)
+        weights.params[static_cast<std::size_t>(net->back().bias + j)] = rng.normal();
     }
     std::vector<Moments> moments;
     for (int k = 0; k < spec.observation_size(); ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
@@ -88,7 +98,8 @@ struct Scene {
       bounds.push_back(static_cast<float>(f.low));
       bounds.push_back(static_cast<float>(f.high));
     }
-    p.middle = &bounds[0], p.half_range = &bounds[1], p.low = &bounds[2], p.high = &bounds[3];  // one action
+    p.middle = &bounds[0], p.half_range = &bounds[1], p.low = &bounds[2],
+    p.high = &bounds[3];  // one action
     return p;
   }
 
@@ -108,11 +119,14 @@ template <class Env>
 void collect(Scene<Env>& scene, bool greedy, const RolloutBuffer& b, BatchColumns columns) {
   const int n = b.num_envs;
   const DevicePolicy p = scene.device_policy(greedy);
-  const std::size_t shared = static_cast<std::size_t>(p.tile_rows) * static_cast<std::size_t>(p.observations + 2 * p.max_width);
+  const std::size_t shared = static_cast<std::size_t>(p.tile_rows) *
+                             static_cast<std::size_t>(p.observations + 2 * p.max_width);
   const BatchConfig& c = scene.config;
-  const BatchConstants constants{c.seed, c.episode_stride, static_cast<std::uint32_t>(c.time_limit)};
+  const BatchConstants constants{c.seed, c.episode_stride,
+                                 static_cast<std::uint32_t>(c.time_limit)};
   const auto params = make_params<Env>(c.params);
-  const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode, c.episode_offset};
+  const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode,
+                            c.episode_offset};
   emulate(blocks(n, kThreads), 1, kThreads, 0,
           [&] { reset_kernel<Env>(columns, constants, params, first, n, b.observation_slot(0)); });
   ActRequest q;
@@ -130,11 +144,14 @@ void collect(Scene<Env>& scene, bool greedy, const RolloutBuffer& b, BatchColumn
             [&] { step_kernel<Env>(columns, constants, params, 0, n, b.step_buffers(t)); });
   }
   emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] {
-    value_kernel(p, b.observation_slot(b.horizon), b.stride, n, nullptr, b.values + b.horizon * b.stride);
+    value_kernel(p, b.observation_slot(b.horizon), b.stride, n, nullptr,
+                 b.values + b.horizon * b.stride);
   });
   emulate(blocks(n, p.tile_rows), static_cast<unsigned>(b.horizon), kThreads, shared,
           [&] { value_kernel(p, b.final_observations, b.stride, n, b.ends, b.final_values); });
-  emulate(blocks(n, kThreads), 1, kThreads, 0, [&] { gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f}); });
+  emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
+    gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f});
+  });
 }
 
 template <class Env>
@@ -159,7 +176,8 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy) {
   visit_rollout_fields(a, [&](auto*& field, std::int64_t) { expected.push_back(field); });
   std::size_t f = 0;
   visit_rollout_fields(b, [&](auto*& field, std::int64_t n) {
-    EXPECT_TRUE(same_bits(expected[f], field, static_cast<std::size_t>(n) * sizeof(*field))) << "column " << f;
+    EXPECT_TRUE(same_bits(expected[f], field, static_cast<std::size_t>(n) * sizeof(*field)))
+        << "column " << f;
     ++f;
   });
   std::vector<std::byte> snapshot(scene.batch.snapshot_bytes());
@@ -168,15 +186,20 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy) {
   EXPECT_GE(scene.collector.finished_episodes().size(), static_cast<std::size_t>(2 * num_envs));
 
   const int parts = kHorizon * b.observation_size;
-  std::vector<Moments> moments(static_cast<std::size_t>(parts)), total(static_cast<std::size_t>(b.observation_size));
+  std::vector<Moments> moments(static_cast<std::size_t>(parts)),
+      total(static_cast<std::size_t>(b.observation_size));
   emulate(blocks(parts, kThreads), 1, kThreads, 0, [&] { moments_kernel(b, moments.data()); });
   for (std::size_t i = 0; i < moments.size(); ++i) total[i % total.size()].merge(moments[i]);
   const std::vector<Moments> host = scene.collector.observation_moments();
   EXPECT_TRUE(same_bits(total.data(), host.data(), total.size() * sizeof(Moments)));
 }
 
-TEST(KernelEmulation, DiscreteRolloutHasTheCpusBits) { expect_equal_rollouts<CartPole>(75, false, false); }
-TEST(KernelEmulation, GaussianRolloutHasTheCpusBits) { expect_equal_rollouts<Pendulum>(75, false, false); }
+TEST(KernelEmulation, DiscreteRolloutHasTheCpusBits) {
+  expect_equal_rollouts<CartPole>(75, false, false);
+}
+TEST(KernelEmulation, GaussianRolloutHasTheCpusBits) {
+  expect_equal_rollouts<Pendulum>(75, false, false);
+}
 TEST(KernelEmulation, NormalisedObservations) { expect_equal_rollouts<Pendulum>(40, true, false); }
 TEST(KernelEmulation, GreedyActions) {
   expect_equal_rollouts<CartPole>(33, true, true);

@@ -1,4 +1,5 @@
-// device = "check" with two CPU batches: silent while they agree, and exact about where they do not.
+// device = "check" with two CPU batches: silent while they agree, and exact about where they do
+// not.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -79,7 +80,8 @@ std::string numerical_error(const auto& body) {
 }
 
 void expect_contains(const std::string& text, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
+  for (const char* part : parts)
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
 }
 
 TEST(CheckBatch, EqualBatchesPassThroughManyEpisodes) {
@@ -129,8 +131,8 @@ TEST(CheckBatch, NamesEnvironmentStepAndField) {
     bench.actual->set_state_words(env, words);
   }
   const std::string message = numerical_error([&] { bench.step(3); });
-  expect_contains(message, {"CartPole-v1", "after step 4", "environment 23 ", "global id 1023", "episode 0", "step 3",
-                            "state \"", "first device", "second"});
+  expect_contains(message, {"CartPole-v1", "after step 4", "environment 23 ", "global id 1023",
+                            "episode 0", "step 3", "state \"", "first device", "second"});
 }
 
 TEST(CheckBatch, FindsADifferentRewardSumAndEpisode) {
@@ -142,7 +144,8 @@ TEST(CheckBatch, FindsADifferentRewardSumAndEpisode) {
   std::vector<std::uint32_t> changed = words;
   changed[words.size() - bench.stride + 9] = 0x3F800000u;
   bench.actual->load(reinterpret_cast<const std::byte*>(changed.data()));
-  expect_contains(numerical_error([&] { bench.step(0); }), {"environment 9 ", "episode return is 1 ", "and 2 "});
+  expect_contains(numerical_error([&] { bench.step(0); }),
+                  {"environment 9 ", "episode return is 1 ", "and 2 "});
 }
 
 TEST(CheckBatch, FindsADifferentTimeLimit) {
@@ -169,7 +172,8 @@ TEST(CheckBatch, RangesAreCheckedAlone) {
   words[0] ^= 1u;
   bench.actual->set_state_words(50, words);
   bench.batch->step_range(bench.buffers(), 0, 50);
-  expect_contains(numerical_error([&] { bench.batch->step_range(bench.buffers(), 50, kEnvs); }), {"environment 50 "});
+  expect_contains(numerical_error([&] { bench.batch->step_range(bench.buffers(), 50, kEnvs); }),
+                  {"environment 50 "});
 }
 
 TEST(CheckBatch, NansAreEqualWhateverTheirBits) {

@@ -1,11 +1,12 @@
-// Whole recorded episodes without putting the state right in between: from Gymnasium's first state, through our
-// runtime, with the recorded actions. Roundings then feed on each other.
+// Whole recorded episodes without putting the state right in between: from Gymnasium's first state,
+// through our runtime, with the recorded actions. Roundings then feed on each other.
 //
-// Where the dynamics do not blow errors up, the drift has a bound, and every reward, termination and truncation must
-// fall on the recorded step. A step adds at most K * 2^-24 of the state's range (oracle_test.cc; K = 6). The mountain
-// car lives in a valley, where errors swing to and fro instead of growing, so n steps add up to at most
-// K * 2^-24 * n of the range 1.8. The others only report, but for their first steps: upright poles and pendulums are
-// unstable (errors grow by e in 0.26 s), Acrobot is chaotic.
+// Where the dynamics do not blow errors up, the drift has a bound, and every reward, termination
+// and truncation must fall on the recorded step. A step adds at most K * 2^-24 of the state's range
+// (oracle_test.cc; K = 6). The mountain car lives in a valley, where errors swing to and fro
+// instead of growing, so n steps add up to at most K * 2^-24 * n of the range 1.8. The others only
+// report, but for their first steps: upright poles and pendulums are unstable (errors grow by e in
+// 0.26 s), Acrobot is chaotic.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -22,13 +23,13 @@ using test::OracleEnv;
 using test::Trajectories;
 
 struct Drift {
-  double largest = 0;    // over all state components and the steps asked for
-  int wrong_ends = 0;    // steps whose end differs, over all steps until the first such step of an episode
+  double largest = 0;  // over all state components and the steps asked for
+  int wrong_ends = 0;  // episodes that end at another step or in another way
   int episodes = 0, steps = 0;
 };
 
-// Follows each episode for up to `horizon` steps. The last step's state is gone into the next episode by then, and so is
-// left out of the drift, not of the ends.
+// Follows each episode for up to `horizon` steps. The last step's state is gone into the next
+// episode by then, and so is left out of the drift, not of the ends.
 template <class Env>
 Drift follow(const Trajectories& t, int horizon) {
   constexpr int kSize = kWords<typename Env::State>;
@@ -98,7 +99,8 @@ TEST(DriftTest, MountainCarContinuousStaysWithItsOracle) {
   EXPECT_EQ(drift.wrong_ends, 0);
 }
 
-// An unstable system has a bound too while it is young: a step's errors grow by e every 1 / rate seconds.
+// An unstable system has a bound too while it is young: a step's errors grow by e every 1 / rate
+// seconds.
 TEST(DriftTest, CartPoleDriftsNoFasterThanItFalls) {
   constexpr int kSteps = 50;
   const double rate = std::sqrt(9.8 / (0.5 * (4.0 / 3.0 - 0.1 / 1.1)));
@@ -119,7 +121,7 @@ TEST(DriftTest, PendulumDriftsNoFasterThanItFalls) {
 }
 
 TEST(DriftTest, AcrobotReportsItsDrift) {
-  EXPECT_LE(run<Acrobot>(10).largest, 1e-2);  // chaotic: no bound worth the name, but not another system
+  EXPECT_LE(run<Acrobot>(10).largest, 1e-2);  // not another system
   run<Acrobot>(500);
 }
 

@@ -1,6 +1,6 @@
 """Record trajectories of Gymnasium's classic-control tasks for tests/oracle/oracle_test.cc.
 
-    python tests/oracle/make_trajectories.py [OUT]        # needs gymnasium 1.4.0; OUT: tests/oracle/data
+    python tests/oracle/make_trajectories.py [OUT]    # gymnasium 1.4.0; default: tests/oracle/data
 
 Writes OUT/<id>.bin, one per task: an ASCII header line, then one zlib stream. The header is
 
@@ -9,17 +9,17 @@ Writes OUT/<id>.bin, one per task: an ASCII header line, then one zlib stream. T
 and the stream holds these little-endian arrays one after another, in C order:
 
     int32   lengths[E]      steps of each episode; their sum is T
-    float64 states[T+E][S]  the environment's own state; an episode of n steps has n+1, so step t of an episode
-                            goes from its state t to its state t+1
+    float64 states[T+E][S]  the environment's own state; an episode of n steps has n+1, so its
+                            step t goes from its state t to its state t+1
     u1|f4   actions[T]      uint8 for discrete tasks, float32 for continuous ones (one column)
     float32 rewards[T]      float64 in Gymnasium, rounded once
     uint8   flags[T]        1 terminated, 2 truncated (3: both in one step)
-    float32 trig[T][K]      the first K observation elements after the step, where an observation holds sines and
-                            cosines. The other elements are not stored: this script asserts that each equals its
-                            state component rounded to float32.
+    float32 trig[T][K]      the first K observation elements after the step: sines and cosines.
+                            The others are not stored: this script asserts that each equals
+                            its state component rounded to float32.
 
-Policies differ by episode, so that the state space, the terminations and the time limits are all covered. Same
-seeds, same files.
+Policies differ by episode, so that the state space, the terminations and the time limits are all
+covered. Same seeds, same files.
 """
 
 import math
@@ -37,7 +37,7 @@ def cartpole_policy(kind, rng):
     def act(state, t):
         x, v, a, w = state
         balance = int(a + 0.3 * w + 0.02 * x + 0.05 * v > 0)
-        drift = int(a + 0.3 * w + 0.02 > 0)  # leans on, and so runs off the track
+        drift = int(a + 0.3 * w > 0.06)  # leans on, and so runs off the track
         noisy = balance if rng.random() > 0.3 else int(rng.integers(2))
         return [int(rng.integers(2)), balance, drift, noisy, t % 2 if t < 5 else 1][kind % 5]
 
@@ -69,8 +69,9 @@ def continuous_car_policy(kind, rng):
     def act(state, t):
         _, v = state
         pump = math.copysign(1.0, v)
-        wide = rng.uniform(-1.5, 1.5)  # beyond the action space: clipped by the dynamics, priced in full
-        return [rng.uniform(-1, 1), pump, wide + pump, 0.6 * pump + rng.normal() * 0.3, -0.2][kind % 5]
+        wide = rng.uniform(-1.5, 1.5)  # beyond the action space: clipped, but priced in full
+        noisy = 0.6 * pump + rng.normal() * 0.3
+        return [rng.uniform(-1, 1), pump, wide + pump, noisy, -0.2][kind % 5]
 
     return act
 
@@ -86,7 +87,7 @@ def pendulum_policy(kind, rng):
     return act
 
 
-# id: (policy, sines and cosines in the observation, state component of each further observation element)
+# id: (policy, sines and cosines in the observation, state component of each further element)
 TASKS = {
     "CartPole-v1": (cartpole_policy, 0, [0, 1, 2, 3]),
     "Acrobot-v1": (acrobot_policy, 4, [2, 3]),

@@ -1,4 +1,5 @@
-// What the oracle tests know of each task: magnitudes for error bounds, angles, and how far a state is from ending.
+// What the oracle tests know of each task: magnitudes for error bounds, angles, and how far a state
+// is from ending.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +18,14 @@ inline constexpr double kUnit = 0x1p-24;  // largest relative error of one float
 inline constexpr double kTwoPi64 = 6.283185307179586476925286766559;
 
 // For each task:
-//   kRoundings    roundings on the longest chain of operations of a step, those of the parameters included
-//   kFloor        a magnitude that each state component's roundings can have even where the component is 0:
+//   kRoundings    roundings on the longest chain of operations of a step, with the parameters'
+//   kFloor        magnitude of each state component's roundings even where it is 0 itself:
 //                 timestep times the largest single term of its derivative
 //   kAngle        components known up to a turn
 //   kTrigOf       the angle component under each sine or cosine of the observation
 //   kRest         the state component that each further observation element is
-//   margin(s)     positive where, and only where, the task ends; margin_error: of it, from the components' errors
+//   margin(s)     positive where, and only where, the task ends; margin_error: its error, from
+//                 the components' errors
 template <class Env>
 struct OracleEnv;
 
@@ -40,7 +42,9 @@ struct OracleEnv<CartPole> {
     return std::max(std::abs(s[0]) - 2.4, std::abs(s[2]) - 12 * kTwoPi64 / 360);
   }
   template <class E>
-  static double margin_error(const E& e) { return std::max(e[0] + 2.4 * kUnit, e[2] + 0.21 * kUnit); }
+  static double margin_error(const E& e) {
+    return std::max(e[0] + 2.4 * kUnit, e[2] + 0.21 * kUnit);
+  }
 };
 
 template <>
@@ -52,9 +56,13 @@ struct OracleEnv<Acrobot> {
   static constexpr std::array<int, 4> kTrigOf = {0, 0, 1, 1};
   static constexpr std::array<int, 2> kRest = {2, 3};
   template <class S>
-  static double margin(const S& s) { return -std::cos(s[0]) - std::cos(s[0] + s[1]) - 1.0; }
+  static double margin(const S& s) {
+    return -std::cos(s[0]) - std::cos(s[0] + s[1]) - 1.0;
+  }
   template <class E>
-  static double margin_error(const E& e) { return 2 * e[0] + e[1] + 8 * kUnit; }
+  static double margin_error(const E& e) {
+    return 2 * e[0] + e[1] + 8 * kUnit;
+  }
 };
 
 // The car's position and speed must both suffice; a recorded speed is never near 0 at the goal.
@@ -66,9 +74,13 @@ struct OracleEnv<MountainCar> {
   static constexpr std::array<int, 0> kTrigOf = {};
   static constexpr std::array<int, 2> kRest = {0, 1};
   template <class S>
-  static double margin(const S& s) { return std::min(s[0] - 0.5, s[1]); }
+  static double margin(const S& s) {
+    return std::min(s[0] - 0.5, s[1]);
+  }
   template <class E>
-  static double margin_error(const E& e) { return e[0] + e[1]; }
+  static double margin_error(const E& e) {
+    return e[0] + e[1];
+  }
 };
 
 template <>
@@ -79,9 +91,13 @@ struct OracleEnv<MountainCarContinuous> {
   static constexpr std::array<int, 0> kTrigOf = {};
   static constexpr std::array<int, 2> kRest = {0, 1};
   template <class S>
-  static double margin(const S& s) { return std::min(s[0] - 0.45, s[1]); }
+  static double margin(const S& s) {
+    return std::min(s[0] - 0.45, s[1]);
+  }
   template <class E>
-  static double margin_error(const E& e) { return e[0] + e[1] + 0.45 * kUnit; }
+  static double margin_error(const E& e) {
+    return e[0] + e[1] + 0.45 * kUnit;
+  }
 };
 
 template <>
@@ -92,9 +108,13 @@ struct OracleEnv<Pendulum> {
   static constexpr std::array<int, 2> kTrigOf = {0, 0};
   static constexpr std::array<int, 1> kRest = {1};
   template <class S>
-  static double margin(const S&) { return -1.0; }  // never ends by itself
+  static double margin(const S&) {
+    return -1.0;
+  }  // never ends by itself
   template <class E>
-  static double margin_error(const E&) { return 0.0; }
+  static double margin_error(const E&) {
+    return 0.0;
+  }
 };
 
 }  // namespace rollmill::test

@@ -1,11 +1,13 @@
 // Our float32 tasks against Gymnasium's float64 ones: every recorded step, from the recorded state.
 //
-// The bound. A float32 step that loses nothing but roundings gives the exact step of a start state that is off by
-// at most K roundings of each component's magnitude, plus the rounding of the result. So each component may differ by
-//     K * 2^-24 * (what moving each start component by its magnitude would change)  +  2 * 2^-24 * |result|
-// K counts the roundings on the longest chain of operations (OracleEnv::kRoundings); one of them is the
-// rounding of the recorded start state to float32. The change is measured by moving each component of the start by
-// 2^-10 of its magnitude, both ways, through our own step, which the comparison itself vouches for.
+// The bound. A float32 step that loses nothing but roundings gives the exact step of a start
+// state that is off by at most K roundings of each component's magnitude, plus the rounding of the
+// result. So each component may differ by
+//     2^-24 * (K * what moving each start component by its magnitude changes + 2 * |result|)
+// K counts the roundings on the longest chain of operations (OracleEnv::kRoundings); one of them is
+// the rounding of the recorded start state to float32. The change is measured by moving each
+// component of the start by 2^-10 of its magnitude, both ways, through our own step, which the
+// comparison itself vouches for.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -83,7 +85,8 @@ class OracleTest : public testing::Test {
     constexpr double kMove = 0x1p-10;
     std::array<double, kSize + 1> bound{};
     for (int j = 0; j < kSize; ++j) {
-      const double magnitude = std::max({std::abs(before[j]), std::abs(after[j]), Oracle::kFloor[j]});
+      const double magnitude =
+          std::max({std::abs(before[j]), std::abs(after[j]), Oracle::kFloor[j]});
       std::array<double, kSize + 1> change{};
       for (const double sign : {-1.0, 1.0}) {
         Row moved = before;
@@ -92,7 +95,7 @@ class OracleTest : public testing::Test {
         for (int k = 0; k < kSize; ++k) {
           change[k] = std::max(change[k], difference(k, r.state[k], result.state[k]));
         }
-        if (r.terminated == result.terminated) {  // else the reward jumps, which is no error of roundings
+        if (r.terminated == result.terminated) {  // else it jumps
           change[kSize] = std::max(change[kSize], std::abs(r.reward - result.reward));
         }
       }
@@ -122,10 +125,10 @@ class OracleTest : public testing::Test {
   }
 
   struct Outcome {
-    double worst = 0;  // largest difference over its bound, of states and rewards
-    int beyond = 0;    // how many were beyond it
-    int flags = 0;     // wrong terminations that no rounding explains
-    int near = 0;      // those that one does explain
+    double worst = 0;              // largest difference over its bound, of states and rewards
+    int beyond = 0;                // how many were beyond it
+    int flags = 0;                 // wrong terminations that no rounding explains
+    int near = 0;                  // those that one does explain
     double worst_observation = 0;  // the same for sines and cosines
     int other_observations = 0;    // further elements that are not their state component
   };
@@ -152,7 +155,7 @@ class OracleTest : public testing::Test {
         const bool explained = std::abs(Oracle::margin(after)) <= Oracle::margin_error(bound);
         ++(explained ? outcome.near : outcome.flags);
       }
-      for (int k = 0; k < t.trig_size; ++k) {  // sine and cosine: slope at most 1, our error and two roundings
+      for (int k = 0; k < t.trig_size; ++k) {  // slope at most 1, three roundings
         const double allowed = bound[Oracle::kTrigOf[k]] + 3 * kUnit;
         const double d = std::abs(r.observation[k] - t.trig[i * t.trig_size + k]);
         compare(outcome, outcome.worst_observation, d, allowed);
@@ -191,8 +194,9 @@ TYPED_TEST(OracleTest, DataCoversTheTask) {
 
 TYPED_TEST(OracleTest, EveryStepAgreesWithinFloat32) {
   const auto outcome = this->follow({});
-  std::printf("%s: largest difference %.2f of its bound (observation %.2f), %d ends near a threshold\n",
-              TypeParam::info.id, outcome.worst, outcome.worst_observation, outcome.near);
+  std::printf(
+      "%s: largest difference %.2f of its bound (observation %.2f), %d ends near a threshold\n",
+      TypeParam::info.id, outcome.worst, outcome.worst_observation, outcome.near);
   EXPECT_EQ(outcome.beyond, 0);
   EXPECT_EQ(outcome.other_observations, 0);
   EXPECT_EQ(outcome.flags, 0);
@@ -211,8 +215,9 @@ TYPED_TEST(OracleTest, NoticesAWrongConstant) {
   EXPECT_GT(this->follow(params).beyond, 100);
 }
 
-// Through the runtime, with a time limit of one step: a recorded termination is reported as one although the
-// limit is reached in the same step, every other step as a truncation; rewards and last observations are kept.
+// Through the runtime, with a time limit of one step: a recorded termination is reported as one
+// although the limit is reached in the same step, every other step as a truncation; rewards and
+// last observations are kept.
 TYPED_TEST(OracleTest, TerminationBeatsTruncation) {
   using Env = TypeParam;
   const Trajectories& t = this->recorded();

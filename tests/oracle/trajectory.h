@@ -18,18 +18,19 @@ struct Trajectories {
   int state_size = 0, trig_size = 0, steps = 0;
   bool discrete = false;
   std::vector<std::int32_t> lengths;
-  std::vector<double> states;        // [steps + episodes][state_size]
-  std::vector<float> actions;        // [steps]; whole numbers for discrete tasks
-  std::vector<float> rewards;        // [steps]
-  std::vector<std::uint8_t> flags;   // [steps] 1 terminated, 2 truncated
-  std::vector<float> trig;           // [steps][trig_size]
+  std::vector<double> states;       // [steps + episodes][state_size]
+  std::vector<float> actions;       // [steps]; whole numbers for discrete tasks
+  std::vector<float> rewards;       // [steps]
+  std::vector<std::uint8_t> flags;  // [steps] 1 terminated, 2 truncated
+  std::vector<float> trig;          // [steps][trig_size]
 };
 
 namespace detail {
 
 template <class T>
 std::vector<T> take(const std::string& bytes, std::size_t& at, std::size_t count) {
-  if (at + count * sizeof(T) > bytes.size()) throw std::runtime_error("trajectory file is too short");
+  if (at + count * sizeof(T) > bytes.size())
+    throw std::runtime_error("trajectory file is too short");
   std::vector<T> values(count);
   if (count > 0) std::memcpy(values.data(), bytes.data() + at, count * sizeof(T));
   at += count * sizeof(T);
@@ -75,9 +76,11 @@ inline Trajectories read_trajectories(const std::string& path, const std::string
   std::size_t at = 0;
   t.lengths = detail::take<std::int32_t>(bytes, at, static_cast<std::size_t>(episodes));
   t.states = detail::take<double>(
-      bytes, at, (steps + static_cast<std::size_t>(episodes)) * static_cast<std::size_t>(t.state_size));
+      bytes, at,
+      (steps + static_cast<std::size_t>(episodes)) * static_cast<std::size_t>(t.state_size));
   if (t.discrete) {
-    for (const std::uint8_t a : detail::take<std::uint8_t>(bytes, at, steps)) t.actions.push_back(a);
+    for (const std::uint8_t a : detail::take<std::uint8_t>(bytes, at, steps))
+      t.actions.push_back(a);
   } else {
     t.actions = detail::take<float>(bytes, at, steps);
   }

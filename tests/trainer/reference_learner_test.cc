@@ -1,11 +1,13 @@
-// The fused learner against plain libtorch autograd in float64, from equal weights, optimiser state and rollouts.
+// The fused learner against plain libtorch autograd in float64, from equal weights, optimiser state
+// and rollouts.
 //
-// The bounds, and why: the fused learner sums up to kRows float32 terms per gradient element, each with a few roundings,
-// so an element's error is below about sqrt(kRows) * 4 * 2^-24 = 4e-6 of the largest gradient element (its square's: twice
-// that; measured: 1.2e-6). Adam divides by the element's own size, which turns that into an error of the step where the element itself is
-// small; the step is compared as a share of the learning rate. Later steps start from slightly different weights and
-// compare with the bound times the number of steps. Each bound is shown to be tight enough: a change of any option by
-// one part in twenty breaks it.
+// The bounds, and why: the fused learner sums up to kRows float32 terms per gradient element, each
+// with a few roundings, so an element's error is below about sqrt(kRows) * 4 * 2^-24 = 4e-6 of the
+// largest gradient element (its square's: twice that; measured: 1.2e-6). Adam divides by the
+// element's own size, which turns that into an error of the step where the element itself is small;
+// the step is compared as a share of the learning rate. Later steps start from slightly different
+// weights and compare with the bound times the number of steps. Each bound is shown to be tight
+// enough: a change of any option by one part in twenty breaks it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,9 +25,9 @@ namespace {
 constexpr int kHorizon = 16, kEnvs = 24, kRows = kHorizon * kEnvs;
 constexpr double kLearningRate = 1e-3;
 
-constexpr double kMomentBound = 4e-6;   // of the largest element of the moment
-constexpr double kStepBound = 1e-3;     // of the learning rate, per optimiser step
-constexpr double kStatBound = 2e-6;     // absolute and relative
+constexpr double kMomentBound = 4e-6;  // of the largest element of the moment
+constexpr double kStepBound = 1e-3;    // of the learning rate, per optimiser step
+constexpr double kStatBound = 2e-6;    // absolute and relative
 
 EnvSpec make_spec(bool discrete) {
   EnvSpec spec;
@@ -40,15 +42,20 @@ EnvSpec make_spec(bool discrete) {
 // A policy, its optimiser state and a rollout that this policy might have made, all random.
 struct Scene {
   Scene(bool discrete, bool normalize, int rank = 0)
-      : spec(make_spec(discrete)), weights(shape_for(spec, {40, 24})), rollout(spec, kHorizon, kEnvs), rng(7, Purpose::kTest, static_cast<std::uint32_t>(rank), 0, 0) {
+      : spec(make_spec(discrete)),
+        weights(shape_for(spec, {40, 24})),
+        rollout(spec, kHorizon, kEnvs),
+        rng(7, Purpose::kTest, static_cast<std::uint32_t>(rank), 0, 0) {
     initialize_weights(weights, 3, -0.4f);
     Rng noise(8, Purpose::kTest, 0, 0, 0);  // equal on all ranks
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
       for (const DenseLayer& layer : *net) {
         for (int k = 0; k < layer.inputs; ++k) {
-          for (int j = 0; j < layer.outputs; ++j) weights.params[at(layer.weight + k * layer.width + j)] += 0.3f * noise.normal();
+          for (int j = 0; j < layer.outputs; ++j)
+            weights.params[at(layer.weight + k * layer.width + j)] += 0.3f * noise.normal();
         }
-        for (int j = 0; j < layer.outputs; ++j) weights.params[at(layer.bias + j)] = 0.2f * noise.normal();
+        for (int j = 0; j < layer.outputs; ++j)
+          weights.params[at(layer.bias + j)] = 0.2f * noise.normal();
       }
     }
     weights.normalizer = ObservationNormalizer(5, normalize, 1.5f);
@@ -71,14 +78,22 @@ struct Scene {
     std::vector<std::uint32_t> step(zero);
     for (int t = 0; t < kHorizon; ++t) {
       std::vector<std::uint32_t> ids(zero);
-      for (int i = 0; i < kEnvs; ++i) ids[at(i)] = static_cast<std::uint32_t>(i), step[at(i)] = static_cast<std::uint32_t>(t);
-      ActRequest q{b.observation_slot(t), b.stride, {ids.data(), zero.data(), step.data()}, 0, kEnvs, b.action_slot(t),
-                   b.discrete ? nullptr : b.raw_actions + t * b.action_columns(), b.logprobs + t * b.stride,
+      for (int i = 0; i < kEnvs; ++i)
+        ids[at(i)] = static_cast<std::uint32_t>(i), step[at(i)] = static_cast<std::uint32_t>(t);
+      ActRequest q{b.observation_slot(t),
+                   b.stride,
+                   {ids.data(), zero.data(), step.data()},
+                   0,
+                   kEnvs,
+                   b.action_slot(t),
+                   b.discrete ? nullptr : b.raw_actions + t * b.action_columns(),
+                   b.logprobs + t * b.stride,
                    b.values + t * b.stride};
       policy.act(q);
       for (int i = 0; i < kEnvs; ++i) {
         const std::int64_t s = t * b.stride + i;
-        b.logprobs[s] += 0.3f * rng.normal();  // as if the policy had moved since: some ratios are clipped
+        b.logprobs[s] +=
+            0.3f * rng.normal();  // as if the policy had moved since: some ratios are clipped
         b.advantages[s] = 0.3f + 2.0f * rng.normal();
         b.returns[s] = b.values[s] + rng.normal();
         b.values[s] += 0.4f * rng.normal();
@@ -95,13 +110,17 @@ struct Scene {
 
 enum class Which { kFused, kFloat32, kFloat64 };
 
-UpdateStats run(Scene& scene, const PpoOptions& options, Which which, ProcessGroup& group, int updates = 1) {
+UpdateStats run(Scene& scene, const PpoOptions& options, Which which, ProcessGroup& group,
+                int updates = 1) {
   ThreadPool pool(1);
-  const LearnerContext context{&options, &scene.weights, &scene.optimizer, &group, &pool, 21, false, 0};
-  const auto learner =
-      which == Which::kFused ? make_fused_learner(context) : make_reference_learner(context, which == Which::kFloat64);
+  const LearnerContext context{&options, &scene.weights, &scene.optimizer, &group, &pool, 21, false,
+                               0};
+  const auto learner = which == Which::kFused
+                           ? make_fused_learner(context)
+                           : make_reference_learner(context, which == Which::kFloat64);
   UpdateStats stats;
-  for (int u = 0; u < updates; ++u) stats = learner->update(scene.rollout.buffer(), u, kLearningRate);
+  for (int u = 0; u < updates; ++u)
+    stats = learner->update(scene.rollout.buffer(), u, kLearningRate);
   return stats;
 }
 
@@ -119,7 +138,9 @@ double largest_difference(const AlignedVector<float>& a, const AlignedVector<flo
   return largest;
 }
 
-double largest(const AlignedVector<float>& a) { return largest_difference(a, AlignedVector<float>(a.size())); }
+double largest(const AlignedVector<float>& a) {
+  return largest_difference(a, AlignedVector<float>(a.size()));
+}
 
 // Differences as shares of their bounds; 1 is the limit.
 struct Shares {
@@ -132,14 +153,21 @@ Shares compare(const Scene& a, const UpdateStats& sa, const Scene& b, const Upda
   EXPECT_EQ(a.optimizer.step, b.optimizer.step);
   EXPECT_EQ(sa.epochs, sb.epochs);
   Shares s{};
-  s.weights = largest_difference(a.weights.params, b.weights.params) / (kStepBound * kLearningRate * steps);
-  s.first = largest_difference(a.optimizer.first, b.optimizer.first) / (kMomentBound * steps * largest(b.optimizer.first));
-  s.second = largest_difference(a.optimizer.second, b.optimizer.second) / (2 * kMomentBound * steps * largest(b.optimizer.second));
-  const std::pair<double, double> pairs[] = {{sa.policy_loss, sb.policy_loss}, {sa.value_loss, sb.value_loss},
-                                             {sa.entropy, sb.entropy},         {sa.approx_kl, sb.approx_kl},
-                                             {sa.clip_fraction, sb.clip_fraction}, {sa.grad_norm, sb.grad_norm},
+  s.weights =
+      largest_difference(a.weights.params, b.weights.params) / (kStepBound * kLearningRate * steps);
+  s.first = largest_difference(a.optimizer.first, b.optimizer.first) /
+            (kMomentBound * steps * largest(b.optimizer.first));
+  s.second = largest_difference(a.optimizer.second, b.optimizer.second) /
+             (2 * kMomentBound * steps * largest(b.optimizer.second));
+  const std::pair<double, double> pairs[] = {{sa.policy_loss, sb.policy_loss},
+                                             {sa.value_loss, sb.value_loss},
+                                             {sa.entropy, sb.entropy},
+                                             {sa.approx_kl, sb.approx_kl},
+                                             {sa.clip_fraction, sb.clip_fraction},
+                                             {sa.grad_norm, sb.grad_norm},
                                              {sa.first_ratio_error, sb.first_ratio_error}};
-  for (const auto& [x, y] : pairs) s.stats = std::max(s.stats, std::abs(x - y) / (kStatBound * steps * (1 + std::abs(y))));
+  for (const auto& [x, y] : pairs)
+    s.stats = std::max(s.stats, std::abs(x - y) / (kStatBound * steps * (1 + std::abs(y))));
   return s;
 }
 
@@ -164,7 +192,8 @@ PpoOptions everything() {
 
 class FusedAgainstTorch : public ::testing::TestWithParam<bool> {
  protected:
-  Shares shares(const PpoOptions& fused, const PpoOptions& reference, Which which = Which::kFloat64, int updates = 1) {
+  Shares shares(const PpoOptions& fused, const PpoOptions& reference, Which which = Which::kFloat64,
+                int updates = 1) {
     Scene a(GetParam(), true), b(GetParam(), true);
     const UpdateStats sa = run(a, fused, Which::kFused, updates);
     const UpdateStats sb = run(b, reference, which, updates);
@@ -172,14 +201,15 @@ class FusedAgainstTorch : public ::testing::TestWithParam<bool> {
     EXPECT_GT(largest_difference(b.weights.params, start.weights.params), 0.5 * kLearningRate);
     return compare(a, sa, b, sb);
   }
-  void expect_equal(const PpoOptions& o, const char* what, Which which = Which::kFloat64, int updates = 1) {
+  void expect_equal(const PpoOptions& o, const char* what, Which which = Which::kFloat64,
+                    int updates = 1) {
     const Shares s = shares(o, o, which, updates);
     EXPECT_LT(s.weights, 1) << what;
     EXPECT_LT(s.first, 1) << what;
     EXPECT_LT(s.second, 1) << what;
     EXPECT_LT(s.stats, 1) << what;
-    std::printf("  %-28s weights %.3f  first %.3f  second %.3f  stats %.3f of the bound\n", what, s.weights, s.first,
-                s.second, s.stats);
+    std::printf("  %-28s weights %.3f  first %.3f  second %.3f  stats %.3f of the bound\n", what,
+                s.weights, s.first, s.second, s.stats);
   }
 };
 
@@ -209,7 +239,9 @@ TEST_P(FusedAgainstTorch, ManyMinibatchesAndUpdates) {
   expect_equal(o, "two updates", Which::kFloat64, 2);
 }
 
-TEST_P(FusedAgainstTorch, TheReferenceInFloat32Agrees) { expect_equal(everything(), "float32", Which::kFloat32); }
+TEST_P(FusedAgainstTorch, TheReferenceInFloat32Agrees) {
+  expect_equal(everything(), "float32", Which::kFloat32);
+}
 
 TEST_P(FusedAgainstTorch, StopsAtTheSameEpoch) {
   PpoOptions o = everything();
@@ -223,7 +255,8 @@ TEST_P(FusedAgainstTorch, StopsAtTheSameEpoch) {
   EXPECT_EQ(run(b, o, Which::kFloat64).epochs, 6);
 }
 
-// The bounds see every option: the reference with one of them changed by a twentieth is beyond them.
+// The bounds see every option: the reference with one of them changed by a twentieth is beyond
+// them.
 TEST_P(FusedAgainstTorch, TheBoundsAreTight) {
   const PpoOptions o = everything();
   const auto changed = [&](float PpoOptions::*field, float factor) {
@@ -258,7 +291,8 @@ TEST_P(FusedAgainstTorch, TwoRanks) {
     const auto rank = [&](int r) {
       scenes[which][r] = std::make_unique<Scene>(GetParam(), true, r);
       LocalGroup group(world, r);
-      stats[which][r] = run(*scenes[which][r], o, which == 0 ? Which::kFused : Which::kFloat64, group);
+      stats[which][r] =
+          run(*scenes[which][r], o, which == 0 ? Which::kFused : Which::kFloat64, group);
     };
     std::thread other(rank, 1);
     rank(0);
@@ -266,7 +300,8 @@ TEST_P(FusedAgainstTorch, TwoRanks) {
     EXPECT_EQ(scenes[which][0]->weights.params, scenes[which][1]->weights.params);
     EXPECT_EQ(scenes[which][0]->optimizer.second, scenes[which][1]->optimizer.second);
   }
-  for (int r = 0; r < 2; ++r) EXPECT_LT(compare(*scenes[0][r], stats[0][r], *scenes[1][r], stats[1][r]).worst(), 1);
+  for (int r = 0; r < 2; ++r)
+    EXPECT_LT(compare(*scenes[0][r], stats[0][r], *scenes[1][r], stats[1][r]).worst(), 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, FusedAgainstTorch, ::testing::Bool(),

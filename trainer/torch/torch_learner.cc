@@ -1,8 +1,10 @@
-// PPO's update in plain libtorch: what the formulas of trainer/ppo_options.h say, one tensor operation after the other,
-// derivatives by autograd. It shares no arithmetic with trainer/fused, only the order of the minibatches.
+// PPO's update in plain libtorch: what the formulas of trainer/ppo_options.h say, one tensor
+// operation after the other, derivatives by autograd. It shares no arithmetic with trainer/fused,
+// only the order of the minibatches.
 //
-// The parameters are one flat leaf tensor; layers are strided views of it (weights lie [inputs][outputs padded to 16]), so
-// that their gradients arrive in the flat layout and the padding keeps gradient 0.
+// The parameters are one flat leaf tensor; layers are strided views of it (weights lie
+// [inputs][outputs padded to 16]), so that their gradients arrive in the flat layout and the
+// padding keeps gradient 0.
 #include <cmath>
 #include <limits>
 #include <string>
@@ -29,12 +31,13 @@ const double kLog2Pi = std::log(2.0 * 3.14159265358979323846);
 
 // A rollout as one row per sample; sample t * num_envs + i. Reals in the learner's precision.
 struct Samples {
-  at::Tensor observations;                                // [S, D] normalised
-  at::Tensor actions;                                     // [S] int64, or [S, A] raw actions
-  at::Tensor logprobs, values, advantages, returns;       // [S]
+  at::Tensor observations;                           // [S, D] normalised
+  at::Tensor actions;                                // [S] int64, or [S, A] raw actions
+  at::Tensor logprobs, values, advantages, returns;  // [S]
 };
 
-// What one minibatch's forward pass gives; sums over this rank's rows, double precision scalars on the host.
+// What one minibatch's forward pass gives; sums over this rank's rows, double precision scalars on
+// the host.
 struct Outcome {
   at::Tensor loss;
   double policy = 0, value = 0, entropy = 0, kl = 0, clipped = 0, ratio_error = 0;
@@ -52,13 +55,16 @@ class TorchLearner final : public Learner {
     if (!context.cuda && context.pool != nullptr) at::set_num_threads(context.pool->threads());
   }
 
-  UpdateStats update(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) override {
+  UpdateStats update(const RolloutBuffer& buffer, std::int64_t update,
+                     double learning_rate) override {
     try {
       return run(buffer, update, learning_rate);
     } catch (const c10::Error& e) {
       std::string text = e.what_without_backtrace();
       text = text.substr(0, text.find('\n'));
-      fail_device("libtorch: " + text + (c_.cuda ? "; out of device memory? use fewer environments or more minibatches" : ""));
+      fail_device(
+          "libtorch: " + text +
+          (c_.cuda ? "; out of device memory? use fewer environments or more minibatches" : ""));
     }
   }
 
@@ -70,12 +76,15 @@ class TorchLearner final : public Learner {
   at::Tensor normalized_advantages(const at::Tensor& advantages) const;
   at::Tensor network(const std::vector<DenseLayer>& net, const at::Tensor& input) const;
   Outcome losses(const Samples& rows) const;
-  void policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp, at::Tensor& entropy) const;
+  void policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp,
+                    at::Tensor& entropy) const;
   double average_gradient();
   void adam(double norm, double learning_rate);
   void read_state();
   void write_state();
-  at::Tensor from_host(float* data) const { return at::from_blob(data, {layout_.size}).to(device_, type_, false, true); }
+  at::Tensor from_host(float* data) const {
+    return at::from_blob(data, {layout_.size}).to(device_, type_, false, true);
+  }
 
   LearnerContext c_;
   const PpoOptions& o_;
@@ -85,7 +94,8 @@ class TorchLearner final : public Learner {
   at::Tensor params_, first_, second_;  // [layout size]
 };
 
-UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) {
+UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
+                              double learning_rate) {
 #if defined(RM_TORCH_CUDA)
   const c10::OptionalDeviceGuard guard(device_);
 #endif
@@ -97,16 +107,20 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update, 
   UpdateStats stats;
   int minibatches = 0;
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
-    minibatch_order(c_.seed, c_.group->rank(), update, epoch, static_cast<std::uint32_t>(samples), order.data());
+    minibatch_order(c_.seed, c_.group->rank(), update, epoch, static_cast<std::uint32_t>(samples),
+                    order.data());
     const std::vector<std::int64_t> wide(order.begin(), order.end());
     const at::Tensor permutation = at::tensor(wide, at::kLong).to(device_);
     double epoch_kl = 0;
     for (int m = 0; m < o_.minibatches; ++m) {
       const at::Tensor index = permutation.narrow(0, m * rows, rows);
       const auto take = [&](const at::Tensor& t) { return t.index_select(0, index); };
-      const Samples mb = {take(all.observations), take(all.actions),
-                          take(all.logprobs),     take(all.values),
-                          normalized_advantages(take(all.advantages)), take(all.returns)};
+      const Samples mb = {take(all.observations),
+                          take(all.actions),
+                          take(all.logprobs),
+                          take(all.values),
+                          normalized_advantages(take(all.advantages)),
+                          take(all.returns)};
       params_.mutable_grad() = at::Tensor();
       const Outcome out = losses(mb);
       out.loss.backward();
@@ -128,7 +142,8 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update, 
     stats.approx_kl = epoch_kl;
     if (o_.target_kl > 0.0f && epoch_kl > 1.5 * static_cast<double>(o_.target_kl)) break;
   }
-  for (double* mean : {&stats.policy_loss, &stats.value_loss, &stats.entropy, &stats.clip_fraction, &stats.grad_norm}) {
+  for (double* mean : {&stats.policy_loss, &stats.value_loss, &stats.entropy, &stats.clip_fraction,
+                       &stats.grad_norm}) {
     *mean /= minibatches;
   }
   write_state();
@@ -183,13 +198,15 @@ at::Tensor TorchLearner::normalized_advantages(const at::Tensor& advantages) con
   return (centred / (std::sqrt(squares / count) + 1e-8)).to(type_);
 }
 
-at::Tensor TorchLearner::network(const std::vector<DenseLayer>& net, const at::Tensor& input) const {
+at::Tensor TorchLearner::network(const std::vector<DenseLayer>& net,
+                                 const at::Tensor& input) const {
   at::Tensor x = input;
   for (std::size_t l = 0; l < net.size(); ++l) {
     const DenseLayer& layer = net[l];
-    const at::Tensor weight = params_.narrow(0, layer.weight, static_cast<std::int64_t>(layer.inputs) * layer.width)
-                                  .view({layer.inputs, layer.width})
-                                  .narrow(1, 0, layer.outputs);
+    const at::Tensor weight =
+        params_.narrow(0, layer.weight, static_cast<std::int64_t>(layer.inputs) * layer.width)
+            .view({layer.inputs, layer.width})
+            .narrow(1, 0, layer.outputs);
     x = at::matmul(x, weight) + params_.narrow(0, layer.bias, layer.outputs);
     if (l + 1 < net.size()) x = at::tanh(x);
   }
@@ -220,15 +237,21 @@ Outcome TorchLearner::losses(const Samples& rows) const {
   const at::Tensor policy = -at::minimum(ratio * rows.advantages, held * rows.advantages);
   at::Tensor value_loss = 0.5 * (value - rows.returns).square();
   if (o_.value_clip > 0.0f) {
-    const at::Tensor near = rows.values + (value - rows.values).clamp(-o_.value_clip, o_.value_clip);
+    const at::Tensor near =
+        rows.values + (value - rows.values).clamp(-o_.value_clip, o_.value_clip);
     value_loss = at::maximum(value_loss, 0.5 * (near - rows.returns).square());
   }
-  // Sums over this rank's rows divided by all ranks' count: summed over ranks the gradient is the minibatch's mean.
+  // Sums over this rank's rows divided by all ranks' count: summed over ranks the gradient is the
+  // minibatch's mean.
   const double count = static_cast<double>(value.size(0)) * c_.group->world_size();
   Outcome out;
-  out.loss = (policy.sum() + o_.value_coefficient * value_loss.sum() - o_.entropy_coefficient * entropy.sum()) / count;
+  out.loss = (policy.sum() + o_.value_coefficient * value_loss.sum() -
+              o_.entropy_coefficient * entropy.sum()) /
+             count;
   const c10::AutoGradMode no_gradients(false);
-  const auto total = [](const at::Tensor& t) { return t.detach().to(at::kDouble).sum().item<double>(); };
+  const auto total = [](const at::Tensor& t) {
+    return t.detach().to(at::kDouble).sum().item<double>();
+  };
   out.policy = total(policy);
   out.value = total(value_loss);
   out.entropy = total(entropy);
@@ -262,11 +285,13 @@ void TorchLearner::adam(double norm, double learning_rate) {
   const c10::AutoGradMode no_gradients(false);
   const std::int64_t t = ++c_.optimizer->step;
   at::Tensor g = params_.grad();
-  if (o_.max_grad_norm > 0.0f) g = g * std::min(1.0, static_cast<double>(o_.max_grad_norm) / (norm + 1e-6));
+  if (o_.max_grad_norm > 0.0f)
+    g = g * std::min(1.0, static_cast<double>(o_.max_grad_norm) / (norm + 1e-6));
   const double beta1 = o_.adam_beta1, beta2 = o_.adam_beta2;
   first_.mul_(beta1).add_(g, 1.0 - beta1);
   second_.mul_(beta2).addcmul_(g, g, 1.0 - beta2);
-  const at::Tensor root = (second_ / (1.0 - std::pow(beta2, static_cast<double>(t)))).sqrt_().add_(o_.adam_epsilon);
+  const at::Tensor root =
+      (second_ / (1.0 - std::pow(beta2, static_cast<double>(t)))).sqrt_().add_(o_.adam_epsilon);
   params_.addcdiv_(first_, root, -learning_rate / (1.0 - std::pow(beta1, static_cast<double>(t))));
 }
 
@@ -292,6 +317,7 @@ extern "C" rollmill::Learner* rollmill_make_torch_learner(const rollmill::Learne
   return new rollmill::TorchLearner(*context, false);
 }
 
-extern "C" rollmill::Learner* rollmill_make_torch_learner_float64(const rollmill::LearnerContext* context) {
+extern "C" rollmill::Learner* rollmill_make_torch_learner_float64(
+    const rollmill::LearnerContext* context) {
   return new rollmill::TorchLearner(*context, true);
 }

@@ -15,11 +15,11 @@ struct NcclGroup::Impl {
   at::Tensor slots;  // [world_size * n] of the latest n, kept between calls
 };
 
-NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size, int device,
-                     int timeout_seconds)
+NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size,
+                     int device, int timeout_seconds)
     : impl_(std::make_unique<Impl>()) {
-  // The host waits for each sum, so that a lost rank becomes an exception here; without it NCCL's watchdog would abort
-  // the process with no checkpoint. (torch reads this in the constructor.)
+  // The host waits for each sum, so that a lost rank becomes an exception here; without it NCCL's
+  // watchdog would abort the process with no checkpoint. (torch reads this in the constructor.)
   setenv("TORCH_NCCL_BLOCKING_WAIT", "1", 0);
   const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
   auto options = c10d::ProcessGroupNCCL::Options::create();
@@ -42,7 +42,8 @@ void NcclGroup::all_reduce_sum(float* data, std::int64_t n, void* stream) {
     return;
   }
   const std::int64_t total = n * impl_->world_size;
-  if (!impl_->slots.defined() || impl_->slots.numel() != total) impl_->slots = at::empty({total}, options);
+  if (!impl_->slots.defined() || impl_->slots.numel() != total)
+    impl_->slots = at::empty({total}, options);
   impl_->group->_allgather_base(impl_->slots, own[0])->wait();
   own[0].copy_(impl_->slots.narrow(0, 0, n));
   for (int r = 1; r < impl_->world_size; ++r) own[0].add_(impl_->slots.narrow(0, r * n, n));

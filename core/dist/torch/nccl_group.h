@@ -10,7 +10,8 @@ namespace rollmill {
 
 class NcclGroup {
  public:
-  NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size, int device, int timeout_seconds);
+  NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int world_size, int device,
+            int timeout_seconds);
   ~NcclGroup();
   // In place on `stream` (a cudaStream_t); returns when the sum is complete or throws c10's error.
   void all_reduce_sum(float* data, std::int64_t n, void* stream);

@@ -7,7 +7,9 @@ namespace rollmill {
 struct NcclGroup::Impl {};
 
 NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>&, int, int, int, int) {
-  fail_device("this build has no NCCL (its headers were not found); install the CUDA toolkit or its wheels and build again");
+  fail_device(
+      "this build has no NCCL (its headers were not found); install the CUDA toolkit or its wheels "
+      "and build again");
 }
 NcclGroup::~NcclGroup() = default;
 void NcclGroup::all_reduce_sum(float*, std::int64_t, void*) {}

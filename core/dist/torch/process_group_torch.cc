@@ -1,5 +1,6 @@
-// The process group of many ranks: Gloo for host memory, NCCL for device memory, both c10d's. Deadlines are the launch
-// info's; what c10d throws becomes Error(kPeer) that names this rank, the collective and the deadline.
+// The process group of many ranks: Gloo for host memory, NCCL for device memory, both c10d's.
+// Deadlines are the launch info's; what c10d throws becomes Error(kPeer) that names this rank, the
+// collective and the deadline.
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -19,18 +20,20 @@ namespace {
 
 using Gloo = c10d::ProcessGroupGloo;
 
-// The network device: GLOO_SOCKET_IFNAME when set, the loopback when all ranks are on this machine, else the address
-// of this machine's name.
+// The network device: GLOO_SOCKET_IFNAME when set, the loopback when all ranks are on this machine,
+// else the address of this machine's name.
 std::shared_ptr<::gloo::transport::Device> make_device(const LaunchInfo& launch) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr && *interface != '\0') return Gloo::createDeviceForInterface(interface);
-  if (launch.local_world_size == launch.world_size) return Gloo::createDeviceForHostname("127.0.0.1");
+  if (launch.local_world_size == launch.world_size)
+    return Gloo::createDeviceForHostname("127.0.0.1");
   return Gloo::createDefaultDevice();
 }
 
 class TorchProcessGroup final : public ProcessGroup {
  public:
-  TorchProcessGroup(const LaunchInfo& launch, bool cuda) : launch_(launch), store_(join_store(launch)) {
+  TorchProcessGroup(const LaunchInfo& launch, bool cuda)
+      : launch_(launch), store_(join_store(launch)) {
     guarded("start of Gloo", [&] {
       auto options = Gloo::Options::create(std::chrono::seconds(launch.timeout_seconds));
       options->devices.push_back(make_device(launch));
@@ -40,8 +43,9 @@ class TorchProcessGroup final : public ProcessGroup {
     });
     if (!cuda) return;
     guarded("start of NCCL", [&] {
-      nccl_ = std::make_unique<NcclGroup>(c10::make_intrusive<c10d::PrefixStore>("nccl", store_), launch.rank,
-                                          launch.world_size, launch.local_rank, launch.timeout_seconds);
+      nccl_ = std::make_unique<NcclGroup>(c10::make_intrusive<c10d::PrefixStore>("nccl", store_),
+                                          launch.rank, launch.world_size, launch.local_rank,
+                                          launch.timeout_seconds);
     });
   }
 
@@ -49,11 +53,17 @@ class TorchProcessGroup final : public ProcessGroup {
   int world_size() const override { return launch_.world_size; }
   std::string backend() const override { return nccl_ ? "nccl" : "gloo"; }
 
-  void all_reduce_sum(float* data, std::int64_t n, const char* what) override { sum(data, n, at::kFloat, what); }
-  void all_reduce_sum(double* data, std::int64_t n, const char* what) override { sum(data, n, at::kDouble, what); }
+  void all_reduce_sum(float* data, std::int64_t n, const char* what) override {
+    sum(data, n, at::kFloat, what);
+  }
+  void all_reduce_sum(double* data, std::int64_t n, const char* what) override {
+    sum(data, n, at::kDouble, what);
+  }
 
   void all_reduce_sum_device(float* data, std::int64_t n, void* stream, const char* what) override {
-    if (!nccl_) fail_device(std::string("all-reduce of device memory (") + what + ") needs device = \"cuda\"");
+    if (!nccl_)
+      fail_device(std::string("all-reduce of device memory (") + what +
+                  ") needs device = \"cuda\"");
     guarded(what, [&] { nccl_->all_reduce_sum(data, n, stream); });
   }
 
@@ -70,7 +80,8 @@ class TorchProcessGroup final : public ProcessGroup {
       const at::Tensor all = gather(own);
       for (int r = 0; r < world_size(); ++r) {
         const auto* from = static_cast<const char*>(all.const_data_ptr()) + r * width;
-        result[static_cast<std::size_t>(r)].assign(from, static_cast<std::size_t>(sizes[r].item<std::int64_t>()));
+        result[static_cast<std::size_t>(r)].assign(
+            from, static_cast<std::size_t>(sizes[r].item<std::int64_t>()));
       }
     });
     return result;
@@ -112,7 +123,8 @@ class TorchProcessGroup final : public ProcessGroup {
   template <class Body>
   void guarded(const char* what, Body&& body) {
     if (failed_) {  // a second use would wait for its deadline, too
-      fail_peer(place() + ": collective \"" + what + "\" after an earlier one failed; the job must restart");
+      fail_peer(place() + ": collective \"" + what +
+                "\" after an earlier one failed; the job must restart");
     }
     try {
       body();
@@ -121,8 +133,9 @@ class TorchProcessGroup final : public ProcessGroup {
     } catch (const std::exception& e) {
       failed_ = true;
       fail_peer(place() + ": collective \"" + what + "\" failed, deadline " +
-                std::to_string(launch_.timeout_seconds) + " s: " + describe_silent_ranks(*store_, launch_) + " (" +
-                first_line(e.what()) + "); look at the other ranks' logs and restart with --resume");
+                std::to_string(launch_.timeout_seconds) +
+                " s: " + describe_silent_ranks(*store_, launch_) + " (" + first_line(e.what()) +
+                "); look at the other ranks' logs and restart with --resume");
     }
   }
 
@@ -142,6 +155,7 @@ class TorchProcessGroup final : public ProcessGroup {
 
 extern "C" int rollmill_torch_module_version() { return rollmill::kTorchModuleVersion; }
 
-extern "C" rollmill::ProcessGroup* rollmill_make_torch_process_group(const rollmill::LaunchInfo* launch, bool cuda) {
+extern "C" rollmill::ProcessGroup* rollmill_make_torch_process_group(
+    const rollmill::LaunchInfo* launch, bool cuda) {
   return new rollmill::TorchProcessGroup(*launch, cuda);
 }

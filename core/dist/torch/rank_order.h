@@ -1,6 +1,7 @@
-// Which sums are taken in rank order. Gathering everybody's array and adding them as rank 0, 1, 2, ... costs world_size
-// times the memory and traffic of the backend's own ring, but gives the same bits on every rank, whatever algorithm the
-// backend would choose for that size. Small worlds and arrays only; larger ones use the backend's all-reduce.
+// Which sums are taken in rank order. Gathering everybody's array and adding them as rank 0, 1, 2,
+// ... costs world_size times the memory and traffic of the backend's own ring, but gives the same
+// bits on every rank, whatever algorithm the backend would choose for that size. Small worlds and
+// arrays only; larger ones use the backend's all-reduce.
 #pragma once
 
 #include <cstdint>

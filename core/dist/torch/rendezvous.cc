@@ -23,7 +23,8 @@ std::string address(const LaunchInfo& launch) {
 }
 
 // Waits until every rank has set its key; returns those that had not by the deadline.
-std::vector<int> missing_ranks(c10d::Store& store, const char* key, int world_size, Clock::time_point deadline) {
+std::vector<int> missing_ranks(c10d::Store& store, const char* key, int world_size,
+                               Clock::time_point deadline) {
   std::vector<int> missing;
   for (int r = 0; r < world_size; ++r) missing.push_back(r);
   for (;;) {
@@ -35,7 +36,8 @@ std::vector<int> missing_ranks(c10d::Store& store, const char* key, int world_si
 
 std::string join(const std::vector<int>& ranks) {
   std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (std::size_t i = 0; i < ranks.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(ranks[i]);
+  for (std::size_t i = 0; i < ranks.size(); ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(ranks[i]);
   return text;
 }
 
@@ -48,9 +50,11 @@ c10::intrusive_ptr<c10d::Store> connect(const LaunchInfo& launch) {
   try {
     return c10::make_intrusive<c10d::TCPStore>(launch.master_addr, options);
   } catch (const std::exception& e) {
-    const char* what = options.isServer ? " cannot serve the rendezvous at " : " cannot reach the rendezvous at ";
-    fail_peer(place(launch) + what + address(launch) + " within " + std::to_string(launch.timeout_seconds) +
-              " s (" + first_line(e.what()) + "); check MASTER_ADDR and MASTER_PORT, " +
+    const char* what =
+        options.isServer ? " cannot serve the rendezvous at " : " cannot reach the rendezvous at ";
+    fail_peer(place(launch) + what + address(launch) + " within " +
+              std::to_string(launch.timeout_seconds) + " s (" + first_line(e.what()) +
+              "); check MASTER_ADDR and MASTER_PORT, " +
               (options.isServer ? "and that the port is free" : "and that rank 0 is running"));
   }
 }
@@ -60,7 +64,8 @@ c10::intrusive_ptr<c10d::Store> connect(const LaunchInfo& launch) {
 std::string first_line(const char* message) {
   std::string text(message);
   text = text.substr(0, text.find('\n'));
-  // c10 puts "[file:line] " or "[enforce fail at file:line] . " in front; the place means nothing to a user.
+  // c10 puts "[file:line] " or "[enforce fail at file:line] . " in front; the place means nothing
+  // to a user.
   if (!text.empty() && text.front() == '[') {
     const std::size_t end = text.find("] ");
     if (end != std::string::npos) text = text.substr(end + 2);
@@ -78,11 +83,12 @@ c10::intrusive_ptr<c10d::Store> join_store(const LaunchInfo& launch) {
     store->set("joined/" + std::to_string(launch.rank), std::string("1"));
     missing = missing_ranks(*store, "joined/", launch.world_size, deadline);
   } catch (const std::exception& e) {
-    fail_peer(place(launch) + " lost the rendezvous at " + address(launch) + " (" + first_line(e.what()) + ")");
+    fail_peer(place(launch) + " lost the rendezvous at " + address(launch) + " (" +
+              first_line(e.what()) + ")");
   }
   if (!missing.empty()) {
-    fail_peer(place(launch) + " waited " + std::to_string(launch.timeout_seconds) + " s at " + address(launch) +
-              ", but " + join(missing) + " did not join; look at their logs");
+    fail_peer(place(launch) + " waited " + std::to_string(launch.timeout_seconds) + " s at " +
+              address(launch) + ", but " + join(missing) + " did not join; look at their logs");
   }
   return store;
 }
@@ -92,8 +98,8 @@ std::string describe_silent_ranks(c10d::Store& store, const LaunchInfo& launch) 
   try {
     store.setTimeout(std::chrono::seconds(wait));
     store.set("failed/" + std::to_string(launch.rank), std::string("1"));
-    const std::vector<int> silent =
-        missing_ranks(store, "failed/", launch.world_size, Clock::now() + std::chrono::seconds(wait));
+    const std::vector<int> silent = missing_ranks(store, "failed/", launch.world_size,
+                                                  Clock::now() + std::chrono::seconds(wait));
     return silent.empty() ? "every rank gave up" : join(silent) + " lost or late";
   } catch (const std::exception&) {
     return "the rendezvous at " + address(launch) + " is gone too";

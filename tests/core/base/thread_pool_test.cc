@@ -19,14 +19,15 @@ TEST(ThreadPoolTest, RunsEachTaskOnce) {
     ThreadPool pool(threads);
     EXPECT_EQ(pool.threads(), threads);
     for (const int tasks : {0, 1, 2, 3, 7, 8, 9, 100, 1001}) {
-      std::vector<int> runs(static_cast<std::size_t>(tasks), 0);  // a task touches its own element only
+      std::vector<int> runs(static_cast<std::size_t>(tasks), 0);
       pool.run(tasks, [&](int task) { ++runs[static_cast<std::size_t>(task)]; });
       for (int task = 0; task < tasks; ++task) ASSERT_EQ(runs[task], 1) << threads << " " << task;
     }
   }
 }
 
-// The same thread takes the same contiguous range in every run: the split is a function of the numbers alone.
+// The same thread takes the same contiguous range in every run: the split is a function of the
+// numbers alone.
 TEST(ThreadPoolTest, SplitIsStaticAndContiguous) {
   constexpr int kTasks = 50;
   ThreadPool pool(4);
@@ -66,7 +67,8 @@ TEST(ThreadPoolTest, RethrowsWhatATaskThrew) {
   }
 }
 
-// Results of one run are seen by the next one's other threads: each task reads its neighbour's last value.
+// Results of one run are seen by the next one's other threads: each task reads its neighbour's last
+// value.
 TEST(ThreadPoolTest, ManyTinyRunsSeeEachOther) {
   for (const int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);

@@ -1,4 +1,5 @@
-// One rank of tests/core/dist/torchrun_test.py: exercises every collective, or fails in a chosen way.
+// One rank of tests/core/dist/torchrun_test.py: exercises every collective, or fails in a chosen
+// way.
 //   dist_probe sums            checks sums and gathers against what every rank can work out alone
 //   dist_probe die RANK        that rank leaves by SIGKILL before the second collective
 //   dist_probe late RANK S     that rank sleeps S seconds there
@@ -44,8 +45,11 @@ int check_all(ProcessGroup& group) {
   group.all_reduce_sum(&x, 1, "order");
   if (std::memcmp(&x, &expected, sizeof x) != 0) return wrong("order of a sum");
   if (check_sum<float>(group, 10007) != 0 || check_sum<double>(group, 33) != 0) return 1;
-  if (check_sum<float>(group, (std::int64_t{4} << 20) + 1) != 0) return 1;  // the backend's own algorithm
-  const auto text = [](int r) { return std::string(static_cast<std::size_t>(r) * 1000, static_cast<char>('a' + r)); };
+  if (check_sum<float>(group, (std::int64_t{4} << 20) + 1) != 0)
+    return 1;  // the backend's own algorithm
+  const auto text = [](int r) {
+    return std::string(static_cast<std::size_t>(r) * 1000, static_cast<char>('a' + r));
+  };
   const auto all = group.all_gather(text(group.rank()), "gather");
   for (int r = 0; r < world; ++r) {
     if (all[static_cast<std::size_t>(r)] != text(r)) return wrong("gather");

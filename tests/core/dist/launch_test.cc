@@ -11,9 +11,17 @@
 namespace rollmill {
 namespace {
 
-constexpr const char* kNames[] = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-                                  "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_USE_AGENT_STORE",
-                                  "ROLLMILL_TIMEOUT", "ROLLMILL_MODULE_DIR"};
+constexpr const char* kNames[] = {"RANK",
+                                  "WORLD_SIZE",
+                                  "LOCAL_RANK",
+                                  "LOCAL_WORLD_SIZE",
+                                  "MASTER_ADDR",
+                                  "MASTER_PORT",
+                                  "TORCHELASTIC_RUN_ID",
+                                  "TORCHELASTIC_RESTART_COUNT",
+                                  "TORCHELASTIC_USE_AGENT_STORE",
+                                  "ROLLMILL_TIMEOUT",
+                                  "ROLLMILL_MODULE_DIR"};
 using Variables = std::map<std::string, std::string>;
 
 LaunchInfo read(const Variables& variables) {
@@ -22,9 +30,15 @@ LaunchInfo read(const Variables& variables) {
   return read_launch_info();
 }
 
-const Variables kTorchrun = {{"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"},
-                             {"MASTER_ADDR", "node7"}, {"MASTER_PORT", "29400"}, {"TORCHELASTIC_RUN_ID", "job"},
-                             {"TORCHELASTIC_RESTART_COUNT", "2"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}};
+const Variables kTorchrun = {{"RANK", "3"},
+                             {"WORLD_SIZE", "4"},
+                             {"LOCAL_RANK", "1"},
+                             {"LOCAL_WORLD_SIZE", "2"},
+                             {"MASTER_ADDR", "node7"},
+                             {"MASTER_PORT", "29400"},
+                             {"TORCHELASTIC_RUN_ID", "job"},
+                             {"TORCHELASTIC_RESTART_COUNT", "2"},
+                             {"TORCHELASTIC_USE_AGENT_STORE", "True"}};
 
 Variables with(Variables variables, const std::string& name, const std::string& value) {
   variables[name] = value;
@@ -84,20 +98,26 @@ TEST(Launch, EveryMissingVariableIsNamed) {
     EXPECT_NE(usage_error(with(kTorchrun, name, "")).find(name), std::string::npos) << name;
   }
   EXPECT_NE(usage_error(without(kTorchrun, "RANK")).find("RANK is not"), std::string::npos);
-  EXPECT_NE(usage_error({{"RANK", "0"}}).find("WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT"), std::string::npos);
+  EXPECT_NE(
+      usage_error({{"RANK", "0"}}).find("WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT"),
+      std::string::npos);
 }
 
 TEST(Launch, WrongValuesAreNamed) {
   for (const char* name : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT",
                            "TORCHELASTIC_RESTART_COUNT", "ROLLMILL_TIMEOUT"}) {
     for (const char* value : {"x", "1x", "-1", "1.5", "99999999999999", " 1"}) {
-      EXPECT_NE(usage_error(with(kTorchrun, name, value)).find(name), std::string::npos) << name << "=" << value;
+      EXPECT_NE(usage_error(with(kTorchrun, name, value)).find(name), std::string::npos)
+          << name << "=" << value;
     }
   }
   EXPECT_NE(usage_error(with(kTorchrun, "RANK", "4")).find("WORLD_SIZE=4"), std::string::npos);
-  EXPECT_NE(usage_error(with(kTorchrun, "LOCAL_RANK", "2")).find("LOCAL_WORLD_SIZE"), std::string::npos);
-  EXPECT_NE(usage_error(with(kTorchrun, "MASTER_PORT", "0")).find("MASTER_PORT"), std::string::npos);
-  EXPECT_NE(usage_error(with(kTorchrun, "MASTER_PORT", "65536")).find("MASTER_PORT"), std::string::npos);
+  EXPECT_NE(usage_error(with(kTorchrun, "LOCAL_RANK", "2")).find("LOCAL_WORLD_SIZE"),
+            std::string::npos);
+  EXPECT_NE(usage_error(with(kTorchrun, "MASTER_PORT", "0")).find("MASTER_PORT"),
+            std::string::npos);
+  EXPECT_NE(usage_error(with(kTorchrun, "MASTER_PORT", "65536")).find("MASTER_PORT"),
+            std::string::npos);
 }
 
 TEST(ProcessGroup, OneProcessHasNothingToDo) {
@@ -122,7 +142,8 @@ TEST(ProcessGroup, AMissingModuleSaysWhatToDo) {
     FAIL() << "made a group without the module";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ExitCode::kUsage);
-    EXPECT_NE(std::string(e.what()).find("librollmill_torch.so was not found in /nonexistent"), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("librollmill_torch.so was not found in /nonexistent"),
+              std::string::npos);
   }
 }
 

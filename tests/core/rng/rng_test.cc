@@ -1,4 +1,5 @@
-// Draws from keys: their distributions, their independence of one another, and their exact values everywhere.
+// Draws from keys: their distributions, their independence of one another, and their exact values
+// everywhere.
 #include "core/rng/rng.h"
 
 #include <gtest/gtest.h>
@@ -82,8 +83,10 @@ TEST(RngTest, UnitFromBitsIsExact) {
 }
 
 TEST(RngTest, UniformRangeStaysInside) {
-  for (const auto& [low, high] : {std::pair{-0.05f, 0.05f}, {2.0f, 3.0f}, {-3.1415927f, 3.1415927f}}) {
-    const auto values = samples([&, low = low, high = high](Rng& rng) { return rng.uniform(low, high); });
+  for (const auto& [low, high] :
+       {std::pair{-0.05f, 0.05f}, {2.0f, 3.0f}, {-3.1415927f, 3.1415927f}}) {
+    const auto values =
+        samples([&, low = low, high = high](Rng& rng) { return rng.uniform(low, high); });
     const double width = static_cast<double>(high) - low;
     for (const float v : values) ASSERT_TRUE(v >= low && v <= high) << v;
     EXPECT_LE(test::ks_distance(values, [&, low = low](double x) { return (x - low) / width; }),
@@ -102,7 +105,8 @@ TEST(RngTest, NormalIsNormal) {
   EXPECT_LE(test::ks_distance(values, cdf), test::ks_critical(kDraws));
 }
 
-// Both halves of the pair, against Box and Muller's formula in double; and that the two are independent.
+// Both halves of the pair, against Box and Muller's formula in double; and that the two are
+// independent.
 TEST(RngTest, NormalPairIsBoxAndMullers) {
   double product = 0;
   std::vector<float> second;
@@ -110,9 +114,11 @@ TEST(RngTest, NormalPairIsBoxAndMullers) {
     Rng rng = stream(i);
     const std::uint32_t a = rng.bits(), b = rng.bits();
     const NormalPair pair = normal_from_bits(a, b);
-    const double radius = std::sqrt(-2 * std::log((static_cast<double>(a >> 1) + 0.5) / 2147483648.0));
+    const double radius =
+        std::sqrt(-2 * std::log((static_cast<double>(a >> 1) + 0.5) / 2147483648.0));
     const double angle = 6.283185307179586 * static_cast<double>(b >> 8) / 16777216.0;
-    // Rounding u (2^-24 relative, which moves the radius by 2^-24 / radius), the angle (2 pi 2^-23) and the products.
+    // Rounding u (2^-24 relative, which moves the radius by 2^-24 / radius), the angle (2 pi 2^-23)
+    // and the products.
     const double allowed = 0x1p-20 * (radius + 1) + 0x1p-24 / (radius + 0x1p-13);
     ASSERT_NEAR(pair.first, radius * std::cos(angle), allowed) << a << " " << b;
     ASSERT_NEAR(pair.second, radius * std::sin(angle), allowed) << a << " " << b;
@@ -147,8 +153,9 @@ TEST(RngTest, IntegerIsUniform) {
   }
 }
 
-// For n = 3 * 2^30 plain multiplication would give every third value twice as often, so the rejection must act:
-// a quarter of all words. Counted in thirds of each value modulo 3, and in quarters of the range.
+// For n = 3 * 2^30 plain multiplication would give every third value twice as often, so the
+// rejection must act: a quarter of all words. Counted in thirds of each value modulo 3, and in
+// quarters of the range.
 TEST(RngTest, IntegerIsUniformWhereRejectionIsFrequent) {
   constexpr std::uint32_t kN = 3u << 30;
   std::vector<int> residues(3, 0), quarters(4, 0);
@@ -167,8 +174,9 @@ TEST(RngTest, IntegerIsUniformWhereRejectionIsFrequent) {
   EXPECT_NEAR(rejected / 200000.0, 0.25, 6 * std::sqrt(0.25 * 0.75 / 200000));
 }
 
-// The same rule with 8-bit words, by brute force over every word and every n: accepted words fall on each value
-// equally often. Then Rng::integer itself must accept and reject as the rule for 32 bits says.
+// The same rule with 8-bit words, by brute force over every word and every n: accepted words fall
+// on each value equally often. Then Rng::integer itself must accept and reject as the rule for 32
+// bits says.
 TEST(RngTest, LemiresRuleIsExact) {
   for (std::uint32_t n = 1; n < 256; ++n) {
     const std::uint32_t threshold = (256 - n) % n;
@@ -231,12 +239,14 @@ TEST(RngTest, PermutationsAreUniform) {
   EXPECT_LE(test::chi_square(counts), test::chi_square_critical(24));
 }
 
-// The same values on every machine, compiler and flag set. Stored datasets replay only while these hold.
-// FNV-1a over 32-bit words. bits, integers and order were computed a second time by a Python program written from
-// the papers; reals by this text alone.
+// The same values on every machine, compiler and flag set. Stored datasets replay only while these
+// hold. FNV-1a over 32-bit words. bits, integers and order were computed a second time by a Python
+// program written from the papers; reals by this text alone.
 TEST(RngTest, GoldenValues) {
   std::uint64_t bits = 0xcbf29ce484222325u, reals = bits, integers = bits, order = bits;
-  const auto add = [](std::uint64_t& hash, std::uint32_t word) { hash = (hash ^ word) * 0x100000001b3u; };
+  const auto add = [](std::uint64_t& hash, std::uint32_t word) {
+    hash = (hash ^ word) * 0x100000001b3u;
+  };
   for (std::uint32_t i = 0; i < 10000; ++i) {
     Rng rng(0xfeedfacecafebeefu, Purpose::kReset, i, i * 3, i * 7);
     for (int k = 0; k < 5; ++k) add(bits, rng.bits());

@@ -1,5 +1,5 @@
-// Goodness of fit for the tests of random draws. Seeds are fixed, so a test that passes once passes always; the
-// critical values (probability 1e-6 by chance) say that passing means something.
+// Goodness of fit for the tests of random draws. Seeds are fixed, so a test that passes once passes
+// always; the critical values (probability 1e-6 by chance) say that passing means something.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,8 @@ double ks_distance(std::vector<float> samples, Cdf cdf) {
   double distance = 0;
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const double at = cdf(static_cast<double>(samples[i]));
-    distance = std::max({distance, at - static_cast<double>(i) / n, static_cast<double>(i + 1) / n - at});
+    distance =
+        std::max({distance, at - static_cast<double>(i) / n, static_cast<double>(i + 1) / n - at});
   }
   return distance;
 }
@@ -37,7 +38,8 @@ inline double chi_square(const std::vector<int>& counts) {
   return sum;
 }
 
-// Its value exceeded with probability 1e-6 (Wilson and Hilferty 1931); 4.7534 is the normal quantile.
+// Its value exceeded with probability 1e-6 (Wilson and Hilferty 1931); 4.7534 is the normal
+// quantile.
 inline double chi_square_critical(std::size_t cells) {
   const double k = static_cast<double>(cells) - 1;
   const double root = 1 - 2 / (9 * k) + 4.7534 * std::sqrt(2 / (9 * k));

@@ -1,5 +1,5 @@
-// Threefry-4x32-20 against its authors: the published known answers, and their own C headers (Debian's
-// librandom123-dev) on random inputs.
+// Threefry-4x32-20 against its authors: the published known answers, and their own C headers
+// (Debian's librandom123-dev) on random inputs.
 #include "core/rng/threefry.h"
 
 #include <gtest/gtest.h>

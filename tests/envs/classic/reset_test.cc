@@ -1,4 +1,5 @@
-// First states of episodes: as Gymnasium draws them, uniform over its ranges, each component for itself.
+// First states of episodes: as Gymnasium draws them, uniform over its ranges, each component for
+// itself.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,15 +26,25 @@ struct Range {
 template <class Env>
 std::vector<Range> gymnasium_ranges();
 template <>
-std::vector<Range> gymnasium_ranges<CartPole>() { return std::vector<Range>(4, {-0.05, 0.05}); }
+std::vector<Range> gymnasium_ranges<CartPole>() {
+  return std::vector<Range>(4, {-0.05, 0.05});
+}
 template <>
-std::vector<Range> gymnasium_ranges<Acrobot>() { return std::vector<Range>(4, {-0.1, 0.1}); }
+std::vector<Range> gymnasium_ranges<Acrobot>() {
+  return std::vector<Range>(4, {-0.1, 0.1});
+}
 template <>
-std::vector<Range> gymnasium_ranges<MountainCar>() { return {{-0.6, -0.4}, {0, 0}}; }
+std::vector<Range> gymnasium_ranges<MountainCar>() {
+  return {{-0.6, -0.4}, {0, 0}};
+}
 template <>
-std::vector<Range> gymnasium_ranges<MountainCarContinuous>() { return {{-0.6, -0.4}, {0, 0}}; }
+std::vector<Range> gymnasium_ranges<MountainCarContinuous>() {
+  return {{-0.6, -0.4}, {0, 0}};
+}
 template <>
-std::vector<Range> gymnasium_ranges<Pendulum>() { return {{-M_PI, M_PI}, {-1, 1}}; }
+std::vector<Range> gymnasium_ranges<Pendulum>() {
+  return {{-M_PI, M_PI}, {-1, 1}};
+}
 
 template <class Env>
 class ResetTest : public testing::Test {
@@ -49,7 +60,8 @@ class ResetTest : public testing::Test {
     std::vector<std::vector<float>> columns(kWords<typename Env::State>);
     for (int i = 0; i < kResets; ++i) {
       const auto words = batch.state_words(i);
-      for (std::size_t k = 0; k < words.size(); ++k) columns[k].push_back(math::from_bits(words[k]));
+      for (std::size_t k = 0; k < words.size(); ++k)
+        columns[k].push_back(math::from_bits(words[k]));
     }
     return columns;
   }
@@ -58,8 +70,9 @@ class ResetTest : public testing::Test {
 using Tasks = testing::Types<CartPole, Acrobot, MountainCar, MountainCarContinuous, Pendulum>;
 TYPED_TEST_SUITE(ResetTest, Tasks);
 
-// Kolmogorov and Smirnov's statistic against the uniform distribution. Its value exceeds sqrt(ln(2 / p) / 2n) by
-// chance with probability p (Massart 1990); p = 1e-6. Also reaches to within 20 / n of both ends.
+// Kolmogorov and Smirnov's statistic against the uniform distribution. Its value exceeds sqrt(ln(2
+// / p) / 2n) by chance with probability p (Massart 1990); p = 1e-6. Also reaches to within 20 / n
+// of both ends.
 TYPED_TEST(ResetTest, IsUniformOverGymnasiumsRanges) {
   const auto ranges = gymnasium_ranges<TypeParam>();
   auto columns = this->first_states();
@@ -104,7 +117,7 @@ TYPED_TEST(ResetTest, ComponentsAreIndependent) {
 
 TYPED_TEST(ResetTest, TimeLimitIsGymnasiums) {
   const std::string id = TypeParam::info.id;
-  const int expected = id == "MountainCarContinuous-v0"                    ? 999
+  const int expected = id == "MountainCarContinuous-v0"            ? 999
                        : id == "CartPole-v1" || id == "Acrobot-v1" ? 500
                                                                    : 200;
   EXPECT_EQ(TypeParam::info.time_limit, expected);
