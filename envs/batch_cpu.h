@@ -3,8 +3,8 @@
 // A step goes over blocks of kBlock environments, small enough for the first-level cache:
 //   1. step    every environment of the block, branch-free: the compiler turns the author's scalar code into
 //              one AVX-512 (or AVX2, SSE2) lane per environment; codes of ends go to a scratch row
-//   2. compact the few environments whose episode ended
-//   3. finish  those: record the episode, draw the next initial state
+//   2. compact the few environments whose episode ended, and record them
+//   3. reset   those, gathered into neighbouring lanes: initial states are drawn sixteen at a time too
 // Blocks run on a persistent pool. A block touches only its own columns, so threads share no cache line.
 #pragma once
 
@@ -16,6 +16,7 @@
 
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
+#include "core/base/simd.h"
 #include "core/base/thread_pool.h"
 #include "envs/describe.h"
 #include "envs/step_kernel.h"
@@ -28,6 +29,7 @@ class CpuBatch final : public EnvBatch {
   using State = typename Env::State;
   static constexpr int kStateWords = kWords<State>;
   static constexpr int kBlock = 512;
+  static constexpr int kResetLanes = 64;
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
       : spec_(describe<Env>()), params_(make_params<Env>(config.params)), config_(config), pool_(pool) {
@@ -121,6 +123,7 @@ class CpuBatch final : public EnvBatch {
 
   void step_block(const StepBuffers& buffers, std::int64_t begin, std::int64_t end) {
     alignas(kColumnAlignment) std::uint32_t codes[kBlock];
+    alignas(kColumnAlignment) std::int32_t ended[kBlock + 16];
     const int count = static_cast<int>(end - begin);
     step_lanes(columns_, constants_, params_, buffers, begin, count, codes);
     std::uint8_t* RM_RESTRICT ends = buffers.ends + begin;
@@ -130,11 +133,42 @@ class CpuBatch final : public EnvBatch {
       any |= codes[j];
     }
     if (any == 0) return;
-    for (int j = 0; j < count; ++j) {
-      if ((codes[j] & 0xFFu) != 0) {
-        finish_episode<Env>(columns_, constants_, params_, buffers, codes[j], begin + j);
-      }
+    const int found = compact_nonzero(codes, count, ended);
+    for (int k = 0; k < found; ++k) {
+      record_episode<Env>(columns_, buffers, codes[ended[k]], begin + ended[k]);
     }
+    for (int k = 0; k < found; k += kResetLanes) {
+      reset_some(buffers, begin, ended + k, std::min(kResetLanes, found - k));
+    }
+  }
+
+  // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
+  void reset_some(const StepBuffers& buffers, std::int64_t begin, const std::int32_t* list, int count) {
+    constexpr int kSize = Env::Observation::kSize;
+    alignas(kColumnAlignment) std::uint32_t words[(kStateWords + 3) * kResetLanes];
+    alignas(kColumnAlignment) float returns[kResetLanes], observations[kSize * kResetLanes];
+    const BatchColumns lanes{words, words + kStateWords * kResetLanes, words + (kStateWords + 1) * kResetLanes,
+                             words + (kStateWords + 2) * kResetLanes, returns, kResetLanes};
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t i = begin + list[k];
+      columns_.episode[i] += constants_.episode_stride;
+      lanes.environment[k] = columns_.environment[i];
+      lanes.episode[k] = columns_.episode[i];
+    }
+    reset_lanes(lanes, constants_, params_, observations, count);
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t i = begin + list[k];
+      for (int w = 0; w < kStateWords; ++w) columns_.state[w * stride_ + i] = words[w * kResetLanes + k];
+      for (int w = 0; w < kSize; ++w) buffers.observations[w * stride_ + i] = observations[w * kResetLanes + k];
+      columns_.step[i] = 0;
+      columns_.episode_return[i] = 0.0f;
+    }
+  }
+
+  static void reset_lanes(const BatchColumns columns, const BatchConstants constants,
+                          const typename Env::Params params, float* observations, int count) {
+#pragma GCC ivdep
+    for (int k = 0; k < count; ++k) reset_environment<Env>(columns, constants, params, observations, k);
   }
 
   // Kept apart and free of member access, so that the compiler sees loop-invariant pointers and vectorises it.

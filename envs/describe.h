@@ -1,6 +1,7 @@
 // Derives the plain-data EnvSpec and the parameter struct of an environment from its static manifests.
 #pragma once
 
+#include <charconv>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -12,6 +13,16 @@
 namespace rollmill {
 
 inline FieldSpec to_spec(const FieldInfo& f) { return {f.name, f.unit, f.note, f.low, f.high}; }
+
+// The double that people would write for this float: 9.8, not 9.80000019073486328125. Rounds to the same float.
+template <class T>
+double shortest_double(T value) {
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  double result = 0;
+  std::from_chars(text, end, result);
+  return result;
+}
 
 template <class Env>
 EnvSpec describe() {
@@ -38,7 +49,7 @@ EnvSpec describe() {
   typename Env::Params params{};
   params.visit([&](const FieldInfo& f, auto& value) {
     using T = std::remove_reference_t<decltype(value)>;
-    spec.params.push_back({to_spec(f), static_cast<double>(value), std::is_integral_v<T>});
+    spec.params.push_back({to_spec(f), shortest_double(value), std::is_integral_v<T>});
   });
   typename Env::State state{};
   state.visit([&](const char* name, auto&) { spec.state_fields.emplace_back(name); });

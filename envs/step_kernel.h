@@ -63,10 +63,9 @@ RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& 
   columns.episode_return[i] = 0.0f;
 }
 
-// Records an ended episode of environment i and starts the next one.
+// Records the ended episode of environment i.
 template <class Env>
-RM_HD void finish_episode(const BatchColumns& columns, const BatchConstants& constants,
-                          const typename Env::Params& params, const StepBuffers& out, std::uint32_t code,
+RM_HD void record_episode(const BatchColumns& columns, const StepBuffers& out, std::uint32_t code,
                           std::int64_t i) {
   if (out.final_observations != nullptr) {
     for (int k = 0; k < Env::Observation::kSize; ++k) {
@@ -78,6 +77,14 @@ RM_HD void finish_episode(const BatchColumns& columns, const BatchConstants& con
   if (out.episode_lengths != nullptr) {
     out.episode_lengths[i] = static_cast<std::int32_t>(columns.step[i]);
   }
+}
+
+// Records the ended episode of environment i and starts its next one.
+template <class Env>
+RM_HD void finish_episode(const BatchColumns& columns, const BatchConstants& constants,
+                          const typename Env::Params& params, const StepBuffers& out, std::uint32_t code,
+                          std::int64_t i) {
+  record_episode<Env>(columns, out, code, i);
   columns.episode[i] += constants.episode_stride;
   reset_environment<Env>(columns, constants, params, out.observations, i);
 }

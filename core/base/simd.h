@@ -1,8 +1,9 @@
-// Sixteen float32 lanes with exact fused multiply-add, for the policy kernels only (environment code is plain
+// Vector helpers: sixteen float32 lanes with exact fused multiply-add, for the policy kernels only (environment code is plain
 // scalar text). fma(a, b, c) rounds once on every target, so the bits do not depend on the instruction set:
 // without FMA hardware it falls back to the C library's fmaf, which is slow and right.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
@@ -59,5 +60,28 @@ inline F16 fma16(F16 a, F16 b, F16 c) {
 inline constexpr int kBlockRows = 4;
 inline constexpr int kBlockVectors = 1;
 #endif
+
+// list[0..return) = the j in [0, n) whose code is not zero, ascending. list has room for n + 16 entries, codes for n
+// rounded up to 16 (what lies beyond n is not looked at).
+inline int compact_nonzero(const std::uint32_t* codes, int n, std::int32_t* list) {
+  int count = 0;
+#if defined(__AVX512F__)
+  __m512i index = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int j = 0; j < n; j += 16) {
+    const __m512i code = _mm512_loadu_si512(codes + j);
+    const auto valid = static_cast<__mmask16>(n - j >= 16 ? 0xFFFF : (1u << (n - j)) - 1u);
+    const __mmask16 found = _mm512_mask_test_epi32_mask(valid, code, code);
+    _mm512_storeu_si512(list + count, _mm512_maskz_compress_epi32(found, index));
+    count += __builtin_popcount(found);
+    index = _mm512_add_epi32(index, _mm512_set1_epi32(16));
+  }
+#else
+  for (int j = 0; j < n; ++j) {
+    list[count] = j;
+    count += codes[j] != 0 ? 1 : 0;
+  }
+#endif
+  return count;
+}
 
 }  // namespace rollmill

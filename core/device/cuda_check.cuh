@@ -7,6 +7,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstring>
 #include <string>
 
 #include "core/base/error.h"
@@ -16,10 +17,13 @@ namespace rollmill::internal {
 // Out of line, so that a checked call is a compare and a branch.
 [[noreturn]] inline void cuda_failed(cudaError_t code, const char* call, const char* file,
                                      int line) {
+  // The file's name without its folder: the message is for users of a binary built elsewhere.
+  const char* slash = std::strrchr(file, '/');
   const std::string hint =
       code == cudaErrorMemoryAllocation ? "; use fewer environments or a shorter horizon" : "";
-  fail_device(std::string(call) + " at " + file + ":" + std::to_string(line) + " says " +
-              cudaGetErrorName(code) + ": " + cudaGetErrorString(code) + hint);
+  fail_device(std::string(call) + " at " + (slash != nullptr ? slash + 1 : file) + ":" +
+              std::to_string(line) + " says " + cudaGetErrorName(code) + ": " +
+              cudaGetErrorString(code) + hint);
 }
 
 }  // namespace rollmill::internal

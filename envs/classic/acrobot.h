@@ -126,6 +126,11 @@ struct Acrobot {
     out[5] = s.theta2_dot;
   }
 
+  // Energy pumping: a torque at the elbow against the first link's swing drives that link on by reaction.
+  RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
+    return o[4] < 0.0f ? 2 : 0;
+  }
+
  private:
   RM_HD static State advance(const State& s, const State& k, float dt) {
     return {s.theta1 + dt * k.theta1, s.theta2 + dt * k.theta2, s.theta1_dot + dt * k.theta1_dot,

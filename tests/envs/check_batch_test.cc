@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/thread_pool.h"
 #include "core/device/device.h"
 #include "envs/batch_cpu.h"
 #include "envs/check_batch.h"
@@ -174,6 +175,20 @@ TEST(CheckBatch, RangesAreCheckedAlone) {
   bench.batch->step_range(bench.buffers(), 0, 50);
   expect_contains(numerical_error([&] { bench.batch->step_range(bench.buffers(), 50, kEnvs); }),
                   {"environment 50 "});
+}
+
+TEST(CheckBatch, ThreadsMayStepRangesOfTheirOwn) {
+  Bench bench, serial;
+  ThreadPool pool(3);
+  bench.batch->reset(bench.observations.data());
+  serial.batch->reset(serial.observations.data());
+  for (int t = 0; t < 30; ++t) {
+    serial.step(t);
+    bench.actions = serial.actions;
+    pool.run(
+        7, [&](int task) { bench.batch->step_range(bench.buffers(), task * 10, task * 10 + 10); });
+    ASSERT_EQ(bench.observations, serial.observations);
+  }
 }
 
 TEST(CheckBatch, NansAreEqualWhateverTheirBits) {

@@ -10,8 +10,10 @@
 // comparison itself vouches for.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "envs/batch_cpu.h"
@@ -250,8 +252,14 @@ TYPED_TEST(OracleTest, TerminationBeatsTruncation) {
   buffers.outcomes = outcomes.data();
   batch.step(buffers);
   int wrong = 0;
+  std::array<int, 256> seen{};
   for (int i = 0; i < t.steps; ++i) {
     const bool terminated = expected[i].terminated;
+    ++seen[outcomes[i]];
+    if constexpr (std::is_same_v<Env, CartPole>) {  // the only task with two reasons
+      const bool fell = std::abs(expected[i].state[2]) > CartPole::Params{}.angle_limit;
+      wrong += terminated && outcomes[i] != (fell ? 1 : 2);
+    }
     wrong += ends[i] != (terminated ? kTerminated : kTruncated);
     wrong += (outcomes[i] != kOutcomeTimeLimit) != terminated;
     wrong += rewards[i] != static_cast<float>(expected[i].reward);
@@ -260,6 +268,9 @@ TYPED_TEST(OracleTest, TerminationBeatsTruncation) {
     }
   }
   EXPECT_EQ(wrong, 0);
+  for (int k = 0; k < 6 && Env::info.outcomes[k] != nullptr; ++k) {
+    EXPECT_GT(seen[k + 1], 0) << Env::info.outcomes[k] << " is in no record";
+  }
 }
 
 }  // namespace

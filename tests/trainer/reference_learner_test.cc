@@ -305,7 +305,7 @@ TEST_P(FusedAgainstTorch, TwoRanks) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, FusedAgainstTorch, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Discrete" : "Gaussian"; });
+                         [](const auto& p) { return p.param ? "Discrete" : "Gaussian"; });
 
 }  // namespace
 }  // namespace rollmill

@@ -1,0 +1,165 @@
+// On a machine with a GPU: every environment, the collector and the reference learner against the
+// CPU. Skipped, with a word, where there is none; tests/cuda/kernel_emulation_test.cc covers the
+// kernels' text there.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/base/thread_pool.h"
+#include "core/dist/process_group.h"
+#include "envs/device_batch.h"
+#include "rollout/device_collector.h"
+#include "rollout/rollout_fields.h"
+#include "trainer/reference_learner.h"
+
+namespace rollmill {
+namespace {
+
+class OnDevice : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      require_cuda(0);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kDevice);
+      GTEST_SKIP() << e.what();
+    }
+  }
+};
+
+BatchConfig config(int num_envs, int time_limit = -1) {
+  BatchConfig c;
+  c.num_envs = num_envs;
+  c.seed = 12;
+  c.first_environment = 5;
+  c.time_limit = time_limit;
+  return c;
+}
+
+TEST_F(OnDevice, EveryEnvironmentHasTheCpusBits) {
+  ThreadPool pool(2);
+  for (const EnvEntry& entry : env_registry()) {
+    for (int limit : {-1, 40}) {
+      const BatchConfig c = config(1000, limit);
+      const auto batch = make_batch(entry, c, &pool, parse_device("check", "device"), 0);
+      HostRollout rollout(batch->spec(), 1, c.num_envs);
+      const RandomPolicy policy(batch->spec(), 3);
+      const RolloutBuffer& b = rollout.buffer();
+      batch->reset(b.observation_slot(0));
+      ActRequest q;
+      q.stride = b.stride;
+      q.keys = batch->episodes();
+      q.end = c.num_envs;
+      q.actions = b.actions;
+      for (int t = 0; t < 300; ++t) {
+        policy.act(q);
+        batch->step(b.step_buffers(0));  // throws at the first difference
+      }
+      batch->observe(b.observation_slot(0));
+      std::vector<std::byte> snapshot(batch->snapshot_bytes());
+      batch->save(snapshot.data());
+      batch->load(snapshot.data());
+      batch->step(b.step_buffers(0));
+    }
+  }
+}
+
+// A collector on each device with equal weights.
+struct Pair {
+  Pair(const char* id, bool greedy)
+      : entry(find_env(id)),
+        pool(2),
+        weights(shape_for(entry.spec(), {64, 40})),
+        batch(entry.make_cpu(config(300, 30), &pool)),
+        policy(batch->spec(), weights, 8, greedy),
+        rollout(batch->spec(), 64, 300),
+        host(*batch, policy, rollout.buffer(), pool),
+        device(make_device_collector({id, config(300, 30), 64, 8, greedy, 0})) {
+    initialize_weights(weights, 2, -0.3f);
+    weights.normalizer = ObservationNormalizer(weights.layout.shape.observations, true, 5.0f);
+  }
+  const EnvEntry& entry;
+  ThreadPool pool;
+  PolicyWeights weights;
+  std::unique_ptr<EnvBatch> batch;
+  MlpPolicy policy;
+  HostRollout rollout;
+  HostCollector host;
+  std::unique_ptr<DeviceCollector> device;
+};
+
+TEST_F(OnDevice, RolloutsHaveTheCpusBits) {
+  const AdvantageOptions options{0.98f, 0.9f, 0.1f};
+  for (const char* id : {"CartPole-v1", "Pendulum-v1"}) {
+    for (bool greedy : {false, true}) {
+      Pair pair(id, greedy);
+      HostRollout copy(pair.batch->spec(), 64, 300);
+      pair.host.reset();
+      pair.device->reset();
+      for (int round = 0; round < 3; ++round) {
+        pair.device->set_weights(pair.weights);
+        pair.host.collect(options);
+        pair.device->collect(options);
+        pair.device->copy_to_host(copy.buffer());
+        std::vector<const void*> expected;
+        RolloutBuffer a = pair.rollout.buffer(), b = copy.buffer();
+        visit_rollout_fields(a, [&](auto*& field, std::int64_t) { expected.push_back(field); });
+        std::size_t f = 0;
+        visit_rollout_fields(b, [&](auto*& field, std::int64_t n) {
+          const auto bytes = static_cast<std::size_t>(n) * sizeof(*field);
+          EXPECT_EQ(std::memcmp(expected[f], field, bytes), 0) << id << ", column " << f;
+          ++f;
+        });
+        EXPECT_EQ(pair.device->finished_episodes().size(), pair.host.finished_episodes().size());
+        const auto moments = pair.host.observation_moments();
+        const auto device_moments = pair.device->observation_moments();
+        EXPECT_EQ(
+            std::memcmp(moments.data(), device_moments.data(), moments.size() * sizeof(Moments)),
+            0);
+        pair.weights.normalizer.merge(moments);
+        pair.host.advance();
+        pair.device->advance();
+      }
+    }
+  }
+}
+
+// The reference learner reads the rollout where it lies. cuBLAS adds in another order than the CPU:
+// a step differs by float32's rounding of 300 * 64 / 4 terms, taken here as a hundredth of it.
+TEST_F(OnDevice, TheReferenceLearnerUpdatesFromDeviceMemory) {
+  constexpr double kLearningRate = 1e-3;
+  for (const char* id : {"CartPole-v1", "Pendulum-v1"}) {
+    Pair pair(id, false);
+    pair.device->reset();
+    pair.device->set_weights(pair.weights);
+    pair.device->collect({});
+    pair.device->copy_to_host(pair.rollout.buffer());
+    PolicyWeights start = pair.weights, other = pair.weights;
+    OptimizerState first, second;
+    for (OptimizerState* state : {&first, &second}) {
+      state->first.resize(start.params.size());
+      state->second.resize(start.params.size());
+    }
+    PpoOptions options;
+    options.epochs = 1;
+    const auto group = make_process_group(LaunchInfo{}, false);
+    const LearnerContext cpu{&options, &pair.weights, &first, group.get(), &pair.pool, 3, false, 0};
+    const LearnerContext gpu{&options, &other, &second, group.get(), &pair.pool, 3, true, 0};
+    make_reference_learner(cpu)->update(pair.rollout.buffer(), 0, kLearningRate);
+    make_reference_learner(gpu)->update(pair.device->buffer(), 0, kLearningRate);
+    double moved = 0, difference = 0;
+    for (std::size_t i = 0; i < start.params.size(); ++i) {
+      const double a = pair.weights.params[i], b = other.params[i];
+      moved = std::max(moved, std::abs(a - static_cast<double>(start.params[i])));
+      difference = std::max(difference, std::abs(a - b));
+    }
+    EXPECT_GT(moved, kLearningRate);
+    EXPECT_LT(difference, 0.01 * 4 * kLearningRate) << id;
+  }
+}
+
+}  // namespace
+}  // namespace rollmill

@@ -1,0 +1,466 @@
+"""A dataset job gives one content for any threads, kills and targets; damage and forgery are found and named."""
+
+import shutil
+import signal
+import sys
+import time
+
+import h5py
+import numpy as np
+
+import support
+from support import JobTest, assert_same_dataset, content_hash, read_manifest, run, run_killed, seal, seeded
+
+sys.path.insert(0, str(support.ROOT / "tests" / "datasets"))
+import check_shard  # noqa: E402  (the layout checks of the unit test of datasets/)
+
+CONFIG = """[env]
+id = "{env}"
+
+[generate]
+policy = "{policy}"
+shard_transitions = 20000
+"""
+
+
+class Generate(JobTest):
+    def setUp(self):
+        super().setUp()
+        self.config = self.write("data.toml", CONFIG.format(env="CartPole-v1", policy="random"))
+
+    def job(self, out, *options, config=None):
+        sets = [part for option in options if not option.startswith("--") for part in ("--set", option)]
+        flags = [option for option in options if option.startswith("--")]
+        return ["generate", config or self.config, "--out", self.dir / out, "--quiet", *sets, *flags]
+
+    def make(self, out, *options, config=None):
+        self.ok(*self.job(out, *options, config=config))
+        return self.dir / out
+
+
+class SameContent(Generate):
+    def kill_series(self, out, rng, longest, kills, options):
+        struck = 0
+        for k in range(kills):
+            threads = f"run.threads={1 + k % 3}"
+            result = run_killed(rng.uniform(0, longest), *self.job(out, *options, threads, "--resume"))
+            if result.code == 0:
+                return struck
+            self.assertEqual(result.code, -signal.SIGKILL, str(result))
+            struck += 1
+        self.ok(*self.job(out, *options, "--resume"))
+        return struck
+
+    def kill_many(self, config, options, wanted, seed):
+        begin = time.monotonic()
+        expected = self.make("whole", *options, config=config)
+        longest = time.monotonic() - begin
+        rng = seeded(seed)
+        struck = series = 0
+        while struck < wanted:
+            struck += self.kill_series("killed", rng, 0.5 * longest, min(7, wanted - struck), options)
+            assert_same_dataset(self, expected, self.dir / "killed")
+            shutil.rmtree(self.dir / "killed")
+            series += 1
+            self.assertLess(series, 20 * wanted, "the kills do not strike: it ends before them")
+
+    def test_killed_at_random_moments(self):
+        self.kill_many(None, ["generate.transitions=1500000"], 200 if support.soak else 21, seed=4)
+
+    def test_killed_with_compression(self):
+        options = ["generate.transitions=150000", "generate.compress=true", "generate.policy_outputs=true"]
+        self.kill_many(None, options, 60 if support.soak else 5, seed=5)
+
+    def test_killed_with_continuous_actions(self):
+        self.config = self.write("pendulum.toml", CONFIG.format(env="Pendulum-v1", policy="random"))
+        self.kill_many(None, ["generate.episodes=3000"], 60 if support.soak else 5, seed=6)
+
+    def test_thread_counts(self):
+        for env in ("CartPole-v1", "MountainCarContinuous-v0"):
+            config = self.write(f"{env}.toml", CONFIG.format(env=env, policy="random"))
+            made = [self.make(f"{env}{n}", "generate.transitions=100000", f"run.threads={n}", config=config)
+                    for n in (1, 2, 3)]
+            for other in made[1:]:
+                assert_same_dataset(self, made[0], other)
+
+    def test_compression_changes_files_but_not_content(self):
+        plain = self.make("plain", "generate.transitions=60000")
+        packed = self.make("packed", "generate.transitions=60000", "generate.compress=true")
+        self.assertEqual(content_hash(plain), content_hash(packed))
+        self.assertEqual(support.logical_content(plain), support.logical_content(packed))
+        size = lambda folder: sum(shard["bytes"] for shard in read_manifest(folder)["shards"])
+        self.assertLess(size(packed), size(plain))
+
+    def test_seed_changes_content(self):
+        a, b = self.make("a", "generate.transitions=5000"), self.make("b", "generate.transitions=5000", "run.seed=2")
+        self.assertNotEqual(content_hash(a), content_hash(b))
+
+    def test_growing_equals_a_larger_job(self):
+        for key, targets in (("transitions", (1, 30000, 30001, 90000)), ("episodes", (1, 1000, 3000))):
+            for target in targets:
+                self.make(f"grown-{key}", f"generate.{key}={target}", "--resume")
+            whole = self.make(f"whole-{key}", f"generate.{key}={targets[-1]}")
+            assert_same_dataset(self, whole, self.dir / f"grown-{key}")
+            self.ok("replay", self.dir / f"grown-{key}", "--quiet")
+
+    def test_growing_needs_resume(self):
+        self.make("small", "generate.transitions=3000")
+        self.fails(2, *self.job("small", "generate.transitions=60000"), says="--resume")
+        again = self.make("small", "generate.transitions=3000")  # the same job again is done already
+        self.assertEqual(content_hash(again), content_hash(self.make("fresh", "generate.transitions=3000")))
+
+    def test_a_smaller_target_leaves_the_dataset(self):
+        large = self.make("large", "generate.transitions=60000")
+        before = content_hash(large)
+        for more in ((), ("--resume",)):
+            self.make("large", "generate.transitions=3000", *more)
+            self.assertEqual(content_hash(large), before)
+
+    def test_cut_exactly_at_the_episode_that_passes_the_target(self):
+        whole = self.make("whole", "generate.transitions=50000")
+        lengths, shard_ends = [], []
+        for shard in read_manifest(whole)["shards"]:
+            with h5py.File(whole / shard["file"]) as file:
+                lengths += file["episodes/length"][()].tolist()
+            shard_ends.append(sum(lengths))
+        ends = np.cumsum(lengths)
+        first, second = int(ends[0]), int(ends[1])
+        for target in (1, first - 1, first, first + 1, second, 25000, int(ends[999]), shard_ends[0] - 1,
+                       shard_ends[0], shard_ends[0] + 1, shard_ends[1]):
+            wanted = int(np.searchsorted(ends, target)) + 1  # episodes up to the first that reaches the target
+            made = self.make(f"cut{target}", f"generate.transitions={target}")
+            manifest = read_manifest(made)
+            self.assertEqual((manifest["episodes"], manifest["steps"]), (wanted, int(ends[wanted - 1])), target)
+            self.ok("verify", made, "--quiet")
+        exact = read_manifest(self.make("episodes", "generate.episodes=1234"))
+        self.assertEqual((exact["episodes"], exact["steps"]), (1234, int(ends[1233])))
+
+    def test_signals(self):
+        options = ["generate.transitions=4000000"]
+        expected = self.make("whole", *options)
+        for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+            out = f"stopped{code}"
+            process = support.start(*self.job(out, *options, "--resume"))
+            self.assertTrue(support.wait_until((self.dir / out / "shard-000003.h5").exists, process))
+            process.send_signal(number)
+            self.assertEqual(support.finish(process).code, code)
+            self.assertEqual(read_manifest(self.dir / out)["state"], "running")
+            self.no_leftovers(self.dir / out)
+            self.ok("verify", self.dir / out)  # what is there is sound
+            self.fails(2, *self.job(out, *options), says="--resume")
+            self.ok(*self.job(out, *options, "--resume"))
+            assert_same_dataset(self, expected, self.dir / out)
+
+    def test_killed_while_the_folder_was_made(self):
+        gone = support.start("--version")
+        support.finish(gone)
+        expected = self.make("whole", "generate.transitions=3000")
+        for name in ("MANIFEST.json", "probe"):
+            for more in ((), ("--resume",)):
+                with self.subTest(leftover=name, more=more):
+                    out = f"early{name}{len(more)}"
+                    (self.dir / out).mkdir()
+                    (self.dir / out / f"{name}.tmp-{gone.pid}").write_text("{")
+                    (self.dir / out / "lock.json").write_text("")
+                    self.make(out, "generate.transitions=3000", *more)
+                    assert_same_dataset(self, expected, self.dir / out)
+
+    def test_policies_from_training(self):
+        run_dir = self.dir / "run"
+        self.ok("train", support.recipe("cartpole_ppo.toml"), "--out", run_dir, "--quiet", "--set",
+                "trainer.total_steps=20000", "--set", "evaluation.episodes=0")
+        config = self.write("policy.toml", CONFIG.format(env="CartPole-v1", policy=run_dir))
+        made = [self.make(f"policy{n}", "generate.transitions=20000", "generate.policy_outputs=true",
+                          f"run.threads={n}", config=config) for n in (1, 3)]
+        assert_same_dataset(self, *made)
+        self.ok("replay", made[0], "--quiet")
+
+
+class Promises(Generate):
+    def test_h5py_finds_what_the_format_page_promises(self):
+        compressed = [False, True]
+        for gzip in compressed:
+            made = self.make(f"d{gzip}", "generate.transitions=50000", "generate.policy_outputs=true",
+                             f"generate.compress={str(gzip).lower()}", "run.seed=7")
+            manifest = read_manifest(made)
+            self.assertEqual((manifest["format"], manifest["format_version"]), ("rollmill-dataset", 1))
+            self.assertEqual((manifest["state"], manifest["environment"]), ("done", "CartPole-v1"))
+            self.assertGreaterEqual(len(manifest["shards"]), 3)
+            first = 0
+            for index, shard in enumerate(manifest["shards"]):
+                self.assertEqual(shard["file"], f"shard-{index:06d}.h5")
+                self.assertEqual(shard["first_episode"], first)
+                self.check_shard(made / shard["file"], manifest, shard, index, gzip)
+                first += shard["episodes"]
+            self.assertEqual(manifest["episodes"], first)
+            self.assertEqual(manifest["steps"], sum(shard["steps"] for shard in manifest["shards"]))
+
+    def check_shard(self, path, manifest, info, index, gzip):
+        expected = {name: spec for name, spec in check_shard.COLUMNS.items() if name != "episodes/params"}
+        with h5py.File(path, "r") as shard:
+            found = []
+            shard.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+            self.assertEqual(sorted(found), sorted(expected))
+            self.assertEqual([column["name"] for column in manifest["columns"]], list(expected))
+            for name, (dtype, row) in expected.items():
+                self.assertEqual((shard[name].dtype, shard[name].shape[1:]), (np.dtype(dtype), row), name)
+                check_shard.check_layout(shard[name], gzip)
+                if shard[name].dtype.kind == "f":
+                    self.assertTrue(np.isfinite(shard[name][()]).all(), name)
+            check_shard.check_bool(shard["terminals"])
+            check_shard.check_bool(shard["timeouts"])
+            self.check_episodes(shard, info, manifest)
+            for key in ("format", "format_version", "environment", "environment_version", "environment_params",
+                        "environment_params_hash", "policy", "policy_hash", "seed", "build", "action_description"):
+                self.assertEqual(shard.attrs[key], manifest[key], key)
+            for key in ("observation_names", "observation_units", "outcome_names"):
+                self.assertEqual(list(shard.attrs[key]), manifest[key], key)
+            self.assertEqual(shard.attrs["seed"], 7)
+            self.assertEqual((shard.attrs["shard_index"], shard.attrs["first_episode"]), (index, info["first_episode"]))
+            self.assertEqual(shard.attrs["content"], info["content"])
+
+    def check_episodes(self, shard, info, manifest):
+        lengths, starts = shard["episodes/length"][()], shard["episodes/start"][()]
+        self.assertEqual((len(lengths), len(shard["rewards"])), (info["episodes"], info["steps"]))
+        self.assertTrue((lengths >= 1).all())
+        self.assertEqual(starts.tolist(), [0, *np.cumsum(lengths)[:-1].tolist()])
+        ids = np.arange(info["first_episode"], info["first_episode"] + info["episodes"])
+        self.assertTrue(np.array_equal(shard["episodes/id"][()], ids))
+        self.assertEqual(len(set(shard["episodes/seed_key"][()].tolist())), len(ids))
+        terminals, timeouts = shard["terminals"][()], shard["timeouts"][()]
+        self.assertTrue(np.array_equal(np.flatnonzero(terminals | timeouts), starts + lengths - 1))
+        self.assertFalse((terminals & timeouts).any())
+        returns = np.add.reduceat(shard["rewards"][()].astype(np.float64), starts)
+        self.assertTrue(np.array_equal(shard["episodes/return"][()], returns.astype(np.float32)))
+        # CartPole again from its physics: consecutive observations obey x' = x + 0.02 x_dot, to float32 rounding.
+        observations = shard["observations"][()]
+        inner = np.flatnonzero(~(terminals | timeouts))
+        gap = observations[inner + 1, 0] - (observations[inner, 0] + np.float32(0.02) * observations[inner, 1])
+        self.assertLess(np.abs(gap).max(), 1e-6)
+        self.assertTrue((np.abs(observations) < 100).all())
+        final = shard["episodes/final_observation"][()]
+        fell = np.abs(final[:, 2]) > 12 * 2 * np.pi / 360
+        outcome = np.array(manifest["outcome_names"])[shard["episodes/outcome"][()]]
+        self.assertTrue(fell[outcome == "pole_fell"].all())
+
+    def test_content_hash_is_what_the_format_page_says(self):
+        if support.xxh3_128(b"") is None:
+            self.skipTest("libxxhash is not installed as a shared library")
+        self.assertEqual(support.xxh3_128(b""), "99aa06d3014798d86001c324468d497f")  # published test vector
+        made = self.make("d", "generate.transitions=30000")
+        manifest = read_manifest(made)
+        for shard in manifest["shards"]:
+            self.assertEqual(support.shard_content(made / shard["file"], manifest["columns"]), shard["content"])
+        self.assertEqual(support.dataset_content(manifest["shards"]), manifest["content_hash"])
+        self.assertEqual(support.xxh3_128(manifest["environment_params"].encode()), manifest["environment_params_hash"])
+
+    def test_reports(self):
+        made = self.make("d", "generate.transitions=30000")
+        verified = support.json.loads(self.ok("verify", made, "--json").out)
+        self.assertTrue(verified["ok"])
+        self.assertEqual(verified["content_hash"], content_hash(made))
+        replayed = support.json.loads(self.ok("replay", made, "--json", "--quiet").out)
+        self.assertTrue(replayed["equal"])
+        self.assertEqual(replayed["steps"], read_manifest(made)["steps"])
+        inspected = support.json.loads(self.ok("inspect", made, "--json").out)
+        self.assertEqual(inspected["transitions"], read_manifest(made)["steps"])
+        for threads in (1, 2, 3):
+            self.ok("replay", made, "--quiet", "--threads", threads)
+
+
+class Damage(Generate):
+    """Every kind of damage ends in exit 3 and one line that names the shard; no crash, no guess."""
+
+    def setUp(self):
+        super().setUp()
+        self.made = self.make("d", "generate.transitions=50000")
+        self.shard = self.made / "shard-000001.h5"
+        self.good = self.shard.read_bytes()
+
+    def both_refuse(self, says):
+        for command in ("verify", "replay"):
+            self.fails(3, command, self.made, "--quiet", says=says)
+
+    def test_flipped_bytes(self):
+        size = len(self.good)
+        rng = seeded(8)
+        places = [0, 7, 9, 40, 96, 512, size // 3, size // 2, size - 1]
+        places += [rng.randrange(size) for _ in range(100 if support.soak else 10)]
+        for place in places:
+            with self.subTest(place=place):
+                support.flip(self.shard, place, mask=1 << rng.randrange(8))
+                self.both_refuse("shard-000001.h5")
+                self.shard.write_bytes(self.good)
+        self.ok("verify", self.made, "--quiet")
+
+    def test_truncated(self):
+        for size in (0, 1, 8, 100, 2048, len(self.good) // 2, len(self.good) - 1):
+            with self.subTest(size=size):
+                self.shard.write_bytes(self.good[:size])
+                self.both_refuse("shard-000001.h5")
+
+    def test_longer(self):
+        self.shard.write_bytes(self.good + b"\0")
+        self.both_refuse("shard-000001.h5")
+
+    def test_missing(self):
+        self.shard.unlink()
+        self.both_refuse("shard-000001.h5")
+
+    def test_another_shard_in_its_place(self):
+        shutil.copy(self.made / "shard-000000.h5", self.shard)
+        self.both_refuse("shard-000001.h5")
+
+    def test_a_link_or_folder_in_its_place(self):
+        self.shard.unlink()
+        self.shard.symlink_to(self.made / "shard-000000.h5")
+        self.both_refuse("shard-000001.h5")
+        self.shard.unlink()
+        self.shard.mkdir()
+        self.both_refuse("shard-000001.h5")
+
+    def test_damaged_manifest(self):
+        path = self.made / "MANIFEST.json"
+        good = path.read_text()
+        steps = read_manifest(self.made)["steps"]
+        for bad in ("", "{", "[]", "null", good[: len(good) // 2], good + good, good.replace('"done"', '"perhaps"'),
+                    good.replace(f'"steps": {steps}', f'"steps": {steps + 1}'), good.replace('"seed": 1', '"seed": -1'),
+                    good.replace('"seed": 1', '"seed": "1"'), good.replace('"seed": 1', '"seed": 1, "seed": 1'),
+                    good.replace("CartPole-v1", "CartPole-v9", 1), good.replace("shard-000001.h5", "../shard-000001.h5"),
+                    good.replace('"format_version": 1', '"format_version": 2'), "[" * 100000):
+            path.write_text(bad)
+            with self.subTest(bad=bad[:80]):
+                self.assertNotEqual(bad, good)
+                self.fails(3, "replay", self.made, "--quiet", says=("CartPole-v9" if "v9" in bad else "MANIFEST.json"))
+                if "CartPole-v9" not in bad:
+                    self.fails(3, "verify", self.made, "--quiet", says="MANIFEST.json")
+        path.write_text(good)
+        self.ok("verify", self.made, "--quiet")
+
+    def test_repaired_by_resume(self):
+        """A damaged shard of an unfinished job is made again."""
+        whole = self.make("whole", "generate.transitions=90000")
+        support.flip(self.shard, len(self.good) // 2)
+        self.ok(*self.job("d", "generate.transitions=90000", "--resume"))
+        assert_same_dataset(self, whole, self.made)
+
+    def test_not_a_dataset(self):
+        for command in ("verify", "replay", "inspect"):
+            self.fails(3, command, self.dir / "nothing", says="nothing")
+        (self.dir / "empty").mkdir()
+        for command in ("verify", "replay", "inspect"):
+            self.fails(3, command, self.dir / "empty", says="empty")
+
+
+class Forgery(Generate):
+    """All hashes right, one value wrong: verify cannot know, replay names episode, step and field."""
+
+    def setUp(self):
+        super().setUp()
+        if support.xxh3_128(b"") is None:
+            self.skipTest("libxxhash is not installed as a shared library")
+        self.original = self.make("d", "generate.transitions=50000")
+
+    def forge(self, name, column, change, shard="shard-000001.h5", row=None, verify=True):
+        """Applies `change` to one row in the middle of a shard. Returns (folder, episode, step)."""
+        folder = self.dir / name
+        shutil.copytree(self.original, folder)
+        with h5py.File(folder / shard, "r+") as file:
+            starts, ids = file["episodes/start"][()], file["episodes/id"][()]
+            per_episode = column.startswith("episodes/")
+            rows = len(starts) if per_episode else len(file["rewards"])
+            row = rows // 2 if row is None else row
+            at = row if per_episode else int(np.searchsorted(starts, row, side="right")) - 1
+            step = 0 if per_episode else row - int(starts[at])
+            values = file[column][()]
+            values[row] = change(values[row])
+            file[column][...] = values
+        seal(folder, shard)
+        if verify:
+            self.ok("verify", folder, "--quiet")
+        return folder, int(ids[at]), step
+
+    def replay_names(self, folder, episode, step, field):
+        says = [f"episode {episode} differs", field] + ([f"step {step},"] if step is not None else [])
+        self.fails(3, "replay", folder, "--quiet", says=says)
+        report = support.json.loads(run("replay", folder, "--quiet", "--json").out)
+        self.assertFalse(report["equal"])
+        self.assertEqual(report["first_difference"]["episode"], episode)
+        if step is not None:
+            self.assertEqual(report["first_difference"]["step"], step)
+        self.assertTrue(report["first_difference"]["field"].startswith(field))
+
+    def test_an_unchanged_forgery_passes(self):
+        folder, _, _ = self.forge("same", "rewards", lambda v: v)
+        self.assertEqual(content_hash(folder), content_hash(self.original))
+        self.ok("replay", folder, "--quiet")
+
+    def test_last_bit_of_an_observation(self):
+        for component in range(4):
+            def change(row, component=component):
+                row = row.copy()
+                row[component] = np.nextafter(row[component], np.float32(9))
+                return row
+            folder, episode, step = self.forge(f"observation{component}", "observations", change)
+            self.replay_names(folder, episode, step, f"observations[{component}]")
+
+    def test_reward(self):
+        folder, episode, step = self.forge("reward", "rewards", lambda v: np.nextafter(v, np.float32(2)))
+        self.replay_names(folder, episode, step, "rewards")
+
+    def test_action(self):
+        """Another action leads to another next observation; the last of an episode to another end."""
+        folder, episode, step = self.forge("action", "actions", lambda v: 1 - v)
+        with h5py.File(folder / "shard-000001.h5") as file:
+            at = file["episodes/id"][()].tolist().index(episode)
+            length = int(file["episodes/length"][at])
+        if step + 1 < length:
+            self.replay_names(folder, episode, step + 1, "observations")
+        else:
+            self.replay_names(folder, episode, None, "")
+
+    def test_action_outside_of_the_space(self):
+        """Neither run nor read past a table: data that no policy can have written."""
+        for value in (2, 7, -1, 127):
+            with self.subTest(value=value):
+                folder, _, _ = self.forge(f"action{value}", "actions", lambda v: value, verify=False)
+                self.fails(3, "replay", folder, "--quiet", says="shard-000001.h5")
+
+    def test_ends(self):
+        """A termination that is called a time limit."""
+        folder = self.dir / "ends"
+        shutil.copytree(self.original, folder)
+        with h5py.File(folder / "shard-000000.h5", "r+") as file:
+            row = int(file["episodes/length"][0]) - 1
+            self.assertTrue(file["terminals"][row])
+            file["terminals"][row], file["timeouts"][row] = False, True
+        seal(folder, "shard-000000.h5")
+        self.replay_names(folder, 0, row, "terminals")
+
+    def test_columns_of_an_episode(self):
+        for column, change in (("return", lambda v: v + 1), ("outcome", lambda v: 2 if v == 1 else 1),
+                               ("final_observation", lambda v: np.nextafter(v, np.float32(9)))):
+            folder, episode, _ = self.forge(column, f"episodes/{column}", change)
+            self.replay_names(folder, episode, None, f"episodes/{column}")
+
+    def test_seed_key(self):
+        folder, episode, _ = self.forge("key", "episodes/seed_key", lambda v: v ^ np.uint64(1))
+        self.replay_names(folder, episode, None, "episodes/seed_key")
+
+    def test_seed_and_parameters_of_the_manifest(self):
+        for old, new in (('"seed": 1,', '"seed": 2,'), ('\\"gravity\\":9.8', '\\"gravity\\":9.7')):
+            folder = self.dir / f"spec{len(old)}"
+            shutil.copytree(self.original, folder)
+            text = (folder / "MANIFEST.json").read_text()
+            self.assertIn(old, text)
+            (folder / "MANIFEST.json").write_text(text.replace(old, new))
+            self.fails(3, "replay", folder, "--quiet")
+
+    def test_nan_is_refused(self):
+        for column in ("observations", "rewards"):
+            folder, _, _ = self.forge(f"nan-{column}", column, lambda v: v * np.float32("nan"), verify=False)
+            self.fails(3, "replay", folder, "--quiet", says="shard-000001.h5")
+
+
+if __name__ == "__main__":
+    support.main()
