@@ -53,6 +53,15 @@ bool may_change(const std::string& key) {
   return false;
 }
 
+// Whether two configs of the same run end at different places.
+bool asks_for_more(const std::string& there, const std::string& here) {
+  auto a = resolved_keys(there), b = resolved_keys(here);
+  for (const char* key : {"trainer.total_steps", "stop.mean_return", "stop.window"}) {
+    if (a[key] != b[key]) return true;
+  }
+  return false;
+}
+
 std::string host_name() {
   char name[256] = "unknown";
   gethostname(name, sizeof name - 1);
@@ -93,6 +102,7 @@ std::string from_rank_zero(ProcessGroup& group, const char* what, Body&& body) {
 std::string open_folder(const TrainJob& job) {
   const std::string& dir = job.out_dir;
   const std::string config_path = dir + "/config.toml";
+  remove_leftovers(dir);  // of a process that was killed; this one holds the lock
   if (!file_exists(config_path)) {
     for (const auto& entry : fs::directory_iterator(dir)) {
       const std::string name = entry.path().filename().string();
@@ -100,6 +110,7 @@ std::string open_folder(const TrainJob& job) {
       fail_io(dir + " holds files that are not a training run (" + name + "); choose another --out");
     }
     check_writable(dir);
+    make_dirs(checkpoints_dir(dir));
     write_file_atomic(config_path, job.config_text);
     return "new";
   }
@@ -107,12 +118,17 @@ std::string open_folder(const TrainJob& job) {
   if (!difference.empty()) {
     fail_io(dir + " holds a run with another config (" + difference + "); choose another --out");
   }
-  const bool changed = read_file(config_path, 1 << 22) != job.config_text;
-  if (read_run_state(dir) == "done" && (!changed || !job.resume)) return "done";
+  const bool longer = asks_for_more(read_file(config_path, 1 << 22), job.config_text);
+  const bool done = read_run_state(dir) == "done";
+  if (done && !longer) return "done";
+  if (!job.resume && done) {
+    fail_io(dir + " holds a finished run of this config with other lengths or limits; extend it with --resume, or choose "
+                  "another --out");
+  }
   if (!job.resume) {
     fail_io(dir + " holds an unfinished run of this config; continue it with --resume, or choose another --out");
   }
-  remove_leftovers(dir);
+  make_dirs(checkpoints_dir(dir));
   remove_leftovers(checkpoints_dir(dir));
   write_file_atomic(config_path, job.config_text);
   return "resume";

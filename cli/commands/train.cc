@@ -55,11 +55,9 @@ EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoi
   return report;
 }
 
-std::string written_where(const std::string& out, const TrainResult& r) {
-  return fmt::format(
-      "run         {}\n  policy      {}/policy.safetensors\n  metrics     {}/metrics.jsonl\n  evaluation  "
-      "{}/evaluation.json\n",
-      out, r.checkpoint, out, out);
+std::string written_where(const std::string& out, const TrainResult& r, bool evaluated) {
+  return fmt::format("run         {}\n  policy      {}/policy.safetensors\n  metrics     {}/metrics.jsonl\n{}", out,
+                     r.checkpoint, out, evaluated ? "  evaluation  " + out + "/evaluation.json\n" : "");
 }
 
 int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, const TrainResult& result) {
@@ -69,14 +67,14 @@ int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, c
   }
   if (result.already_done && !args.quiet) log_info("{} holds this run, finished: nothing to train", out);
   if (o.evaluation_episodes == 0) {
-    if (!args.json) print_out(written_where(out, result));
+    if (!args.json) print_out(written_where(out, result, false));
     return 0;
   }
   const EvaluationReport report = evaluate_run(o, result.checkpoint, out);
   if (args.json) {
     print_out(format_json(report));
   } else {
-    print_out(format_text(report) + written_where(out, result));
+    print_out(format_text(report) + written_where(out, result, true));
   }
   return 0;
 }

@@ -29,9 +29,8 @@ void on_failure(const std::string& message) { fail_usage(message); }
 }  // namespace
 
 void* load_torch_symbol(const char* symbol) {
-  // c10d logs a warning with a stack trace for each lost connection; we say the same in one line.
-  // Read at load time.
-  setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
+  // c10d logs a stack trace for each lost connection; we say the same in one line.
+  setenv("TORCH_CPP_LOG_LEVEL", "FATAL", 0);
   void* module = load_module(kTorchModuleFile, "rollmill_torch_module_version", kTorchModuleVersion,
                              on_failure);
   return module_symbol(module, kTorchModuleFile, symbol, on_failure);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <ATen/Functions.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
@@ -157,5 +158,6 @@ extern "C" int rollmill_torch_module_version() { return rollmill::kTorchModuleVe
 
 extern "C" rollmill::ProcessGroup* rollmill_make_torch_process_group(
     const rollmill::LaunchInfo* launch, bool cuda) {
+  c10::initLogging();  // reads TORCH_CPP_LOG_LEVEL, which load_torch_symbol() set
   return new rollmill::TorchProcessGroup(*launch, cuda);
 }

@@ -1,0 +1,150 @@
+// The matrix kernels against chains of C's fma() in the documented order (bit for bit) and naive sums in float64.
+#include "rollout/mlp/dense.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "core/rng/rng.h"
+
+namespace rollmill {
+namespace {
+
+std::vector<float> normals(std::size_t n, std::uint32_t stream) {
+  Rng rng(17, Purpose::kTest, stream, 0, 0);
+  std::vector<float> x(n);
+  for (float& v : x) v = rng.normal();
+  return x;
+}
+
+struct Shape {
+  int rows, inputs, width;
+};
+
+// Every count of rows modulo the register block, one and several vectors, odd numbers of inputs.
+const Shape kShapes[] = {{1, 1, 16},  {2, 3, 16},  {3, 4, 64},  {4, 5, 32},  {5, 64, 64},  {6, 7, 48},
+                         {7, 8, 80},  {11, 6, 64}, {12, 9, 16}, {13, 64, 64}, {48, 31, 128}, {47, 2, 112}};
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+TEST(Dense, ForwardIsTheChainOfFusedMultiplyAdds) {
+  for (const Shape& s : kShapes) {
+    const auto x = normals(at(s.rows * s.inputs), 1), w = normals(at(s.inputs * s.width), 2);
+    const auto bias = normals(at(s.width), 3);
+    std::vector<float> y(at(s.rows * s.width), NAN);
+    dense_forward(x.data(), s.inputs, s.inputs, w.data(), bias.data(), s.width, y.data(), s.width, s.rows);
+    for (int r = 0; r < s.rows; ++r) {
+      for (int j = 0; j < s.width; ++j) {
+        float chain = bias[at(j)];
+        double exact = bias[at(j)], size = std::abs(exact);
+        for (int k = 0; k < s.inputs; ++k) {
+          const float a = x[at(r * s.inputs + k)], b = w[at(k * s.width + j)];
+          chain = std::fma(a, b, chain);
+          exact += static_cast<double>(a) * b;
+          size += std::abs(static_cast<double>(a) * b);
+        }
+        ASSERT_EQ(y[at(r * s.width + j)], chain) << s.rows << "x" << s.inputs << "x" << s.width;
+        // Each of the `inputs` additions rounds once, at most by half an ulp of the sum of sizes.
+        ASSERT_NEAR(y[at(r * s.width + j)], exact, s.inputs * 0x1p-24 * size);
+      }
+    }
+  }
+}
+
+TEST(Dense, ForwardWithoutBiasStartsAtZero) {
+  const auto x = normals(8 * 5, 1), w = normals(5 * 32, 2);
+  const std::vector<float> zero(32);
+  std::vector<float> a(8 * 32, NAN), b(8 * 32, NAN);
+  dense_forward(x.data(), 5, 5, w.data(), nullptr, 32, a.data(), 32, 8);
+  dense_forward(x.data(), 5, 5, w.data(), zero.data(), 32, b.data(), 32, 8);
+  EXPECT_EQ(a, b);
+}
+
+TEST(Dense, ARowsBitsDoNotDependOnTheBatch) {
+  const int inputs = 11, width = 80, most = 100;
+  const auto x = normals(at(most * inputs), 4), w = normals(at(inputs * width), 5), bias = normals(at(width), 6);
+  std::vector<float> alone(at(most * width));
+  for (int r = 0; r < most; ++r) {
+    dense_forward(&x[at(r * inputs)], inputs, inputs, w.data(), bias.data(), width, &alone[at(r * width)], width, 1);
+  }
+  for (int rows = 1; rows <= most; ++rows) {
+    std::vector<float> y(at(rows * width), NAN);
+    dense_forward(x.data(), inputs, inputs, w.data(), bias.data(), width, y.data(), width, rows);
+    ASSERT_EQ(std::memcmp(y.data(), alone.data(), y.size() * 4), 0) << rows << " rows";
+    // The same rows at another place of a batch.
+    const int first = most - rows;
+    dense_forward(&x[at(first * inputs)], inputs, inputs, w.data(), bias.data(), width, y.data(), width, rows);
+    ASSERT_EQ(std::memcmp(y.data(), &alone[at(first * width)], y.size() * 4), 0) << rows << " rows from " << first;
+  }
+}
+
+// A wide layer computes the same features as its 16-wide pieces: several vectors a block or one, the same bits.
+TEST(Dense, RegisterBlocksAgree) {
+  const int rows = 23, inputs = 9, width = 144;
+  const auto x = normals(at(rows * inputs), 7), w = normals(at(inputs * width), 8), bias = normals(at(width), 9);
+  std::vector<float> wide(at(rows * width)), narrow(at(rows * 16)), piece(at(inputs * 16));
+  dense_forward(x.data(), inputs, inputs, w.data(), bias.data(), width, wide.data(), width, rows);
+  for (int f = 0; f < width; f += 16) {
+    for (int k = 0; k < inputs; ++k) std::memcpy(&piece[at(k * 16)], &w[at(k * width + f)], 64);
+    dense_forward(x.data(), inputs, inputs, piece.data(), &bias[at(f)], 16, narrow.data(), 16, rows);
+    for (int r = 0; r < rows; ++r) {
+      ASSERT_EQ(std::memcmp(&narrow[at(r * 16)], &wide[at(r * width + f)], 64), 0) << "features from " << f;
+    }
+  }
+}
+
+TEST(Dense, WeightGradientAccumulatesInRowOrder) {
+  for (const Shape& s : kShapes) {
+    const auto x = normals(at(s.rows * s.inputs), 10), dy = normals(at(s.rows * s.width), 11);
+    auto dw = normals(at(s.inputs * s.width), 12), db = normals(at(s.width), 13);  // gradients so far
+    auto expected = dw, expected_db = db;
+    dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows, dw.data(), db.data());
+    for (int j = 0; j < s.width; ++j) {
+      for (int k = 0; k < s.inputs; ++k) {
+        float& sum = expected[at(k * s.width + j)];
+        for (int r = 0; r < s.rows; ++r) sum = std::fma(x[at(r * s.inputs + k)], dy[at(r * s.width + j)], sum);
+      }
+      for (int r = 0; r < s.rows; ++r) expected_db[at(j)] += dy[at(r * s.width + j)];
+    }
+    ASSERT_EQ(dw, expected) << s.rows << "x" << s.inputs << "x" << s.width;
+    ASSERT_EQ(db, expected_db) << s.rows << "x" << s.inputs << "x" << s.width;
+  }
+}
+
+TEST(Dense, InputGradientIsTheTransposedProduct) {
+  const int rows = 13, inputs = 21, outputs = 10, width = 16;
+  auto w = normals(at(inputs * width), 14), dy = normals(at(rows * width), 15);
+  std::vector<float> wt(at(outputs * pad16(inputs)), NAN), dx(at(rows * pad16(inputs)), NAN);
+  transpose_weights(w.data(), inputs, outputs, width, wt.data());
+  dense_input_grad(dy.data(), width, outputs, wt.data(), pad16(inputs), dx.data(), pad16(inputs), rows);
+  for (int r = 0; r < rows; ++r) {
+    for (int k = 0; k < pad16(inputs); ++k) {
+      double sum = 0, size = 0;
+      for (int j = 0; k < inputs && j < outputs; ++j) {
+        const double term = static_cast<double>(dy[at(r * width + j)]) * w[at(k * width + j)];
+        sum += term;
+        size += std::abs(term);
+      }
+      ASSERT_NEAR(dx[at(r * pad16(inputs) + k)], sum, outputs * 0x1p-24 * size) << "padding must be zero";
+    }
+  }
+}
+
+TEST(Dense, TanhAndItsDerivative) {
+  // Bound: math::tanh is within 4 ulp (tests/core/math), (1 - h^2) loses what cancels near one: absolute 2^-22.
+  auto x = normals(1000, 16);
+  auto h = x;
+  std::vector<float> d(1000, 1.0f);
+  tanh_forward(h.data(), 1000);
+  tanh_backward(h.data(), d.data(), 1000);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double exact = std::tanh(static_cast<double>(x[i]));
+    ASSERT_NEAR(h[i], exact, 0x1p-21 * std::abs(exact));
+    ASSERT_NEAR(d[i], 1 - exact * exact, 0x1p-20);
+  }
+}
+
+}  // namespace
+}  // namespace rollmill
