@@ -4,9 +4,9 @@
 
 namespace rollmill {
 
-Session::Session(const LaunchInfo& launch, bool quiet, const std::string&, const std::string&) {
+Session::Session(const LaunchInfo& launch, bool quiet, bool cuda) {
   init_logging(quiet ? LogLevel::kWarn : LogLevel::kInfo, "", launch.rank);
-  group_ = make_process_group(launch, /*cuda=*/false);
+  group_ = make_process_group(launch, cuda);
 }
 
 }  // namespace rollmill

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "core/dist/process_group.h"
 
@@ -11,7 +10,7 @@ namespace rollmill {
 class Session {
  public:
   // Console logging of rank 0 (warnings only when quiet). Joins the other ranks when launched by torchrun.
-  Session(const LaunchInfo& launch, bool quiet, const std::string& out_dir, const std::string& job);
+  Session(const LaunchInfo& launch, bool quiet, bool cuda);
   ProcessGroup& group() { return *group_; }
 
  private:

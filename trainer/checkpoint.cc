@@ -48,11 +48,11 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
   root.set_int64("optimizer_step", s.optimizer->step);
   write_array<float>(root, "optimizer_first", s.optimizer->first);
   write_array<float>(root, "optimizer_second", s.optimizer->second);
-  std::vector<std::byte> environments(s.environments->snapshot_bytes());
-  s.environments->save(environments.data());
+  std::vector<std::byte> environments(s.experience->batch().snapshot_bytes());
+  s.experience->batch().save(environments.data());
   write_array<std::uint32_t>(root, "environments",
                              {reinterpret_cast<const std::uint32_t*>(environments.data()), environments.size() / 4});
-  write_array<float>(root, "observations", {s.observations, static_cast<std::size_t>(s.observation_floats)});
+  write_array<float>(root, "observations", s.experience->first_observations());
   std::vector<float> returns;
   std::vector<std::int32_t> lengths, outcomes;
   for (const EpisodeRecord& e : s.progress->recent) {
@@ -87,9 +87,8 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   }
   const auto first = read_array<float>(root, "optimizer_first", s.optimizer->first.size(), path);
   const auto second = read_array<float>(root, "optimizer_second", s.optimizer->second.size(), path);
-  const auto words = read_array<std::uint32_t>(root, "environments", s.environments->snapshot_bytes() / 4, path);
-  const auto observations =
-      read_array<float>(root, "observations", static_cast<std::size_t>(s.observation_floats), path);
+  const auto words = read_array<std::uint32_t>(root, "environments", s.experience->batch().snapshot_bytes() / 4, path);
+  const auto observations = read_array<float>(root, "observations", s.experience->first_observations().size(), path);
   const auto returns = root.open_dataset("recent_returns").read_vector<float>();
   const auto lengths = read_array<std::int32_t>(root, "recent_lengths", returns.size(), path);
   const auto outcomes = read_array<std::int32_t>(root, "recent_outcomes", returns.size(), path);
@@ -97,8 +96,8 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   std::copy(first.begin(), first.end(), s.optimizer->first.begin());
   std::copy(second.begin(), second.end(), s.optimizer->second.begin());
   s.optimizer->step = root.get_int64("optimizer_step");
-  s.environments->load(reinterpret_cast<const std::byte*>(words.data()));
-  std::copy(observations.begin(), observations.end(), s.observations);
+  s.experience->batch().load(reinterpret_cast<const std::byte*>(words.data()));
+  s.experience->set_first_observations(observations);
   s.progress->update = root.get_int64("update");
   s.progress->env_steps = root.get_int64("env_steps");
   s.progress->episodes = root.get_int64("episodes");
@@ -201,7 +200,6 @@ std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& train
   read_state(choice + "/" + state_file(group.rank()), trainer);
   s.weights->params = policy.weights->params;
   s.weights->normalizer = policy.weights->normalizer;
-  trainer.restored();
   return choice;
 }
 

@@ -29,28 +29,33 @@ BatchConfig batch_config(const TrainOptions& o, const ProcessGroup& group) {
 
 }  // namespace
 
-PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group)
+PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank)
     : options_(options),
       group_(group),
       pool_(std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores())),
-      batch_(find_env(options.env.id).make_cpu(batch_config(options, group), pool_.get())),
-      weights_(shape_for(batch_->spec(), options.hidden)) {
-  const EnvSpec& spec = batch_->spec();
+      spec_(find_env(options.env.id).spec()),
+      weights_(shape_for(spec_, options.hidden)) {
   weights_.normalizer =
-      ObservationNormalizer(spec.observation_size(), options_.normalize_observations, options_.clip_observations);
+      ObservationNormalizer(spec_.observation_size(), options_.normalize_observations, options_.clip_observations);
   initialize_weights(weights_, options_.seed, options_.log_std_init);
   optimizer_.first.resize(weights_.params.size());
   optimizer_.second.resize(weights_.params.size());
-  policy_ = std::make_unique<MlpPolicy>(spec, weights_, options_.seed, /*greedy=*/false);
-  rollout_ = std::make_unique<HostRollout>(spec, options_.ppo.horizon, batch_->num_envs());
-  collector_ = std::make_unique<HostCollector>(*batch_, *policy_, rollout_->buffer(), *pool_);
-  learner_ = make_learner(options_.kernels, {&options_.ppo, &weights_, &optimizer_, &group_, pool_.get(), options_.seed});
-  collector_->reset();
+  ExperienceConfig config;
+  config.env = &find_env(options.env.id);
+  config.batch = batch_config(options, group);
+  config.horizon = options.ppo.horizon;
+  config.seed = options.seed;
+  config.device = parse_device(options.env.device, "env.device");
+  config.local_rank = local_rank;
+  experience_ = make_experience(config, weights_, *pool_);
+  LearnerContext context{&options_.ppo, &weights_, &optimizer_, &group_, pool_.get(), options_.seed};
+  context.cuda = experience_->cuda();
+  context.device = config.device.gpu(local_rank);
+  learner_ = make_learner(options_.kernels, context);
+  experience_->reset();
 }
 
 PpoTrainer::~PpoTrainer() = default;
-
-const EnvSpec& PpoTrainer::spec() const { return batch_->spec(); }
 
 bool PpoTrainer::finished() const {
   if (progress_.env_steps >= options_.total_steps) return true;
@@ -67,12 +72,13 @@ UpdateReport PpoTrainer::step() {
 
   // 1. Experience: horizon steps in every environment, with values and advantages.
   const auto start = std::chrono::steady_clock::now();
-  collector_->collect({options_.ppo.gamma, options_.ppo.gae_lambda, options_.reward_scale});
+  experience_->refresh_policy();
+  experience_->collect({options_.ppo.gamma, options_.ppo.gae_lambda, options_.reward_scale});
   report.collect_seconds = seconds_since(start);
 
   // 2. Learning from it, with the observation statistics it was acted with.
   const auto learn_start = std::chrono::steady_clock::now();
-  report.stats = learner_->update(rollout_->buffer(), progress_.update, report.learning_rate);
+  report.stats = learner_->update(experience_->buffer(), progress_.update, report.learning_rate);
   report.learn_seconds = seconds_since(learn_start);
   if (!std::isfinite(report.stats.grad_norm) || !std::isfinite(report.stats.policy_loss)) {
     fail_numerical("update " + std::to_string(progress_.update) +
@@ -85,7 +91,7 @@ UpdateReport PpoTrainer::step() {
   ++progress_.update;
   progress_.env_steps += static_cast<std::int64_t>(options_.ppo.horizon) * options_.env.num_envs;
   count_episodes(report);
-  collector_->advance();
+  experience_->advance();
   report.update = progress_.update;
   report.env_steps = progress_.env_steps;
   report.episodes = progress_.episodes;
@@ -100,7 +106,7 @@ double PpoTrainer::learning_rate() const {
 
 // Episodes of all ranks, in rank order: every rank keeps the same window and stops at the same update.
 void PpoTrainer::count_episodes(UpdateReport& report) {
-  std::vector<EpisodeRecord> finished = collector_->finished_episodes();
+  std::vector<EpisodeRecord> finished = experience_->finished_episodes();
   if (group_.world_size() > 1) {
     const std::string mine(reinterpret_cast<const char*>(finished.data()), finished.size() * sizeof(EpisodeRecord));
     finished.clear();
@@ -128,7 +134,7 @@ void PpoTrainer::count_episodes(UpdateReport& report) {
 }
 
 void PpoTrainer::update_normalizer() {
-  std::vector<Moments> mine = collector_->observation_moments();
+  std::vector<Moments> mine = experience_->observation_moments();
   if (group_.world_size() > 1) {
     const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(Moments));
     std::vector<Moments> total(mine.size());
@@ -145,14 +151,8 @@ void PpoTrainer::update_normalizer() {
 }
 
 std::int64_t PpoTrainer::bytes_per_environment() const {
-  return batch_->bytes_per_environment() + static_cast<std::int64_t>(rollout_->bytes()) / batch_->num_envs();
+  EnvBatch& batch = experience_->batch();
+  return batch.bytes_per_environment() + static_cast<std::int64_t>(experience_->buffer_bytes()) / batch.num_envs();
 }
-
-PpoTrainer::State PpoTrainer::state() {
-  const RolloutBuffer& b = rollout_->buffer();
-  return {&weights_, &optimizer_, &progress_, batch_.get(), b.observation_slot(0), b.observation_size * b.stride};
-}
-
-void PpoTrainer::restored() {}
 
 }  // namespace rollmill

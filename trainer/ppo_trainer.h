@@ -8,7 +8,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
-#include "rollout/collector.h"
+#include "trainer/experience.h"
 #include "trainer/learner.h"
 #include "trainer/train_options.h"
 
@@ -34,14 +34,15 @@ struct TrainProgress {
 
 class PpoTrainer {
  public:
-  // Starts a run: initial weights from the seed, environments reset. threads: 0 = all cores.
-  PpoTrainer(const TrainOptions& options, ProcessGroup& group);
+  // Starts a run: initial weights from the seed, environments reset. local_rank picks this process's GPU when the device is
+  // "cuda" without a number.
+  PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank = 0);
   ~PpoTrainer();
 
   bool finished() const;
   UpdateReport step();  // one rollout and one update
 
-  const EnvSpec& spec() const;
+  const EnvSpec& spec() const { return spec_; }
   const PolicyWeights& weights() const { return weights_; }
   const TrainProgress& progress() const { return progress_; }
   const TrainOptions& options() const { return options_; }
@@ -54,13 +55,9 @@ class PpoTrainer {
     PolicyWeights* weights;
     OptimizerState* optimizer;
     TrainProgress* progress;
-    EnvBatch* environments;
-    float* observations;            // slot 0, [D][stride]
-    std::int64_t observation_floats;
+    Experience* experience;
   };
-  State state();
-  // After a checkpoint was loaded into state(): brings what lives elsewhere (device copies) up to date.
-  void restored();
+  State state() { return {&weights_, &optimizer_, &progress_, experience_.get()}; }
 
  private:
   double learning_rate() const;
@@ -70,12 +67,10 @@ class PpoTrainer {
   TrainOptions options_;
   ProcessGroup& group_;
   std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<EnvBatch> batch_;
+  EnvSpec spec_;
   PolicyWeights weights_;
   OptimizerState optimizer_;
-  std::unique_ptr<MlpPolicy> policy_;
-  std::unique_ptr<HostRollout> rollout_;
-  std::unique_ptr<HostCollector> collector_;
+  std::unique_ptr<Experience> experience_;
   std::unique_ptr<Learner> learner_;
   TrainProgress progress_;
 };

@@ -183,7 +183,7 @@ Loop::Decision Loop::decide(PpoTrainer& trainer, Clock::time_point last_checkpoi
 
 TrainResult Loop::run(bool resume) {
   const auto start = Clock::now();
-  PpoTrainer trainer(job_.options, group_);
+  PpoTrainer trainer(job_.options, group_, job_.local_rank);
   if (resume) restore(trainer);
   std::optional<MetricsWriter> metrics;
   if (group_.rank() == 0) {

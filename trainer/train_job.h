@@ -17,6 +17,7 @@ struct TrainJob {
   std::string config_text;   // resolved
   std::string out_dir;
   bool resume = false;
+  int local_rank = 0;
   std::function<StopRequest()> stop;
   std::function<void(const UpdateReport&)> on_update;  // every update, rank 0's view
 };

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/config/config.h"
+#include "core/device/device.h"
 
 namespace rollmill {
 
@@ -46,6 +47,13 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   o.clip_observations = static_cast<float>(c.get_int("policy.clip_observations", 10, 1, 1 << 20));
   o.kernels = c.get_choice("trainer.kernels", "fused", {"fused", "reference"});
+  DeviceChoice device;
+  try {
+    device = parse_device(o.env.device, "env.device");
+  } catch (const Error& e) {
+    c.fail("env.device", e.what());
+  }
+  if (device.kind == DeviceChoice::Kind::kCuda) o.kernels = "reference";  // the fused kernels are the CPU's
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   read_ppo(c, o.ppo);

@@ -63,7 +63,7 @@ int run_generate(const Arguments& arguments) {
   const EnvEntry& entry = find_env(options.env.id);
   const LoadedPolicy loaded =
       load_named_policy(options.policy, entry, options.env.params, options.seed, options.greedy);
-  Session session(launch, args.quiet, out, "generate");
+  Session session(launch, args.quiet, /*cuda=*/false);
   std::optional<DirLock> lock;
   if (launch.rank == 0) {
     make_dirs(out);

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/config/config.h"
+#include "core/device/device.h"
 #include "core/io/atomic_file.h"
 #include "core/log/log.h"
 #include "core/log/progress.h"
@@ -99,7 +100,10 @@ int run_train(const Arguments& arguments) {
   }
   job.out_dir = args.out.empty() ? "runs/" + job.options.name : args.out;
   job.resume = args.resume;
-  Session session(launch, args.quiet, job.out_dir, "train");
+  job.local_rank = launch.local_rank;
+  const DeviceChoice device = parse_device(job.options.env.device, "env.device");
+  if (device.kind != DeviceChoice::Kind::kCpu) require_cuda(device.gpu(launch.local_rank));
+  Session session(launch, args.quiet, device.kind == DeviceChoice::Kind::kCuda);
   Progress progress(args.quiet, launch.rank);
   const auto start = Clock::now();
   std::int64_t first_steps = -1;

@@ -1,5 +1,6 @@
 // What a launcher says in the environment. Names are torchrun's; Slurm and Kubernetes wrappers set
 // the same ones.
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -60,14 +61,21 @@ void read_elastic(LaunchInfo& info) {
       agent != nullptr && (std::strcmp(agent, "True") == 0 || std::strcmp(agent, "1") == 0);
 }
 
+bool is_loopback(const std::string& address) {
+  return address == "localhost" || address == "::1" || address.starts_with("127.");
+}
+
+// After the master's address. Without LOCAL_WORLD_SIZE: all ranks when they meet on the loopback,
+// else as many as this rank can be sure of, and never all (core/dist/torch takes the loopback then).
 void read_local(LaunchInfo& info) {
   info.local_rank = get_int("LOCAL_RANK", 0, info.rank).value_or(0);
-  info.local_world_size =
-      get_int("LOCAL_WORLD_SIZE", 1, info.world_size).value_or(info.local_rank + 1);
-  if (info.local_rank >= info.local_world_size) {
-    fail_usage("LOCAL_RANK=" + std::to_string(info.local_rank) + " does not fit LOCAL_WORLD_SIZE=" +
-               std::to_string(info.local_world_size) + "; it counts from 0");
+  const std::optional<int> local = get_int("LOCAL_WORLD_SIZE", 1, info.world_size);
+  if (local && info.local_rank >= *local) {
+    fail_usage("LOCAL_RANK=" + std::to_string(info.local_rank) +
+               " does not fit LOCAL_WORLD_SIZE=" + std::to_string(*local) + "; it counts from 0");
   }
+  const int known = std::min(info.local_rank + 1, std::max(1, info.world_size - 1));
+  info.local_world_size = local.value_or(is_loopback(info.master_addr) ? info.world_size : known);
 }
 
 }  // namespace
@@ -99,9 +107,9 @@ LaunchInfo read_launch_info() {
     const std::string missing = missing_of({"LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"});
     if (!missing.empty()) fail_missing(missing);
   }
+  if (const char* address = get("MASTER_ADDR")) info.master_addr = address;
   read_local(info);
   read_elastic(info);
-  if (const char* address = get("MASTER_ADDR")) info.master_addr = address;
   info.master_port = get_int("MASTER_PORT", 1, 65535).value_or(0);
   return info;
 }

@@ -22,7 +22,7 @@
 namespace rollmill {
 namespace {
 
-constexpr int kThreads = 32;
+constexpr int kThreads = 64;
 constexpr int kHorizon = 12;
 
 unsigned blocks(int n, int per_block) {
@@ -73,7 +73,7 @@ struct Scene {
     return c;
   }
   // What CudaPolicy::set_weights makes, with host pointers.
-  DevicePolicy device_policy(bool greedy) {
+  DevicePolicy device_policy(bool greedy, int tile_rows) {
     DevicePolicy p{};
     p.actor = device_net(weights.layout.actor);
     p.critic = device_net(weights.layout.critic);
@@ -86,7 +86,7 @@ struct Scene {
     p.observations = spec.observation_size();
     p.outputs = spec.policy_outputs();
     p.max_width = 48;
-    p.tile_rows = 32;
+    p.tile_rows = tile_rows;
     p.discrete = spec.discrete;
     p.greedy = greedy;
     p.seed = 17;
@@ -116,9 +116,10 @@ struct Scene {
 
 // The whole of CudaCollector::collect, kernel by kernel, into a rollout of its own.
 template <class Env>
-void collect(Scene<Env>& scene, bool greedy, const RolloutBuffer& b, BatchColumns columns) {
+void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer& b,
+             BatchColumns columns) {
   const int n = b.num_envs;
-  const DevicePolicy p = scene.device_policy(greedy);
+  const DevicePolicy p = scene.device_policy(greedy, tile_rows);
   const std::size_t shared = static_cast<std::size_t>(p.tile_rows) *
                              static_cast<std::size_t>(p.observations + 2 * p.max_width);
   const BatchConfig& c = scene.config;
@@ -155,7 +156,7 @@ void collect(Scene<Env>& scene, bool greedy, const RolloutBuffer& b, BatchColumn
 }
 
 template <class Env>
-void expect_equal_rollouts(int num_envs, bool normalize, bool greedy) {
+void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_rows = 32) {
   Scene<Env> scene(num_envs, normalize, greedy);
   scene.collector.reset();
   scene.collector.collect({0.97f, 0.9f, 0.5f});
@@ -169,7 +170,7 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy) {
   columns.episode = columns.environment + stride;
   columns.step = columns.episode + stride;
   columns.episode_return = reinterpret_cast<float*>(columns.step + stride);
-  collect(scene, greedy, emulated.buffer(), columns);
+  collect(scene, greedy, tile_rows, emulated.buffer(), columns);
 
   RolloutBuffer a = scene.rollout.buffer(), b = emulated.buffer();
   std::vector<const void*> expected;
@@ -205,6 +206,7 @@ TEST(KernelEmulation, GreedyActions) {
   expect_equal_rollouts<CartPole>(33, true, true);
   expect_equal_rollouts<Pendulum>(33, false, true);
 }
+TEST(KernelEmulation, SmallTiles) { expect_equal_rollouts<Pendulum>(21, true, false, 4); }
 TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
 
 }  // namespace

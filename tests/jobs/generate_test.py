@@ -1,5 +1,6 @@
 """A dataset job gives one content for any threads, kills and targets; damage and forgery are found and named."""
 
+import os
 import shutil
 import signal
 import sys
@@ -226,7 +227,6 @@ class Promises(Generate):
         self.assertEqual(starts.tolist(), [0, *np.cumsum(lengths)[:-1].tolist()])
         ids = np.arange(info["first_episode"], info["first_episode"] + info["episodes"])
         self.assertTrue(np.array_equal(shard["episodes/id"][()], ids))
-        self.assertEqual(len(set(shard["episodes/seed_key"][()].tolist())), len(ids))
         terminals, timeouts = shard["terminals"][()], shard["timeouts"][()]
         self.assertTrue(np.array_equal(np.flatnonzero(terminals | timeouts), starts + lengths - 1))
         self.assertFalse((terminals & timeouts).any())
@@ -337,12 +337,33 @@ class Damage(Generate):
         path.write_text(good)
         self.ok("verify", self.made, "--quiet")
 
-    def test_repaired_by_resume(self):
-        """A damaged shard of an unfinished job is made again."""
+    def test_resume_makes_damaged_shards_anew(self):
         whole = self.make("whole", "generate.transitions=90000")
-        support.flip(self.shard, len(self.good) // 2)
-        self.ok(*self.job("d", "generate.transitions=90000", "--resume"))
-        assert_same_dataset(self, whole, self.made)
+        for name, damage in (("truncated", lambda: self.shard.write_bytes(self.good[:-1])), ("missing", self.shard.unlink),
+                             ("flipped", lambda: support.flip(self.shard, len(self.good) // 2))):
+            for state, target in (("unfinished", 90000), ("finished", 50000)):
+                with self.subTest(damage=name, state=state):
+                    shutil.rmtree(self.made)
+                    self.make("d", "generate.transitions=50000")
+                    damage()
+                    self.ok(*self.job("d", f"generate.transitions={target}", "--resume"))
+                    self.ok("verify", self.made, "--quiet")
+                    if target == 90000:
+                        assert_same_dataset(self, whole, self.made)
+
+    def test_finished_dataset_that_lost_a_shard_is_not_called_complete(self):
+        self.shard.unlink()
+        self.one_line(run(*self.job("d", "generate.transitions=50000")), 3, ("shard-000001.h5", "--resume"))
+
+    def test_lost_card_comes_back(self):
+        """As after a kill between the last shard and the card."""
+        card = (self.made / "CARD.md").read_bytes()
+        gone = support.start("--version")
+        support.finish(gone)
+        os.rename(self.made / "CARD.md", self.made / f"CARD.md.tmp-{gone.pid}")
+        self.ok(*self.job("d", "generate.transitions=50000", "--resume"))
+        self.assertEqual((self.made / "CARD.md").read_bytes(), card)
+        self.no_leftovers(self.made)
 
     def test_not_a_dataset(self):
         for command in ("verify", "replay", "inspect"):
@@ -421,10 +442,14 @@ class Forgery(Generate):
 
     def test_action_outside_of_the_space(self):
         """Neither run nor read past a table: data that no policy can have written."""
+        with h5py.File(self.original / "shard-000001.h5") as file:
+            rows = [int(np.flatnonzero(file["actions"][()] == action)[40]) for action in (0, 1)]
         for value in (2, 7, -1, 127):
-            with self.subTest(value=value):
-                folder, _, _ = self.forge(f"action{value}", "actions", lambda v: value, verify=False)
-                self.fails(3, "replay", folder, "--quiet", says="shard-000001.h5")
+            for row in rows:
+                with self.subTest(value=value, row=row):
+                    name = f"action{value}-{row}"
+                    folder, _, _ = self.forge(name, "actions", lambda v, new=value: new, row=row, verify=False)
+                    self.fails(3, "replay", folder, "--quiet", says="shard-000001.h5")
 
     def test_ends(self):
         """A termination that is called a time limit."""

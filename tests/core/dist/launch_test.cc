@@ -92,6 +92,17 @@ TEST(Launch, AWorldOfOneNeedsNoRendezvous) {
   EXPECT_EQ(make_process_group(info, false)->backend(), "single");
 }
 
+TEST(Launch, WithoutALocalWorldSizeOnlyTheLoopbackHoldsAllRanks) {
+  Variables two = {{"RANK", "1"},
+                   {"WORLD_SIZE", "2"},
+                   {"LOCAL_RANK", "1"},
+                   {"MASTER_PORT", "1"},
+                   {"MASTER_ADDR", "127.0.0.1"}};
+  EXPECT_EQ(read(two).local_world_size, 2);
+  EXPECT_EQ(read(with(two, "MASTER_ADDR", "node7")).local_world_size, 1);
+  EXPECT_EQ(read(with(with(two, "MASTER_ADDR", "node7"), "WORLD_SIZE", "8")).local_world_size, 2);
+}
+
 TEST(Launch, EveryMissingVariableIsNamed) {
   for (const char* name : {"WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}) {
     EXPECT_NE(usage_error(without(kTorchrun, name)).find(name), std::string::npos) << name;

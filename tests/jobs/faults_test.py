@@ -1,0 +1,488 @@
+"""Whatever the world does wrong: one line, the right exit code, nothing lost, no crash."""
+
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+
+import support
+from support import JobTest, assert_same_dataset, assert_same_run, checkpoints, run
+
+SHORT = ["--quiet", "--set", "trainer.total_steps=60000", "--set", "evaluation.episodes=0", "--set",
+         "checkpoint.every_updates=5"]
+DATA = """[env]
+id = "CartPole-v1"
+
+[generate]
+policy = "random"
+transitions = 200000
+shard_transitions = 20000
+"""
+
+
+class Faults(JobTest):
+    def setUp(self):
+        super().setUp()
+        self.data = self.write("data.toml", DATA)
+        self.recipe = support.recipe("cartpole_ppo.toml")
+
+    def train(self, out, *more):
+        return ["train", self.recipe, "--out", self.dir / out, *SHORT, *more]
+
+    def generate(self, out, *more):
+        return ["generate", self.data, "--out", self.dir / out, "--quiet", *more]
+
+
+class Configs(Faults):
+    def bad(self, text, *says, code=2):
+        path = self.write("bad.toml", text)
+        for command in ("train", "generate"):
+            self.fails(code, command, path, "--out", self.dir / "out", says=says)
+            self.assertFalse((self.dir / "out").exists(), "a refused job left a folder")
+
+    def test_unknown_key_names_line_and_nearest_key(self):
+        for recipe, command, line in ((self.recipe, "train", "learning_rat = 1e-3"), (self.data, "generate", "polcy = 1")):
+            text = pathlib.Path(recipe).read_text()
+            section = "[ppo]" if command == "train" else "[generate]"
+            text = text.replace(section, f"{section}\n{line}")
+            number = text.splitlines().index(line) + 1
+            path = self.write("bad.toml", text)
+            nearest = "learning_rate" if command == "train" else "policy"
+            self.fails(2, command, path, "--out", self.dir / "out", says=(f"bad.toml:{number}", line.split()[0], nearest))
+            self.assertFalse((self.dir / "out").exists())
+
+    def test_unknown_set_key(self):
+        self.fails(2, *self.train("out", "--set", "ppo.gama=0.9"), says=("ppo.gama", "gamma"))
+        self.fails(2, *self.generate("out", "--set", "generate.transition=5"), says=("generate.transition", "transitions"))
+
+    def test_wrong_types_and_ranges(self):
+        for setting in ("ppo.gamma=1.5", "ppo.gamma=\"x\"", "ppo.horizon=0", "ppo.horizon=1.5", "ppo.horizon=-1",
+                        "ppo.horizon=99999999999999999999", "run.seed=-1", "env.num_envs=0", "policy.hidden=[]",
+                        "policy.hidden=[0]", "policy.hidden=64", "policy.hidden=[64,\"a\"]", "run.threads=-1",
+                        "ppo.minibatches=7", "ppo.learning_rate=nan", "ppo.learning_rate=inf", "ppo.clip=true",
+                        "trainer.total_steps=0", "trainer.total_steps=\"many\"", "env.params.gravity=nan",
+                        "env.id=5", "trainer.kernels=\"magic\"", "checkpoint.keep=1", "run=1", "env=[]"):
+            with self.subTest(setting=setting):
+                self.fails(2, *self.train("out", "--set", setting), says=setting.split("=")[0])
+        for setting in ("generate.transitions=-5", "generate.transitions=1e6.5", "generate.transitions=true",
+                        "generate.shard_transitions=1", "generate.compress=1", "generate.policy=3",
+                        "generate.episodes=10", "generate.transitions=0"):
+            with self.subTest(setting=setting):
+                self.fails(2, *self.generate("out", "--set", setting), says="generate.")
+        self.assertFalse((self.dir / "out").exists())
+
+    def test_malformed_sets(self):
+        for setting in ("", "=", "ppo.gamma", "ppo.gamma=", "=0.5", ".=1", "ppo..gamma=1", "ppo.gamma=[", "a\nb=1"):
+            with self.subTest(setting=setting):
+                self.fails(2, *self.train("out", "--set", setting))
+
+    def test_malformed_files(self):
+        for text in ("", "[env", "[env]\nid = \n", "x = 1\nx = 2\n", "\x00\x01", b"\xff\xfe\x00", "[env]\nid = \"CartPole-v1\"\n[env]\n",
+                     "= 1", "[" * 10000, "a = " + "[" * 100000, "a." * 20000 + "b = 1"):
+            with self.subTest(text=text[:30]):
+                self.bad(text, "bad.toml")
+
+    def test_unknown_environment_names_the_nearest(self):
+        self.fails(2, *self.train("out", "--set", "env.id=CartPole-v2"), says="CartPole-v1")
+        self.fails(2, "envs", "CartPol", says="CartPole-v1")
+
+    def test_missing_file_and_folder_as_config(self):
+        for command in ("train", "generate"):
+            self.fails(2, command, self.dir / "none.toml", says="none.toml")
+            self.fails(2, command, self.dir, says=str(self.dir))
+            self.fails(2, command, "/dev/null", "--out", self.dir / "out")
+
+    def test_command_lines(self):
+        for arguments in (["train"], ["trian", "x"], ["train", self.recipe, "--sed", "1"], ["train", self.recipe, "--seed"],
+                          ["train", self.recipe, "--seed", "x"], ["train", self.recipe, "more"], ["evaluate"],
+                          ["train", self.recipe, "--seed", "-1"], ["evaluate", "random"], ["bench", "None-v0"],
+                          ["evaluate", "random", "--env", "CartPole-v1", "--episodes", "0"],
+                          ["evaluate", "random", "--env", "CartPole-v1", "--seed", "-1"], ["bench", "--threads", "0"],
+                          ["evaluate", "expert", "--env", "Acrobot-v0"],
+                          ["evaluate", "random", "--env", "CartPole-v1", "--greedy", "--sampled"]):
+            with self.subTest(arguments=arguments):
+                self.fails(2, *arguments)
+
+    def test_check_writes_nothing(self):
+        for job in (self.train("out"), self.generate("out")):
+            self.assertIn("[env]", self.ok(*job, "--check").out)
+            self.assertFalse((self.dir / "out").exists())
+
+    def test_cuda_where_there_is_none(self):
+        for device in ("cuda", "cuda:0", "cuda:7", "check"):
+            with self.subTest(device=device):
+                self.fails(7, *self.train(f"out-{device}", "--set", f"env.device={device}"))
+        for device in ("gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", "\"\""):
+            with self.subTest(device=device):
+                self.fails(2, *self.train("out", "--set", f"env.device={device}"), says="env.device")
+
+    def test_launcher_variables(self):
+        for env in ({"RANK": "0", "WORLD_SIZE": "2"}, {"RANK": "0"}, {"RANK": "x", "WORLD_SIZE": "2"}, {"WORLD_SIZE": "2"},
+                    {"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1", "LOCAL_RANK": "0"},
+                    {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_PORT": "29500"},
+                    {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "x"}):
+            for job in (self.train("out"), self.generate("out")):
+                with self.subTest(env=env, job=job[0]):
+                    result = self.fails(2, *job, env=env)
+                    if env == {"RANK": "0", "WORLD_SIZE": "2"}:
+                        self.assertIn("MASTER_ADDR", result.err)
+        self.assertFalse((self.dir / "out").exists())
+
+
+class Folders(Faults):
+    def test_unwritable(self):
+        """As a user who may not write there; root may always, so root becomes nobody for this."""
+        for make in (self.train, self.generate):
+            closed = self.dir / f"closed-{make.__name__}"
+            closed.mkdir()
+            closed.chmod(0o555)
+            prefix, program = (), None
+            if os.geteuid() == 0:
+                if shutil.which("setpriv") is None:
+                    self.skipTest("root without setpriv: no folder is unwritable")
+                program = str(self.dir / "rollmill")
+                shutil.copy(support.binary, program)
+                prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+                recipe = self.write("recipe.toml", pathlib.Path(self.recipe).read_text())
+                self.recipe = recipe
+            for out in (closed.name, f"{closed.name}/below"):
+                self.fails(4, *make(out), prefix=prefix, program=program, says=closed.name)
+            self.assertEqual(list(closed.iterdir()), [])
+
+    def test_output_that_is_a_file(self):
+        self.write("file", "precious")
+        for make in (self.train, self.generate):
+            for out in ("file", "file/below"):
+                self.fails(4, *make(out), says="file")
+        self.assertEqual((self.dir / "file").read_text(), "precious")
+
+    def test_foreign_files(self):
+        for make in (self.train, self.generate):
+            for more in ([], ["--resume"]):
+                foreign = self.dir / f"{make.__name__}{len(more)}"
+                foreign.mkdir()
+                (foreign / "thesis.txt").write_text("precious")
+                with self.subTest(job=make.__name__, more=more):
+                    self.fails(4, *make(foreign.name, *more), says="thesis.txt")
+                    self.assertEqual([p.name for p in foreign.iterdir()], ["thesis.txt"])
+
+    def test_another_job(self):
+        self.ok(*self.train("run"))
+        self.ok(*self.generate("data"))
+        before = self.snapshot()
+        for more in ([], ["--resume"]):
+            self.fails(4, *self.train("run", "--seed", "2", *more), says="run.seed")
+            self.fails(4, *self.train("run", "--set", "ppo.gamma=0.5", *more), says="ppo.gamma")
+            self.fails(4, *self.train("data", *more))
+            self.fails(4, *self.generate("data", "--seed", "2", *more), says="seed")
+            self.fails(4, *self.generate("data", "--set", "env.params.gravity=5", *more), says="environment parameters")
+            self.fails(4, *self.generate("run", *more))
+        self.assertEqual(self.snapshot(), before, "a refused job changed something")
+
+    def snapshot(self):
+        return {str(p): p.read_bytes() for name in ("run", "data") for p in (self.dir / name).rglob("*") if p.is_file()}
+
+    def test_two_jobs_in_one_folder(self):
+        for make, more in ((self.train, ["--set", "trainer.total_steps=100000000"]),
+                           (self.generate, ["--set", "generate.transitions=1000000000"])):
+            out = make.__name__
+            first = support.start(*make(out, *more))
+            try:
+                self.assertTrue(support.wait_until((self.dir / out / "lock.json").exists, first))
+                for again in ([], ["--resume"]):
+                    self.fails(4, *make(out, *more, *again), says=("in use", str(first.pid)))
+            finally:
+                first.terminate()
+                self.assertEqual(support.finish(first).code, 75)
+            self.assertFalse((self.dir / out / "lock.json").exists())
+
+    def test_odd_names(self):
+        for name in ("mit Leerzeichen", "données-日本", "a'b\"c", "-dash", "new\nline", "%s{}"):
+            with self.subTest(name=name):
+                self.ok(*self.train(name, "--set", "trainer.total_steps=4000"))
+                self.ok(*self.generate(f"{name}.d", "--set", "generate.transitions=2000"))
+                self.ok("replay", self.dir / f"{name}.d", "--quiet")
+                self.ok("evaluate", self.dir / name, "--episodes", "2", "--quiet")
+
+
+class Checkpoints(Faults):
+    def setUp(self):
+        super().setUp()
+        self.ok(*self.train("whole"))
+        self.stop_early("run")
+
+    def stop_early(self, out):
+        """A run with three checkpoints that is not finished."""
+        self.ok(*self.train(out))
+        status = (self.dir / out / "RUN_STATUS.json").read_text()
+        (self.dir / out / "RUN_STATUS.json").write_text(status.replace('"done"', '"running"'))
+        shutil.rmtree(checkpoints(self.dir / out)[-1])
+
+    def damage(self, path, how):
+        good = path.read_bytes()
+        if how == "missing":
+            path.unlink()
+        elif how == "empty":
+            path.write_bytes(b"")
+        elif how == "truncated":
+            path.write_bytes(good[: len(good) // 2])
+        else:
+            support.flip(path, len(good) * 2 // 3)
+
+    def test_damaged_checkpoint_falls_back_to_the_one_before(self):
+        for name in ("policy.safetensors", "state-rank0.h5", "MANIFEST.json"):
+            for how in ("truncated", "flipped", "empty", "missing"):
+                with self.subTest(file=name, how=how):
+                    shutil.rmtree(self.dir / "copy", ignore_errors=True)
+                    shutil.copytree(self.dir / "run", self.dir / "copy")
+                    newest = checkpoints(self.dir / "copy")[-1]
+                    self.damage(newest / name, how)
+                    verify = self.fails(3, "verify", self.dir / "copy", "--quiet", says=newest.name)
+                    self.assertNotIn("\n\n", verify.err)
+                    result = self.ok(*self.train("copy", "--resume"))
+                    self.assertEqual(len(result.lines()), 1, str(result))
+                    self.assertIn("warning: ", result.err)
+                    self.assertIn(newest.name, result.err)
+                    assert_same_run(self, self.dir / "whole", self.dir / "copy")
+
+    def test_no_checkpoint_left(self):
+        for folder in checkpoints(self.dir / "run"):
+            self.damage(folder / "policy.safetensors", "flipped")
+        before = [p.name for p in checkpoints(self.dir / "run")]
+        self.fails(3, *self.train("run", "--resume"), says=("no usable checkpoint", before[0]))
+        self.fails(3, "evaluate", self.dir / "run", says="no usable checkpoint")
+        self.assertEqual([p.name for p in checkpoints(self.dir / "run")], before)
+
+    def transplant(self, name, *train):
+        """The checkpoints of another run in the folder of this one."""
+        self.ok("train", *train, "--out", self.dir / name, *SHORT)
+        shutil.rmtree(self.dir / "run" / "checkpoints")
+        shutil.copytree(self.dir / name / "checkpoints", self.dir / "run" / "checkpoints")
+
+    def test_checkpoint_of_another_environment(self):
+        self.transplant("acrobot", support.recipe("acrobot_ppo.toml"))
+        self.fails(3, *self.train("run", "--resume"), says="Acrobot-v1")
+
+    def test_checkpoint_of_another_shape(self):
+        self.transplant("small", self.recipe, "--set", "policy.hidden=[32]")
+        self.fails(3, *self.train("run", "--resume"), says="hidden")
+
+    def test_checkpoint_of_other_environments(self):
+        self.transplant("few", self.recipe, "--set", "env.num_envs=32")
+        self.fails(3, *self.train("run", "--resume"))
+
+    def test_damaged_metrics_and_status(self):
+        with open(self.dir / "run" / "metrics.jsonl", "ab") as file:
+            file.write(b'{"step":999999,"upda')
+        (self.dir / "run" / "RUN_STATUS.json").write_text("{")
+        (self.dir / "run" / "checkpoints" / "latest").write_text("step_nowhere\n")
+        self.ok(*self.train("run", "--resume"))
+        assert_same_run(self, self.dir / "whole", self.dir / "run")
+
+    def test_garbage_policies(self):
+        policy = (checkpoints(self.dir / "run")[-1] / "policy.safetensors").read_bytes()
+        header = struct.unpack("<Q", policy[:8])[0]
+        json_start = policy[8 : 8 + header]
+        garbage = {
+            "empty": b"", "short": b"\0" * 7, "zeros": bytes(4096), "noise": bytes(support.seeded(9).randbytes(5000)),
+            "huge header": struct.pack("<Q", 1 << 62) + policy[8:], "pickle": b"\x80\x04\x95" + bytes(100),
+            "cut": policy[:-1], "half": policy[: len(policy) // 2], "longer": policy + b"\0",
+            "duplicate": struct.pack("<Q", header) + json_start.replace(b'"', b"'", 1) + policy[8 + header :],
+            "nan": policy[:-4] + struct.pack("<f", float("nan")),
+            "other dtype": policy.replace(b'"F32"', b'"F16"', 1), "no env": policy.replace(b"CartPole-v1", b"CartPole-v9"),
+            "deep": struct.pack("<Q", 100000) + b"[" * 100000,
+        }
+        for name, data in garbage.items():
+            path = self.write(f"{name}.safetensors", data)
+            with self.subTest(garbage=name):
+                self.fails(3, "evaluate", path, "--env", "CartPole-v1", "--episodes", "5", says=f"{name}.safetensors")
+                if name != "no env":
+                    self.fails(3, "inspect", path, says=f"{name}.safetensors")
+                self.fails(3, *self.generate("out", "--set", f"generate.policy={path}"), says=f"{name}.safetensors")
+        self.fails(3, "evaluate", self.dir / "none", says="none")
+        self.fails(3, "evaluate", self.dir, says=str(self.dir))
+        good = self.write("good.safetensors", policy)
+        self.ok("evaluate", good, "--episodes", "5", "--quiet")
+        self.fails(3, "evaluate", good, "--env", "Acrobot-v1", says="CartPole-v1")
+
+    def test_min_return_is_a_gate(self):
+        self.ok("evaluate", self.dir / "run", "--episodes", "50", "--quiet", "--min-return", "5")
+        result = self.fails(1, "evaluate", self.dir / "run", "--episodes", "50", "--quiet", "--min-return", "501")
+        self.assertIn("501", result.err)
+
+
+class Resources(Faults):
+    """Space that runs out: exit 4, all that was reported is there, and the job continues when there is space."""
+
+    def mount(self, size):
+        disk = self.dir / "disk"
+        disk.mkdir()
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small tmpfs needs root; the file size limit tests cover the rest")
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "rollmill-test", disk], capture_output=True)
+        if mounted.returncode != 0:
+            self.skipTest(f"mount is not permitted here: {mounted.stderr.decode().strip()}")
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+        return disk
+
+    def fill(self, disk, leave):
+        info = os.statvfs(disk)
+        with open(disk / "ballast", "wb") as file:
+            file.write(bytes(max(0, info.f_bavail * info.f_frsize - leave)))
+
+    def test_full_disk_train(self):
+        self.ok(*self.train("whole"))
+        disk = self.mount("4m")
+        for leave in (0, 4096, 16384, 100000, 200000, 300000, 400000):
+            with self.subTest(leave=leave):
+                self.fill(disk, leave)
+                self.fails(4, *self.train("disk/run", "--resume"), says="No space left on device")
+                (disk / "ballast").unlink()
+                for folder in checkpoints(disk / "run"):  # what is there is whole
+                    self.ok("verify", folder, "--quiet")
+                self.ok(*self.train("disk/run", "--resume"))
+                assert_same_run(self, self.dir / "whole", disk / "run")
+                self.no_leftovers(disk / "run")
+                shutil.rmtree(disk / "run")
+
+    def test_full_disk_generate(self):
+        self.ok(*self.generate("whole"))
+        disk = self.mount("16m")
+        for leave in (0, 4096, 16384, 400000, 1000000, 2500000):
+            for threads in (1, 2):
+                with self.subTest(leave=leave, threads=threads):
+                    self.fill(disk, leave)
+                    options = ("--resume", "--set", f"run.threads={threads}")
+                    self.fails(4, *self.generate("disk/data", *options), says="No space left on device")
+                    (disk / "ballast").unlink()
+                    if (disk / "data" / "MANIFEST.json").exists():
+                        self.ok("verify", disk / "data", "--quiet")
+                    self.ok(*self.generate("disk/data", *options))
+                    assert_same_dataset(self, self.dir / "whole", disk / "data")
+                    shutil.rmtree(disk / "data")
+
+    def test_full_disk_evaluate_report(self):
+        disk = self.mount("1m")
+        self.fill(disk, 0)
+        self.fails(4, "evaluate", "random", "--env", "CartPole-v1", "--episodes", "5", "--out", disk / "report.json")
+
+    def test_file_size_limit_train(self):
+        self.ok(*self.train("whole"))
+        for size in (100, 3000, 12000, 40000):
+            with self.subTest(size=size):
+                self.fails(4, *self.train("run", "--resume"), preexec_fn=support.limit_file_size(size))
+                for folder in checkpoints(self.dir / "run"):
+                    self.ok("verify", folder, "--quiet")
+        self.ok(*self.train("run", "--resume"))
+        assert_same_run(self, self.dir / "whole", self.dir / "run")
+
+    def test_file_size_limit_generate(self):
+        self.ok(*self.generate("whole"))
+        for size in (100, 3000, 100000, 500000):
+            with self.subTest(size=size):
+                self.fails(4, *self.generate("data", "--resume"), preexec_fn=support.limit_file_size(size))
+        self.ok(*self.generate("data", "--resume"))
+        assert_same_dataset(self, self.dir / "whole", self.dir / "data")
+
+    def test_out_of_memory(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+        huge = ["--set", "env.num_envs=16777216", "--set", "ppo.horizon=64", "--set", "ppo.minibatches=1"]
+        self.fails(4, *self.train("run", *huge), preexec_fn=limit, says="memory")
+
+    def test_few_open_files(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+        result = run(*self.train("run"), preexec_fn=limit)
+        if result.code != 0:
+            self.one_line(result, 4)
+
+
+class Streams(Faults):
+    def test_closed_streams(self):
+        """No descriptor of a closed stream may end up as a file that messages are written into."""
+        self.ok(*self.train("whole"))
+        self.ok(*self.generate("data"))
+        for closed in ((0,), (1,), (2,), (0, 1, 2)):
+            close = lambda closed=closed: [os.close(fd) for fd in closed]
+            with self.subTest(closed=closed):
+                name = "-".join(map(str, closed))
+                self.ok(*self.train(f"run{name}"), preexec_fn=close)
+                assert_same_run(self, self.dir / "whole", self.dir / f"run{name}")
+                self.ok(*self.generate(f"data{name}"), preexec_fn=close)
+                assert_same_dataset(self, self.dir / "data", self.dir / f"data{name}")
+                self.ok("train", self.dir / "none.toml", preexec_fn=close, code=2)
+
+    def test_full_streams(self):
+        with open("/dev/full", "wb") as full:
+            result = run("envs", stdout=full)
+            self.one_line(result, 4, "standard output")
+            self.ok(*self.train("run"), stderr=full)
+            self.ok(*self.generate("data"), stderr=full)
+            self.ok("train", self.dir / "none.toml", stderr=full, code=2)
+
+    def test_readers_that_leave(self):
+        for stream in ("stdout", "stderr"):
+            ours, theirs = os.pipe()
+            os.close(ours)
+            options = ["--set", "trainer.total_steps=20000", "--set", "evaluation.episodes=5"]
+            result = run("train", self.recipe, "--out", self.dir / stream, *options, **{stream: theirs})
+            os.close(theirs)
+            self.assertEqual(result.code, 0, str(result))
+
+    def test_reader_that_does_not_read(self):
+        """A terminal that is stopped, or a pipe nobody empties, does not stop the job for ever."""
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        try:
+            while True:
+                theirs.send(bytes(65536))
+        except BlockingIOError:
+            pass
+        options = ["--set", "trainer.total_steps=20000", "--set", "evaluation.episodes=0"]
+        result = run("train", self.recipe, "--out", self.dir / "run", *options, stderr=theirs, timeout=30)
+        self.assertEqual(result.code, 0, str(result))
+        ours.close()
+        theirs.close()
+
+    def test_hangup_does_not_end_a_job(self):
+        process = support.start(*self.train("run", "--set", "trainer.total_steps=200000"))
+        self.assertTrue(support.wait_until((self.dir / "run" / "metrics.jsonl").exists, process))
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(support.finish(process).code, 0)
+
+
+class Numbers(Faults):
+    def test_divergence_is_named(self):
+        """Weights that leave float32 end the run with 6, or it ends soundly; never with a policy of NaNs."""
+        for options in (["ppo.learning_rate=10", "ppo.max_grad_norm=0"],
+                        ["ppo.learning_rate=10", "trainer.reward_scale=1e9", "ppo.max_grad_norm=0"]):
+            for recipe in ("cartpole_ppo.toml", "pendulum_ppo.toml"):
+                with self.subTest(recipe=recipe, options=options):
+                    out = self.dir / f"{recipe}{len(options)}"
+                    sets = [part for option in options for part in ("--set", option)]
+                    result = run("train", support.recipe(recipe), "--out", out, *SHORT, *sets)
+                    if result.code == 0:
+                        self.ok("evaluate", out, "--episodes", "5", "--quiet")
+                    else:
+                        self.one_line(result, 6)
+                        status = support.read_json(out / "RUN_STATUS.json")
+                        self.assertEqual((status["state"], status["exit_code"]), ("failed", 6))
+                    for folder in checkpoints(out):
+                        self.ok("evaluate", folder, "--episodes", "5", "--quiet")
+
+    def test_extreme_parameters(self):
+        for setting in ("env.params.gravity=1e30", "env.params.force=1e30", "env.params.timestep=1e9", "env.params.cart_mass=0"):
+            with self.subTest(setting=setting):
+                result = run(*self.generate(f"d{setting}", "--set", setting))
+                self.assertIn(result.code, (0, 2, 6), str(result))
+                if result.code != 0:
+                    self.one_line(result, result.code)
+                else:
+                    self.ok("replay", self.dir / f"d{setting}", "--quiet")
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,122 @@
+// policy.safetensors: what was saved comes back bit for bit; anything else is refused in one line. (check_policy.py
+// reads the same file without any of our code.)
+#include "rollout/mlp/policy_file.h"
+
+#include <gtest/gtest.h>
+
+#include "core/io/atomic_file.h"
+#include "core/io/safetensors.h"
+#include "tests/core/io/temp_dir.h"
+#include "tests/rollout/acting.h"
+
+namespace rollmill {
+namespace {
+
+using testing::exit_code_of;
+using testing::TempDir;
+
+TEST(PolicyFile, RoundTripIsExact) {
+  const TempDir dir;
+  for (bool discrete : {true, false}) {
+    for (bool normalize : {true, false}) {
+      const EnvSpec spec = testing::act_spec(discrete);
+      PolicyWeights weights(shape_for(spec, {7, 20}));
+      testing::rough_weights(weights, normalize);
+      const std::string path = dir / "policy.safetensors";
+      save_policy(path, spec.id, weights);
+      const PolicyFile file = load_policy(path);
+      EXPECT_EQ(file.env_id, spec.id);
+      EXPECT_EQ(file.weights->layout.shape, weights.layout.shape);
+      EXPECT_EQ(file.weights->params, weights.params);
+      EXPECT_EQ(file.weights->normalizer.enabled(), normalize);
+      EXPECT_EQ(file.weights->normalizer.clip(), 2.0f);
+      for (std::size_t k = 0; normalize && k < 5; ++k) {
+        const Moments &a = file.weights->normalizer.moments()[k], &b = weights.normalizer.moments()[k];
+        EXPECT_TRUE(a.count == b.count && a.mean == b.mean && a.m2 == b.m2);
+      }
+      EXPECT_EQ(MlpPolicy(spec, *file.weights, 1, false).hash(), MlpPolicy(spec, weights, 1, false).hash());
+      check_policy_fits(file, spec, path);
+      EnvSpec other = spec;
+      other.id = "Other-v0";
+      std::string message;
+      EXPECT_EQ(exit_code_of([&] { check_policy_fits(file, other, path); }, &message), 3);
+      EXPECT_NE(message.find("Other-v0"), std::string::npos);
+      other = spec;
+      other.observation.resize(6);
+      EXPECT_EQ(exit_code_of([&] { check_policy_fits(file, other, path); }), 3);
+    }
+  }
+}
+
+class DamagedPolicy : public ::testing::Test {
+ protected:
+  DamagedPolicy() {
+    const EnvSpec spec = testing::act_spec(true);
+    PolicyWeights weights(shape_for(spec, {7}));
+    testing::rough_weights(weights, true);
+    save_policy(path, spec.id, weights);
+    file = read_safetensors(path);
+  }
+  int load() {
+    write_safetensors(path, file);
+    return exit_code_of([&] { load_policy(path); }, &message);
+  }
+  TempDir dir;
+  std::string path = dir / "policy.safetensors", message;
+  TensorFile file;
+};
+
+TEST_F(DamagedPolicy, AsWrittenItLoads) { EXPECT_EQ(load(), 0); }
+
+TEST_F(DamagedPolicy, EveryMissingTensorAndHeaderValueIsNamed) {
+  const TensorFile good = file;
+  for (std::size_t i = 0; i < good.tensors.size(); ++i) {
+    file = good;
+    file.tensors.erase(file.tensors.begin() + static_cast<std::ptrdiff_t>(i));
+    EXPECT_EQ(load(), 3);
+    EXPECT_NE(message.find(good.tensors[i].name), std::string::npos) << message;
+  }
+  for (const auto& [key, value] : good.metadata) {
+    if (key == "activation") continue;
+    file = good;
+    file.metadata.erase(key);
+    EXPECT_EQ(load(), 3) << key;
+    EXPECT_NE(message.find(key), std::string::npos) << message;
+  }
+}
+
+TEST_F(DamagedPolicy, NonsenseInTheHeaderIsRefused) {
+  const TensorFile good = file;
+  const std::pair<const char*, const char*> wrong[] = {
+      {"format", "rollmill-policy-2"}, {"observations", "-1"}, {"observations", "99999999999"}, {"outputs", "x"},
+      {"hidden", "7,"}, {"hidden", "0"}, {"hidden", "8"}, {"observations", "6"}, {"outputs", "2"}, {"hidden", "7,7"}};
+  for (const auto& [key, value] : wrong) {
+    file = good;
+    file.metadata[key] = value;
+    EXPECT_EQ(load(), 3) << key << " = " << value;
+  }
+}
+
+TEST_F(DamagedPolicy, NanIsRefused) {
+  for (Tensor& t : file.tensors) {
+    const Tensor good = t;
+    const double nan64 = NAN;
+    const float nan32 = NAN;
+    std::memcpy(t.bytes.data(), t.dtype == DType::kF64 ? static_cast<const void*>(&nan64) : &nan32,
+                dtype_size(t.dtype));
+    EXPECT_EQ(load(), 3) << t.name;
+    t = good;
+  }
+}
+
+TEST_F(DamagedPolicy, CutAndMissingFiles) {
+  const std::string text = read_file(path, 1 << 20);
+  for (std::size_t n : {std::size_t{0}, std::size_t{7}, text.size() / 2, text.size() - 1}) {
+    write_file_atomic(path, text.substr(0, n));
+    EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 3) << n << " bytes";
+  }
+  EXPECT_EQ(exit_code_of([&] { load_policy(dir / "absent"); }), 3);
+}
+
+}  // namespace
+}  // namespace rollmill

@@ -1,0 +1,85 @@
+#include "trainer/experience.h"
+
+#include <algorithm>
+
+#include "core/base/assert.h"
+#include "envs/device_batch.h"
+#include "rollout/device_collector.h"
+
+namespace rollmill {
+namespace {
+
+class HostExperience final : public Experience {
+ public:
+  HostExperience(const ExperienceConfig& c, const PolicyWeights& weights, ThreadPool& pool)
+      : batch_(make_batch(*c.env, c.batch, &pool, c.device, c.local_rank)),
+        policy_(batch_->spec(), weights, c.seed, /*greedy=*/false),
+        rollout_(batch_->spec(), c.horizon, c.batch.num_envs),
+        collector_(*batch_, policy_, rollout_.buffer(), pool) {}
+
+  EnvBatch& batch() override { return *batch_; }
+  const RolloutBuffer& buffer() const override { return rollout_.buffer(); }
+  bool cuda() const override { return false; }
+  void refresh_policy() override {}  // acts with the weights themselves
+  void reset() override { collector_.reset(); }
+  void collect(const AdvantageOptions& options) override { collector_.collect(options); }
+  void advance() override { collector_.advance(); }
+  std::vector<EpisodeRecord> finished_episodes() const override { return collector_.finished_episodes(); }
+  std::vector<Moments> observation_moments() const override { return collector_.observation_moments(); }
+  std::vector<float> first_observations() const override {
+    const RolloutBuffer& b = rollout_.buffer();
+    return {b.observation_slot(0), b.observation_slot(1)};
+  }
+  void set_first_observations(const std::vector<float>& observations) override {
+    std::copy(observations.begin(), observations.end(), rollout_.buffer().observation_slot(0));
+  }
+  std::size_t buffer_bytes() const override { return rollout_.bytes(); }
+
+ private:
+  std::unique_ptr<EnvBatch> batch_;
+  MlpPolicy policy_;
+  HostRollout rollout_;
+  HostCollector collector_;
+};
+
+class CudaExperience final : public Experience {
+ public:
+  CudaExperience(const ExperienceConfig& c, const PolicyWeights& weights)
+      : weights_(weights),
+        shape_(c.env->spec(), c.horizon, c.batch.num_envs),
+        collector_(make_device_collector({c.env->id, c.batch, c.horizon, c.seed, /*greedy=*/false,
+                                          c.device.gpu(c.local_rank)})) {}
+
+  EnvBatch& batch() override { return collector_->batch(); }
+  const RolloutBuffer& buffer() const override { return collector_->buffer(); }
+  bool cuda() const override { return true; }
+  void refresh_policy() override { collector_->set_weights(weights_); }
+  void reset() override { collector_->reset(); }
+  void collect(const AdvantageOptions& options) override { collector_->collect(options); }
+  void advance() override { collector_->advance(); }
+  std::vector<EpisodeRecord> finished_episodes() const override { return collector_->finished_episodes(); }
+  std::vector<Moments> observation_moments() const override { return collector_->observation_moments(); }
+  std::vector<float> first_observations() const override {
+    collector_->copy_to_host(shape_.buffer());
+    return {shape_.buffer().observation_slot(0), shape_.buffer().observation_slot(1)};
+  }
+  void set_first_observations(const std::vector<float>& observations) override {
+    collector_->set_first_observations(observations.data());
+  }
+  std::size_t buffer_bytes() const override { return shape_.bytes(); }
+
+ private:
+  const PolicyWeights& weights_;
+  HostRollout shape_;  // the host's copy
+  std::unique_ptr<DeviceCollector> collector_;
+};
+
+}  // namespace
+
+std::unique_ptr<Experience> make_experience(const ExperienceConfig& config, const PolicyWeights& weights,
+                                            ThreadPool& pool) {
+  if (config.device.kind == DeviceChoice::Kind::kCuda) return std::make_unique<CudaExperience>(config, weights);
+  return std::make_unique<HostExperience>(config, weights, pool);
+}
+
+}  // namespace rollmill

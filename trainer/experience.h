@@ -1,0 +1,48 @@
+// Where a trainer's rollouts come from: environments, policy and buffer on one device. The CPU and the CUDA source give
+// the same bits; device = "check" steps both.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/device/device.h"
+#include "envs/registry.h"
+#include "rollout/collector.h"
+
+namespace rollmill {
+
+class Experience {
+ public:
+  virtual ~Experience() = default;
+  virtual EnvBatch& batch() = 0;
+  // Host memory, or the GPU's (cuda()).
+  virtual const RolloutBuffer& buffer() const = 0;
+  virtual bool cuda() const = 0;
+  // Brings the policy that acts up to date with the weights: after each update, before collecting.
+  virtual void refresh_policy() = 0;
+  virtual void reset() = 0;
+  virtual void collect(const AdvantageOptions& options) = 0;
+  virtual void advance() = 0;
+  virtual std::vector<EpisodeRecord> finished_episodes() const = 0;
+  virtual std::vector<Moments> observation_moments() const = 0;
+  // The observations that the next rollout starts from, [D][stride] on the host: for checkpoints.
+  virtual std::vector<float> first_observations() const = 0;
+  virtual void set_first_observations(const std::vector<float>& observations) = 0;
+  virtual std::size_t buffer_bytes() const = 0;
+};
+
+struct ExperienceConfig {
+  const EnvEntry* env = nullptr;
+  BatchConfig batch;
+  int horizon = 128;
+  std::uint64_t seed = 0;  // of the policy's sampling
+  DeviceChoice device;
+  int local_rank = 0;
+};
+
+// weights and pool outlive the result.
+std::unique_ptr<Experience> make_experience(const ExperienceConfig& config, const PolicyWeights& weights,
+                                            ThreadPool& pool);
+
+}  // namespace rollmill
