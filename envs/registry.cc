@@ -1,5 +1,8 @@
 #include "envs/registry.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "core/base/error.h"
 #include "core/config/nearest.h"
 
@@ -11,7 +14,13 @@ const EnvEntry& find_env(const std::string& id) {
     if (id == entry.id) return entry;
     ids.emplace_back(entry.id);
   }
-  const std::string near = nearest(id, ids);
+  std::string near = nearest(id, ids);
+  for (const std::string& known : ids) {  // "cartpole" is farther from "CartPole-v1" than a typo, but clear all the same
+    if (near.empty() && !id.empty() && known.size() > id.size() &&
+        std::equal(id.begin(), id.end(), known.begin(), [](char a, char b) { return std::tolower(a) == std::tolower(b); })) {
+      near = known;
+    }
+  }
   fail_usage("environment '" + id + "' is not known" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
              " (`rollmill envs` lists them)");
 }

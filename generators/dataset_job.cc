@@ -14,6 +14,8 @@
 #include "core/config/config.h"
 #include "core/dist/process_group.h"
 #include "core/io/atomic_file.h"
+#include "core/io/hash.h"
+#include "core/log/log.h"
 #include "datasets/card.h"
 #include "datasets/writer.h"
 #include "generators/shard_builder.h"
@@ -134,6 +136,8 @@ class DatasetJob {
  private:
   void open(DatasetSpec& spec, bool resume);
   void open_first(DatasetSpec& spec, bool resume);
+  void check_present() const;
+  void drop_damaged();
   bool satisfied() const;
   std::int64_t episodes_of(std::int64_t shard) const;
   const ShardInfo* on_disk(std::int64_t shard) const { return manifest_.find(shard_file_name(shard)); }
@@ -179,13 +183,11 @@ void DatasetJob::open(DatasetSpec& spec, bool resume) {
 
 void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
   make_dirs(dir_);
+  remove_leftovers(dir_);  // of a process that was killed; this one holds the lock
   if (!has_manifest(dir_)) {
-    if (!std::filesystem::is_empty(dir_) && !resume) {
-      for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
-        const std::string name = entry.path().filename().string();
-        if (name == "lock.json" || name.starts_with("generate.log")) continue;
-        fail_io(dir_ + " holds files that are not a dataset (" + name + "); choose another --out");
-      }
+    for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
+      const std::string name = entry.path().filename().string();
+      if (name != "lock.json") fail_io(dir_ + " holds files that are not a dataset (" + name + "); choose another --out");
     }
     check_writable(dir_);
     spec.shard_episodes = choose_shard_episodes(o_, job_, pool_);
@@ -195,14 +197,24 @@ void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
   }
   manifest_ = read_manifest(dir_);
   spec.shard_episodes = manifest_.spec.shard_episodes;
-  check_same_job(dir_, manifest_.spec, spec);
-  if (satisfied()) return;
-  if (!resume) {
-    fail_usage(dir_ + (manifest_.state == DatasetState::kDone ? " holds a smaller dataset of this job; extend it"
-                                                              : " holds an unfinished dataset; continue it") +
-               " with --resume, or choose another --out");
+  const std::string difference = spec_difference(manifest_.spec, spec);
+  if (!difference.empty()) {
+    fail_io(dir_ + " holds a dataset of another job (" + difference + "); choose another --out");
   }
-  reconcile(dir_, manifest_);
+  if (resume) {
+    drop_damaged();
+  } else {
+    check_present();
+  }
+  if (satisfied()) {
+    if (!file_exists(dir_ + "/CARD.md")) write_card(dir_);
+    return;
+  }
+  if (!resume) {
+    fail_io(dir_ + (manifest_.state == DatasetState::kDone ? " holds a smaller dataset of this job; extend it"
+                                                           : " holds an unfinished dataset; continue it") +
+            " with --resume, or choose another --out");
+  }
   // A shard that an earlier target cut short is made anew; a full one is the same for any target.
   const std::vector<ShardInfo> shards = manifest_.shards;
   for (const ShardInfo& s : shards) {
@@ -211,6 +223,30 @@ void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
   manifest_.state = DatasetState::kRunning;
   manifest_.spec.config = spec.config;
   write_manifest(dir_, manifest_);
+}
+
+// Before answering "complete": the shards are there, and as long as they were.
+void DatasetJob::check_present() const {
+  if (manifest_.state != DatasetState::kDone) return;
+  for (const ShardInfo& s : manifest_.shards) {
+    const std::string path = dir_ + "/" + s.file;
+    if (!file_exists(path) || file_bytes(path) != s.bytes) {
+      fail_data(path + (file_exists(path) ? " is damaged" : " is missing") + "; make it anew with --resume");
+    }
+  }
+}
+
+// Shards that are missing or whose hash is wrong leave the manifest and are made anew.
+void DatasetJob::drop_damaged() {
+  const std::size_t before = manifest_.shards.size();
+  for (const std::string& file : reconcile(dir_, manifest_).lost) log_warn("{}/{} is lost: making it anew", dir_, file);
+  const std::vector<ShardInfo> shards = manifest_.shards;
+  for (const ShardInfo& s : shards) {
+    if (sha256_file(dir_ + "/" + s.file) == s.sha256) continue;
+    log_warn("{}/{} does not match its hash: making it anew", dir_, s.file);
+    remove_shard(dir_, manifest_, s.file);
+  }
+  if (manifest_.shards.size() != before) manifest_.state = DatasetState::kRunning;
 }
 
 std::int64_t DatasetJob::episodes_of(std::int64_t shard) const {

@@ -88,15 +88,19 @@ std::string text_of(DType dtype, const std::byte* p) {
       std::memcpy(&v, p, 4);
       return std::to_string(v);
     }
+    case DType::kU64: {
+      std::uint64_t v;
+      std::memcpy(&v, p, 8);
+      return std::to_string(v);
+    }
     default:
       return std::to_string(std::to_integer<int>(*p));
   }
 }
 
-// Re-executed columns; what a policy added (logprobs, values) and what only names the episode is not re-executed.
+// Re-executed columns. What a policy added (logprobs, values) is not, and the actions are the input.
 bool compared(const std::string& name) {
-  return name != "logprobs" && name != "values" && name != "episodes/seed_key" && name != "episodes/params" &&
-         name != "actions";
+  return name != "logprobs" && name != "values" && name != "episodes/params" && name != "actions";
 }
 
 // Writes the first difference of one episode, if any, into the report.

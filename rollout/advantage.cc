@@ -2,6 +2,7 @@
 
 #include "core/base/aligned.h"
 #include "core/base/macros.h"
+#include "rollout/column_kernels.h"
 
 namespace rollmill {
 namespace {
@@ -19,12 +20,8 @@ void gae_step(const RolloutBuffer& b, int t, float gamma, float lambda, float re
   float* RM_RESTRICT target = b.returns + at;
 #pragma GCC ivdep
   for (int i = begin; i < end; ++i) {
-    const bool running = ends[i] == kRunning;
-    const float beyond_end = ends[i] == kTruncated ? final_value[i] : 0.0f;
-    const float future = running ? next_value[i] : beyond_end;
-    const float delta = reward_scale * reward[i] + gamma * future - value[i];
-    const float kept = running ? carry[i - begin] : 0.0f;
-    const float a = delta + gamma * lambda * kept;
+    const float a = gae_element(ends[i], reward_scale * reward[i], value[i], next_value[i], final_value[i], gamma,
+                                lambda, carry[i - begin]);
     carry[i - begin] = a;
     advantage[i] = a;
     target[i] = a + value[i];

@@ -7,6 +7,7 @@
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
 #include "rollout/advantage.h"
+#include "rollout/column_kernels.h"
 
 namespace rollmill {
 
@@ -103,12 +104,7 @@ std::vector<Moments> HostCollector::observation_moments() const {
   pool_.run(buffer_.horizon, [&](int t) {
     for (int k = 0; k < size; ++k) {
       const float* column = buffer_.observation_slot(t) + k * buffer_.stride;
-      double sum = 0;
-      for (int i = 0; i < buffer_.num_envs; ++i) sum += static_cast<double>(column[i]);
-      const double mean = sum / buffer_.num_envs;
-      double m2 = 0;
-      for (int i = 0; i < buffer_.num_envs; ++i) m2 += (column[i] - mean) * (column[i] - mean);
-      parts[static_cast<std::size_t>(t * size + k)] = {static_cast<double>(buffer_.num_envs), mean, m2};
+      parts[static_cast<std::size_t>(t * size + k)] = column_moments(column, buffer_.num_envs);
     }
   });
   std::vector<Moments> total(static_cast<std::size_t>(size));

@@ -106,7 +106,7 @@ std::string open_folder(const TrainJob& job) {
   if (!file_exists(config_path)) {
     for (const auto& entry : fs::directory_iterator(dir)) {
       const std::string name = entry.path().filename().string();
-      if (name == "lock.json" || name == "train.log") continue;
+      if (name == "lock.json" || (name == "checkpoints" && fs::is_empty(entry.path()))) continue;
       fail_io(dir + " holds files that are not a training run (" + name + "); choose another --out");
     }
     check_writable(dir);
@@ -279,8 +279,8 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
     if (group.rank() == 0) {
       try {
         write_run_status(job.out_dir, "failed", static_cast<int>(e.code()), -1, e.what());
-      } catch (const Error& second) {
-        log_warn("{}", second.what());  // a full disk: the first error is the one to report
+      } catch (const Error&) {
+        // The same full disk, most likely: the first error is the one to report.
       }
     }
     throw;

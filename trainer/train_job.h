@@ -1,5 +1,5 @@
 // A training run as a job: its folder, checkpoints, metrics, resume and the end. Used by `rollmill train`.
-//   RUN/config.toml  RUN_STATUS.json  metrics.jsonl  train.log  checkpoints/
+//   RUN/config.toml  RUN_STATUS.json  metrics.jsonl  checkpoints/
 #pragma once
 
 #include <functional>

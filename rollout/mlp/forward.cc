@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include "core/math/math.h"
 #include "rollout/mlp/dense.h"
+#include "rollout/mlp/elementwise.h"
 
 namespace rollmill {
 
@@ -29,7 +29,9 @@ void normalize_column(const float* RM_RESTRICT column, int rows, int k, const Ob
     return;
   }
   const float shift = normalizer.shift()[k], scale = normalizer.scale()[k], clip = normalizer.clip();
-  for (int r = 0; r < rows; ++r) out[r * out_step] = math::clamp((column[r] - shift) * scale, -clip, clip);
+  for (int r = 0; r < rows; ++r) {
+    out[r * out_step] = normalize_observation(column[r], shift, scale, clip);
+  }
 }
 
 void gather_input(const float* columns, std::int64_t stride, std::int64_t begin, int rows, int size,

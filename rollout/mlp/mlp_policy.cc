@@ -9,6 +9,7 @@
 #include "core/math/math.h"
 #include "core/rng/rng.h"
 #include "rollout/mlp/distribution.h"
+#include "rollout/mlp/elementwise.h"
 
 namespace rollmill {
 
@@ -84,7 +85,7 @@ void MlpPolicy::sample_discrete(const ActRequest& q, int begin, int rows, float*
     const EpisodeColumns k = q.keys;
     for (int r = 0; r < rows; ++r) {
       const int i = begin + r;
-      u[r] = Rng(seed_, Purpose::kAction, k.environment[i], k.episode[i], k.step[i]).uniform();
+      u[r] = action_rng(seed_, k.environment[i], k.episode[i], k.step[i]).uniform();
     }
     sample_categorical(head, u, choices, rows, actions);
   }
@@ -105,14 +106,13 @@ void MlpPolicy::sample_gaussian(const ActRequest& q, int begin, int rows, const 
       const int i = begin + r;
       raw[r] = mean[r];
       if (greedy_) continue;
-      Rng rng(seed_, Purpose::kAction, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
-      for (int skip = 0; skip < 2 * a; ++skip) rng.bits();
-      raw[r] = mean[r] + std * rng.normal();
+      const Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
+      raw[r] = mean[r] + std * action_normal(rng, a);
     }
     add_gaussian_logp(raw, mean, log_std[a], rows, logp);
     for (int r = 0; r < rows; ++r) {
       const std::int64_t at = static_cast<std::int64_t>(a) * q.stride + begin + r;
-      actions[at] = math::clamp(middle_[a] + half_range_[a] * raw[r], low_[a], high_[a]);
+      actions[at] = bound_action(raw[r], middle_[a], half_range_[a], low_[a], high_[a]);
       if (q.raw_actions != nullptr) q.raw_actions[at] = raw[r];
     }
   }

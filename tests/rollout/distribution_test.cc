@@ -32,7 +32,8 @@ TEST(LogSoftmax, EqualsFloat64) {
           ASSERT_NEAR(got, exact, 1e-6 * (1 + std::abs(exact) + std::abs(top))) << choices << " choices, " << spread;
           total += std::exp(got);
         }
-        if (spread <= 30) ASSERT_NEAR(total, 1, 1e-4);  // logits of 1e4 leave 1e-3 in a log-probability
+        // Logits of 1e4 leave 1e-3 in a log-probability.
+        ASSERT_NEAR(total, 1, spread <= 30 ? 1e-4 : 1e-2);
       }
     }
   }

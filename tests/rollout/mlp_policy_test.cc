@@ -26,7 +26,7 @@ class MlpPolicyTest : public ::testing::TestWithParam<bool> {
     ASSERT_EQ(bits(a.values[at(i)]), bits(b.values[at(j)]));
     for (int k = 0; k < spec.action_size(); ++k) {
       ASSERT_EQ(a.actions[at(k * a.stride + i)], b.actions[at(k * b.stride + j)]);
-      if (!spec.discrete) ASSERT_EQ(bits(a.raw[at(k * a.stride + i)]), bits(b.raw[at(k * b.stride + j)]));
+      ASSERT_EQ(bits(a.raw[at(k * a.stride + i)]), bits(b.raw[at(k * b.stride + j)]));  // discrete: untouched
     }
   }
   static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -109,7 +109,7 @@ TEST_P(MlpPolicyTest, HashNamesWeightsNormaliserAndMode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Actions, MlpPolicyTest, ::testing::Values(true, false),
-                         [](const auto& info) { return info.param ? "Discrete" : "Continuous"; });
+                         [](const auto& kind) { return kind.param ? "Discrete" : "Continuous"; });
 
 // One state, many environments: the policy's own log-probabilities are the probabilities of what it does.
 TEST(MlpPolicy, DiscreteFrequenciesMatchItsLogprobs) {

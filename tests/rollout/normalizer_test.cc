@@ -27,9 +27,8 @@ Moments merged(const std::vector<float>& x, std::size_t block) {
   return total;
 }
 
-// Tolerance: float64 rounds at 1e-16 of the values; 240 terms and a mean 2e5 times the deviation leave the variance
-// 240 * 1e-16 * (2e5)^2 / ... ~ 1e-9 of itself in the worst order; a float32 or sum-of-squares implementation fails by
-// far more (1e4^2 * 6e-8 against a variance of 0.0025).
+// Tolerance: a mean of 1e4 is known to 2e-12, which against the deviation of 0.05 is 4e-11 of the variance, in each of a few
+// hundred merges of random sign: 1e-9. Sums of squares (1e4^2 * 240 * 1e-16 = 2e-6 against 0.0025) or float32 fail it.
 TEST(Moments, EqualNumpyForAnyBlocks) {
   const testing::Fixture f("statistics.txt");
   for (std::size_t k = 0; k < 3; ++k) {

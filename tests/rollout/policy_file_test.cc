@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
 #include "tests/core/io/temp_dir.h"

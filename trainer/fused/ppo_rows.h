@@ -58,7 +58,7 @@ inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile, cons
 // Discrete actions. z: logits in, log-probabilities out; dz: d loss / d logits. [choices][kTileRows].
 inline void categorical_rows(const PpoOptions& o, const TileRows& tile, float* RM_RESTRICT z, int choices, int rows,
                              float inv_n, float* RM_RESTRICT dz, LossSums& sums) {
-  float logp[kTileRows], dlogp[kTileRows], entropy[kTileRows];
+  float logp[kTileRows] = {}, dlogp[kTileRows], entropy[kTileRows];
   log_softmax(z, choices, rows);
   for (int r = 0; r < rows; ++r) entropy[r] = 0.0f;
   for (int a = 0; a < choices; ++a) {

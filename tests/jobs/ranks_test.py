@@ -1,0 +1,273 @@
+"""Several ranks, by torchrun and without it: same content, same rules for signals and losses.
+
+Needs librollmill_torch.so; skipped, with that reason, only in a build without it (ROLLMILL_TORCH=OFF).
+"""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import sys
+import time
+import unittest
+
+import support
+from support import JobTest, assert_same_dataset, assert_same_run, checkpoints, read_json
+
+DATA = """[env]
+id = "CartPole-v1"
+
+[generate]
+policy = "random"
+shard_transitions = 20000
+"""
+TIMEOUT = 10  # seconds, ROLLMILL_TIMEOUT
+
+
+def torch_module():
+    here = pathlib.Path(support.binary).resolve().parent
+    folders = [here, here.parent / "lib", here.parent / "lib" / "rollmill"]
+    chosen = os.environ.get("ROLLMILL_MODULE_DIR")
+    return any((folder / "librollmill_torch.so").exists() for folder in ([pathlib.Path(chosen)] if chosen else folders))
+
+
+def torchrun():
+    venv = os.environ.get("ROLLMILL_VENV", "")
+    beside = pathlib.Path(venv, "bin", "torchrun") if venv else pathlib.Path(sys.executable).parent / "torchrun"
+    return str(beside)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def children(pid):
+    """Processes whose parent is `pid`, by their RANK."""
+    found = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1]) != pid:
+                continue
+            env = dict(pair.split("=", 1) for pair in (folder / "environ").read_text().split("\0") if "=" in pair)
+            if "rollmill" in os.readlink(folder / "exe"):
+                found[int(env["RANK"])] = int(folder.name)
+        except (OSError, KeyError, ValueError):
+            continue
+    return found
+
+
+class RanksTest(JobTest):
+    def setUp(self):
+        if not torch_module():
+            raise unittest.SkipTest("librollmill_torch.so is absent: configured with ROLLMILL_TORCH=OFF")
+        super().setUp()
+        self.recipe = support.recipe("cartpole_ppo.toml")
+        self.data = self.write("data.toml", DATA)
+
+    def train(self, out, *more):
+        return ["train", self.recipe, "--out", self.dir / out, "--quiet", "--set", "run.threads=1", *more]
+
+    def generate(self, out, *more):
+        return ["generate", self.data, "--out", self.dir / out, "--quiet", "--set", "run.threads=1", *more]
+
+    def start_ranks(self, world, arguments, timeout=TIMEOUT):
+        """Without a launcher, as a Slurm wrapper would: each rank's exit code and words are its own."""
+        port = free_port()
+        ranks = []
+        for rank in range(world):
+            env = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": world,
+                   "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ROLLMILL_TIMEOUT": timeout}
+            ranks.append(support.start(*arguments, env={k: str(v) for k, v in env.items()}))
+        self.addCleanup(lambda: [process.kill() for process in ranks if process.poll() is None])
+        return ranks
+
+    def run_ranks(self, world, arguments, codes=None):
+        results = [support.finish(process) for process in self.start_ranks(world, arguments)]
+        self.assertEqual([result.code for result in results], codes or [0] * world, "\n".join(map(str, results)))
+        return results
+
+    def start_torchrun(self, world, arguments):
+        return support.start("--standalone", "--no-python", "--nproc-per-node", world, support.binary, *arguments,
+                             program=torchrun(), env={"ROLLMILL_TIMEOUT": str(TIMEOUT)})
+
+    def run_torchrun(self, world, arguments):
+        result = support.finish(self.start_torchrun(world, arguments))
+        self.assertEqual(result.code, 0, str(result))
+        return result
+
+    def steps_done(self, out, lines):
+        metrics = self.dir / out / "metrics.jsonl"
+        return lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= lines
+
+
+class Torchrun(RanksTest):
+    def test_train_reaches_the_score(self):
+        self.run_torchrun(2, self.train("run"))
+        self.ok("evaluate", self.dir / "run", "--quiet", "--min-return", "475")
+        self.assertEqual(read_json(checkpoints(self.dir / "run")[-1] / "MANIFEST.json")["world_size"], 2)
+        self.ok("verify", self.dir / "run", "--quiet")
+
+    def test_sigterm_to_torchrun_preempts_all_ranks(self):
+        options = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000"]
+        self.run_ranks(2, self.train("whole", *options))
+        process = self.start_torchrun(2, self.train("run", *options))
+        self.assertTrue(support.wait_until(self.steps_done("run", 10), process))
+        process.send_signal(signal.SIGTERM)
+        result = support.finish(process)
+        self.assertNotEqual(result.code, 0)
+        status = read_json(self.dir / "run" / "RUN_STATUS.json")
+        self.assertEqual((status["state"], status["exit_code"]), ("preempted", 75), str(result))
+        self.no_leftovers(self.dir / "run")
+        self.run_torchrun(2, self.train("run", *options, "--resume"))
+        assert_same_run(self, self.dir / "whole", self.dir / "run", ranks=2)
+
+    def test_killed_rank_under_torchrun(self):
+        options = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000", "--set",
+                   "checkpoint.every_updates=5"]
+        process = self.start_torchrun(2, self.train("run", *options))
+        self.assertTrue(support.wait_until(self.steps_done("run", 12), process))
+        os.kill(children(process.pid)[1], signal.SIGKILL)
+        begin = time.monotonic()
+        result = support.finish(process)
+        self.assertNotEqual(result.code, 0, str(result))
+        self.assertLess(time.monotonic() - begin, 3 * TIMEOUT)
+        for folder in checkpoints(self.dir / "run"):
+            self.ok("verify", folder, "--quiet")
+        self.run_torchrun(2, self.train("run", *options, "--resume"))
+        self.run_ranks(2, self.train("whole", *options))
+        assert_same_run(self, self.dir / "whole", self.dir / "run", ranks=2)
+
+    def test_generate(self):
+        options = ["--set", "generate.transitions=200000"]
+        self.ok(*self.generate("d1", *options))
+        self.run_torchrun(3, self.generate("d3", *options))
+        assert_same_dataset(self, self.dir / "d1", self.dir / "d3")
+
+
+class Generate(RanksTest):
+    def test_ranks_give_the_same_content(self):
+        for name, options in (("t", ["--set", "generate.transitions=200000"]), ("e", ["--set", "generate.episodes=5000"]),
+                              ("one", ["--set", "generate.transitions=1"]), ("two", ["--set", "generate.episodes=1000"])):
+            self.ok(*self.generate(f"{name}1", *options))
+            for world in (2, 3):
+                self.run_ranks(world, self.generate(f"{name}{world}", *options))
+                assert_same_dataset(self, self.dir / f"{name}1", self.dir / f"{name}{world}")
+        self.ok("replay", self.dir / "t3", "--quiet")
+
+    def test_killed_and_resumed_with_other_numbers_of_ranks(self):
+        options = ["--set", "generate.transitions=1500000"]
+        self.ok(*self.generate("whole", *options))
+        rng = support.seeded(11)
+        struck = 0
+        for world in (2, 3, 1, 2, 3):
+            arguments = self.generate("killed", *options, "--resume")
+            ranks = self.start_ranks(world, arguments) if world > 1 else [support.start(*arguments)]
+            have = lambda: len(list((self.dir / "killed").glob("shard-*[0-9].h5")))
+            before = have()
+            support.wait_until(lambda: have() > before + 2, ranks[0])
+            time.sleep(rng.uniform(0, 0.05))
+            victims = ranks if struck % 2 else ranks[-1:]
+            for process in victims:
+                process.kill()
+            codes = [support.finish(process).code for process in ranks]
+            struck += any(code != 0 for code in codes)
+            self.assertTrue(set(codes) <= {0, 5, -signal.SIGKILL}, codes)
+        self.assertGreaterEqual(struck, 3, "the kills do not strike: it ends before them")
+        self.run_ranks(2, self.generate("killed", *options, "--resume"))
+        assert_same_dataset(self, self.dir / "whole", self.dir / "killed")
+
+    def test_signal_to_one_rank_stops_all(self):
+        options = ["--set", "generate.transitions=6000000"]
+        ranks = self.start_ranks(2, self.generate("d", *options))
+        self.assertTrue(support.wait_until((self.dir / "d" / "shard-000003.h5").exists, ranks[0]))
+        ranks[1].terminate()
+        codes = [support.finish(process).code for process in ranks]
+        self.assertEqual(codes, [75, 75])
+        self.ok("verify", self.dir / "d", "--quiet")
+
+    def test_errors_are_every_ranks(self):
+        (self.dir / "foreign").mkdir()
+        (self.dir / "foreign" / "thesis.txt").write_text("precious")
+        for make in (self.generate, self.train):
+            options = ["--set", "generate.transitions=1000"] if make == self.generate else []
+            results = self.run_ranks(2, make("foreign", *options), codes=[4, 4])
+            for result in results:
+                self.one_line(result, 4, "thesis.txt")
+
+
+class Train(RanksTest):
+    OPTIONS = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000", "--set", "checkpoint.every_updates=5"]
+
+    def test_repeatable(self):
+        for out in ("a", "b"):
+            self.run_ranks(2, self.train(out, *self.OPTIONS))
+        assert_same_run(self, self.dir / "a", self.dir / "b", ranks=2)
+
+    def test_lost_rank(self):
+        """Whichever dies, the other says so within the deadline, and the run continues to the same weights."""
+        self.run_ranks(2, self.train("whole", *self.OPTIONS))
+        for victim in (1, 0):
+            out = f"lost{victim}"
+            ranks = self.start_ranks(2, self.train(out, *self.OPTIONS))
+            self.assertTrue(support.wait_until(self.steps_done(out, 12), ranks[0]))
+            ranks[victim].kill()
+            begin = time.monotonic()
+            results = [support.finish(process) for process in ranks]
+            self.assertLess(time.monotonic() - begin, 2 * TIMEOUT)
+            other = results[1 - victim]
+            self.one_line(other, 5, (f"rank {1 - victim} of 2", "collective"))
+            self.assertRegex(other.err, f"rank {victim} lost|rendezvous")
+            for folder in checkpoints(self.dir / out):
+                self.ok("verify", folder, "--quiet")
+            self.run_ranks(2, self.train(out, *self.OPTIONS, "--resume"))
+            assert_same_run(self, self.dir / "whole", self.dir / out, ranks=2)
+
+    def test_late_rank(self):
+        ranks = self.start_ranks(2, self.train("run", *self.OPTIONS), timeout=3)
+        self.assertTrue(support.wait_until(self.steps_done("run", 5), ranks[0]))
+        ranks[1].send_signal(signal.SIGSTOP)
+        result = support.finish(ranks[0], timeout=30)
+        self.one_line(result, 5, ("rank 1 lost or late", "collective"))
+        ranks[1].send_signal(signal.SIGCONT)
+        self.one_line(support.finish(ranks[1]), 5)
+
+    def test_signal_to_one_rank_stops_all(self):
+        self.run_ranks(2, self.train("whole", *self.OPTIONS))
+        for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+            out = f"stopped{code}"
+            ranks = self.start_ranks(2, self.train(out, *self.OPTIONS))
+            self.assertTrue(support.wait_until(self.steps_done(out, 7), ranks[0]))
+            ranks[1].send_signal(number)
+            self.assertEqual([support.finish(process).code for process in ranks], [code, code])
+            self.run_ranks(2, self.train(out, *self.OPTIONS, "--resume"))
+            assert_same_run(self, self.dir / "whole", self.dir / out, ranks=2)
+
+    def test_other_number_of_ranks_is_refused(self):
+        self.run_ranks(2, self.train("run", *self.OPTIONS))
+        status = self.dir / "run" / "RUN_STATUS.json"
+        status.write_text(status.read_text().replace('"done"', '"running"'))
+        self.fails(3, *self.train("run", *self.OPTIONS, "--resume"), says="2 ranks")
+
+    def test_missing_state_of_a_rank(self):
+        """A checkpoint without one rank's state is damaged: the one before is taken."""
+        self.run_ranks(2, self.train("whole", *self.OPTIONS))
+        self.run_ranks(2, self.train("run", *self.OPTIONS))
+        status = self.dir / "run" / "RUN_STATUS.json"
+        status.write_text(status.read_text().replace('"done"', '"running"'))
+        newest = checkpoints(self.dir / "run")[-1]
+        (newest / "state-rank1.h5").unlink()
+        results = self.run_ranks(2, self.train("run", *self.OPTIONS, "--resume"))
+        self.assertTrue(re.search(rf"warning: .*{newest.name}.*state-rank1.h5 is missing", results[0].err), str(results[0]))
+        assert_same_run(self, self.dir / "whole", self.dir / "run", ranks=2)
+
+    def test_indivisible_environments(self):
+        ranks = self.start_ranks(3, self.train("run"))
+        for process in ranks:
+            self.one_line(support.finish(process), 2, "3 ranks")
+
+
+if __name__ == "__main__":
+    support.main()
