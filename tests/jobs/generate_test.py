@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 import support
-from support import JobTest, assert_same_dataset, content_hash, read_manifest, run, run_killed, seal, seeded
+from support import FOLDER_CODE, JobTest, assert_same_dataset, content_hash, read_manifest, run, run_killed, seal, seeded
 
 sys.path.insert(0, str(support.ROOT / "tests" / "datasets"))
 import check_shard  # noqa: E402  (the layout checks of the unit test of datasets/)
@@ -106,7 +106,7 @@ class SameContent(Generate):
 
     def test_growing_needs_resume(self):
         self.make("small", "generate.transitions=3000")
-        self.fails(2, *self.job("small", "generate.transitions=60000"), says="--resume")
+        self.fails(FOLDER_CODE, *self.job("small", "generate.transitions=60000"), says="--resume")
         again = self.make("small", "generate.transitions=3000")  # the same job again is done already
         self.assertEqual(content_hash(again), content_hash(self.make("fresh", "generate.transitions=3000")))
 
@@ -148,7 +148,7 @@ class SameContent(Generate):
             self.assertEqual(read_manifest(self.dir / out)["state"], "running")
             self.no_leftovers(self.dir / out)
             self.ok("verify", self.dir / out)  # what is there is sound
-            self.fails(2, *self.job(out, *options), says="--resume")
+            self.fails(FOLDER_CODE, *self.job(out, *options), says="--resume")
             self.ok(*self.job(out, *options, "--resume"))
             assert_same_dataset(self, expected, self.dir / out)
 

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import time
 import unittest
 
@@ -23,6 +24,9 @@ policy = "random"
 shard_transitions = 20000
 """
 TIMEOUT = 10  # seconds, ROLLMILL_TIMEOUT
+# Few collectives an update: what is tested is when they are cut off, not how fast they are.
+SHORT = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000", "--set", "checkpoint.every_updates=5",
+         "--set", "ppo.epochs=2", "--set", "ppo.minibatches=1"]
 
 
 def torch_module():
@@ -60,6 +64,8 @@ def children(pid):
 
 
 class RanksTest(JobTest):
+    kept = {}
+
     def setUp(self):
         if not torch_module():
             raise unittest.SkipTest("librollmill_torch.so is absent: configured with ROLLMILL_TORCH=OFF")
@@ -89,6 +95,16 @@ class RanksTest(JobTest):
         self.assertEqual([result.code for result in results], codes or [0] * world, "\n".join(map(str, results)))
         return results
 
+    def whole(self):
+        """The uninterrupted run of SHORT on two ranks; made once."""
+        made = RanksTest.kept.get("whole")
+        if made is None:
+            keep = tempfile.TemporaryDirectory(prefix="rollmill-job-")
+            made = RanksTest.kept["whole"] = pathlib.Path(keep.name, "run")
+            RanksTest.kept["folder"] = keep  # removed when the process ends
+            self.run_ranks(2, self.train(made, *SHORT))
+        return made
+
     def start_torchrun(self, world, arguments):
         return support.start("--standalone", "--no-python", "--nproc-per-node", world, support.binary, *arguments,
                              program=torchrun(), env={"ROLLMILL_TIMEOUT": str(TIMEOUT)})
@@ -111,9 +127,7 @@ class Torchrun(RanksTest):
         self.ok("verify", self.dir / "run", "--quiet")
 
     def test_sigterm_to_torchrun_preempts_all_ranks(self):
-        options = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000"]
-        self.run_ranks(2, self.train("whole", *options))
-        process = self.start_torchrun(2, self.train("run", *options))
+        process = self.start_torchrun(2, self.train("run", *SHORT))
         self.assertTrue(support.wait_until(self.steps_done("run", 10), process))
         process.send_signal(signal.SIGTERM)
         result = support.finish(process)
@@ -121,13 +135,11 @@ class Torchrun(RanksTest):
         status = read_json(self.dir / "run" / "RUN_STATUS.json")
         self.assertEqual((status["state"], status["exit_code"]), ("preempted", 75), str(result))
         self.no_leftovers(self.dir / "run")
-        self.run_torchrun(2, self.train("run", *options, "--resume"))
-        assert_same_run(self, self.dir / "whole", self.dir / "run", ranks=2)
+        self.run_torchrun(2, self.train("run", *SHORT, "--resume"))
+        assert_same_run(self, self.whole(), self.dir / "run", ranks=2)
 
     def test_killed_rank_under_torchrun(self):
-        options = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000", "--set",
-                   "checkpoint.every_updates=5"]
-        process = self.start_torchrun(2, self.train("run", *options))
+        process = self.start_torchrun(2, self.train("run", *SHORT))
         self.assertTrue(support.wait_until(self.steps_done("run", 12), process))
         os.kill(children(process.pid)[1], signal.SIGKILL)
         begin = time.monotonic()
@@ -136,9 +148,8 @@ class Torchrun(RanksTest):
         self.assertLess(time.monotonic() - begin, 3 * TIMEOUT)
         for folder in checkpoints(self.dir / "run"):
             self.ok("verify", folder, "--quiet")
-        self.run_torchrun(2, self.train("run", *options, "--resume"))
-        self.run_ranks(2, self.train("whole", *options))
-        assert_same_run(self, self.dir / "whole", self.dir / "run", ranks=2)
+        self.run_torchrun(2, self.train("run", *SHORT, "--resume"))
+        assert_same_run(self, self.whole(), self.dir / "run", ranks=2)
 
     def test_generate(self):
         options = ["--set", "generate.transitions=200000"]
@@ -199,19 +210,15 @@ class Generate(RanksTest):
 
 
 class Train(RanksTest):
-    OPTIONS = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000", "--set", "checkpoint.every_updates=5"]
-
     def test_repeatable(self):
-        for out in ("a", "b"):
-            self.run_ranks(2, self.train(out, *self.OPTIONS))
-        assert_same_run(self, self.dir / "a", self.dir / "b", ranks=2)
+        self.run_ranks(2, self.train("again", *SHORT))
+        assert_same_run(self, self.whole(), self.dir / "again", ranks=2)
 
     def test_lost_rank(self):
         """Whichever dies, the other says so within the deadline, and the run continues to the same weights."""
-        self.run_ranks(2, self.train("whole", *self.OPTIONS))
         for victim in (1, 0):
             out = f"lost{victim}"
-            ranks = self.start_ranks(2, self.train(out, *self.OPTIONS))
+            ranks = self.start_ranks(2, self.train(out, *SHORT))
             self.assertTrue(support.wait_until(self.steps_done(out, 12), ranks[0]))
             ranks[victim].kill()
             begin = time.monotonic()
@@ -222,11 +229,11 @@ class Train(RanksTest):
             self.assertRegex(other.err, f"rank {victim} lost|rendezvous")
             for folder in checkpoints(self.dir / out):
                 self.ok("verify", folder, "--quiet")
-            self.run_ranks(2, self.train(out, *self.OPTIONS, "--resume"))
-            assert_same_run(self, self.dir / "whole", self.dir / out, ranks=2)
+            self.run_ranks(2, self.train(out, *SHORT, "--resume"))
+            assert_same_run(self, self.whole(), self.dir / out, ranks=2)
 
     def test_late_rank(self):
-        ranks = self.start_ranks(2, self.train("run", *self.OPTIONS), timeout=3)
+        ranks = self.start_ranks(2, self.train("run", *SHORT), timeout=3)
         self.assertTrue(support.wait_until(self.steps_done("run", 5), ranks[0]))
         ranks[1].send_signal(signal.SIGSTOP)
         result = support.finish(ranks[0], timeout=30)
@@ -235,33 +242,31 @@ class Train(RanksTest):
         self.one_line(support.finish(ranks[1]), 5)
 
     def test_signal_to_one_rank_stops_all(self):
-        self.run_ranks(2, self.train("whole", *self.OPTIONS))
         for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
             out = f"stopped{code}"
-            ranks = self.start_ranks(2, self.train(out, *self.OPTIONS))
+            ranks = self.start_ranks(2, self.train(out, *SHORT))
             self.assertTrue(support.wait_until(self.steps_done(out, 7), ranks[0]))
             ranks[1].send_signal(number)
             self.assertEqual([support.finish(process).code for process in ranks], [code, code])
-            self.run_ranks(2, self.train(out, *self.OPTIONS, "--resume"))
-            assert_same_run(self, self.dir / "whole", self.dir / out, ranks=2)
+            self.run_ranks(2, self.train(out, *SHORT, "--resume"))
+            assert_same_run(self, self.whole(), self.dir / out, ranks=2)
 
     def test_other_number_of_ranks_is_refused(self):
-        self.run_ranks(2, self.train("run", *self.OPTIONS))
+        self.run_ranks(2, self.train("run", *SHORT))
         status = self.dir / "run" / "RUN_STATUS.json"
         status.write_text(status.read_text().replace('"done"', '"running"'))
-        self.fails(3, *self.train("run", *self.OPTIONS, "--resume"), says="2 ranks")
+        self.fails(3, *self.train("run", *SHORT, "--resume"), says="2 ranks")
 
     def test_missing_state_of_a_rank(self):
         """A checkpoint without one rank's state is damaged: the one before is taken."""
-        self.run_ranks(2, self.train("whole", *self.OPTIONS))
-        self.run_ranks(2, self.train("run", *self.OPTIONS))
+        self.run_ranks(2, self.train("run", *SHORT))
         status = self.dir / "run" / "RUN_STATUS.json"
         status.write_text(status.read_text().replace('"done"', '"running"'))
         newest = checkpoints(self.dir / "run")[-1]
         (newest / "state-rank1.h5").unlink()
-        results = self.run_ranks(2, self.train("run", *self.OPTIONS, "--resume"))
+        results = self.run_ranks(2, self.train("run", *SHORT, "--resume"))
         self.assertTrue(re.search(rf"warning: .*{newest.name}.*state-rank1.h5 is missing", results[0].err), str(results[0]))
-        assert_same_run(self, self.dir / "whole", self.dir / "run", ranks=2)
+        assert_same_run(self, self.whole(), self.dir / "run", ranks=2)
 
     def test_indivisible_environments(self):
         ranks = self.start_ranks(3, self.train("run"))

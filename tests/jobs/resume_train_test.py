@@ -5,7 +5,7 @@ import signal
 import time
 
 import support
-from support import JobTest, assert_same_run, checkpoints, final_policy, read_json, run_killed, seeded
+from support import FOLDER_CODE, JobTest, assert_same_run, checkpoints, final_policy, read_json, run_killed, seeded
 
 CARTPOLE = ["--quiet", "--set", "evaluation.episodes=0", "--set", "trainer.total_steps=120000"]
 PENDULUM = ["--quiet", "--set", "evaluation.episodes=0", "--set", "trainer.total_steps=60000", "--set", "ppo.epochs=4"]
@@ -77,7 +77,7 @@ class ResumeTrain(JobTest):
             steps = int(checkpoints(self.dir / "stopped")[-1].name[5:])
             self.assertEqual(support.read_metrics(self.dir / "stopped")[-1]["step"], steps)
         refused = support.run(*arguments)
-        self.one_line(refused, 4, "--resume")
+        self.one_line(refused, FOLDER_CODE, "--resume")
         self.ok(*arguments, "--resume")
         assert_same_run(self, self.dir / "whole", self.dir / "stopped")
 
@@ -148,7 +148,7 @@ class ResumeTrain(JobTest):
         """A run that ended at 120,000 steps does not answer a request for 180,000 with success."""
         self.baseline("cartpole_ppo.toml", CARTPOLE)
         result = support.run(*self.train("cartpole_ppo.toml", [*CARTPOLE, "--set", "trainer.total_steps=180000"], "whole"))
-        self.one_line(result, 4, "--resume")
+        self.one_line(result, FOLDER_CODE, "--resume")
 
     def test_killed_while_the_folder_was_made(self):
         """Leftovers of a process that died before config.toml existed do not block the folder."""

@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER_CODE = 4  # the output folder holds something else, or an unfinished job and --resume was not given
 LIMIT_SECONDS = 120  # no single command of these tests takes a tenth of it on a free machine
 
 binary = os.environ.get("ROLLMILL_BINARY", "")

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <ostream>
 
 #include "tests/trainer/double_loss.h"
 #include "tests/trainer/scene.h"
@@ -19,6 +20,7 @@ struct Case {
   float value_clip, entropy;
   bool normalize;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class Gradient : public ::testing::TestWithParam<Case> {};
 
@@ -81,7 +83,7 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   EXPECT_NEAR(stats.value_loss, loss.value, 2e-6);
   EXPECT_NEAR(stats.entropy, loss.entropy, 2e-6);
   EXPECT_NEAR(stats.approx_kl, loss.kl, 2e-6);
-  EXPECT_NEAR(stats.clip_fraction, loss.clipped, 1e-12);
+  EXPECT_NEAR(stats.clip_fraction, loss.clipped, 1e-7);  // a count, over a number of rows that went through float32
   EXPECT_NEAR(stats.first_ratio_error, loss.ratio_error, 4e-6);
   EXPECT_NEAR(stats.grad_norm, std::sqrt(norm), 1e-5 * std::sqrt(norm));
   EXPECT_EQ(stats.epochs, 1);

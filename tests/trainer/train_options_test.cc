@@ -1,0 +1,185 @@
+// Reading a training config: defaults, every key, and what is refused.
+#include "trainer/train_options.h"
+
+#include <gtest/gtest.h>
+
+#include "core/config/config.h"
+#include "tests/core/io/temp_dir.h"
+#include "trainer/train_job.h"
+
+namespace rollmill {
+namespace {
+
+const char* const kSmall = "[env]\nid = \"CartPole-v1\"\n[trainer]\ntotal_steps = 1000\n";
+
+TrainOptions read(const std::string& text, const std::vector<std::string>& overrides = {}, int ranks = 1) {
+  Config config = Config::from_string(text, "folder/run.toml", overrides);
+  const TrainOptions o = read_train_options(config, ranks);
+  config.finish();
+  return o;
+}
+
+int fails(const std::vector<std::string>& overrides, std::string* message, int ranks = 1) {
+  return testing::exit_code_of([&] { read(kSmall, overrides, ranks); }, message);
+}
+
+TEST(TrainOptions, Defaults) {
+  const TrainOptions o = read(kSmall);
+  EXPECT_EQ(o.name, "run");
+  EXPECT_EQ(o.env.id, "CartPole-v1");
+  EXPECT_EQ(o.env.num_envs, 64);
+  EXPECT_EQ(o.env.time_limit, 500);
+  EXPECT_EQ(o.total_steps, 1000);
+  EXPECT_EQ(o.hidden, (std::vector<int>{64, 64}));
+  EXPECT_EQ(o.kernels, "fused");
+  EXPECT_EQ(o.stop_window, 0);
+  const PpoOptions defaults;
+  EXPECT_EQ(o.ppo.horizon, defaults.horizon);
+  EXPECT_EQ(o.ppo.clip, defaults.clip);
+  EXPECT_EQ(o.ppo.learning_rate, defaults.learning_rate);
+}
+
+TEST(TrainOptions, EveryKeyArrives) {
+  const TrainOptions o = read(R"([run]
+name = "x"
+seed = 7
+threads = 3
+[env]
+id = "Pendulum-v1"
+num_envs = 8
+time_limit = 50
+params.g = 9.5
+[policy]
+hidden = [5, 6, 7]
+log_std_init = -0.5
+normalize_observations = true
+clip_observations = 4
+[trainer]
+kernels = "reference"
+total_steps = 1e6
+reward_scale = 0.1
+[ppo]
+horizon = 16
+epochs = 2
+minibatches = 8
+learning_rate = 0.01
+anneal_learning_rate = true
+gamma = 0.5
+gae_lambda = 0.25
+clip = 0.125
+value_clip = 0.0625
+value_coefficient = 2
+entropy_coefficient = 0.5
+max_grad_norm = 3
+target_kl = 0.75
+normalize_advantages = false
+adam_beta1 = 0.625
+adam_beta2 = 0.875
+adam_epsilon = 0.03125
+[stop]
+mean_return = -150
+window = 20
+[checkpoint]
+every_updates = 5
+every_seconds = 6
+keep = 7
+[evaluation]
+episodes = 12
+greedy = false
+)");
+  EXPECT_EQ(o.name, "x");
+  EXPECT_EQ(o.seed, 7u);
+  EXPECT_EQ(o.threads, 3);
+  EXPECT_EQ(o.env.num_envs, 8);
+  EXPECT_EQ(o.env.time_limit, 50);
+  EXPECT_EQ(o.hidden, (std::vector<int>{5, 6, 7}));
+  EXPECT_EQ(o.log_std_init, -0.5f);
+  EXPECT_TRUE(o.normalize_observations);
+  EXPECT_EQ(o.clip_observations, 4.0f);
+  EXPECT_EQ(o.kernels, "reference");
+  EXPECT_EQ(o.total_steps, 1000000);
+  EXPECT_EQ(o.reward_scale, 0.1f);
+  const PpoOptions& p = o.ppo;
+  EXPECT_EQ(p.horizon, 16);
+  EXPECT_EQ(p.epochs, 2);
+  EXPECT_EQ(p.minibatches, 8);
+  EXPECT_EQ(p.learning_rate, 0.01);
+  EXPECT_TRUE(p.anneal_learning_rate);
+  const float read_floats[] = {p.gamma, p.gae_lambda, p.clip, p.value_clip, p.value_coefficient, p.entropy_coefficient,
+                               p.max_grad_norm, p.target_kl, p.adam_beta1, p.adam_beta2, p.adam_epsilon};
+  const float wanted[] = {0.5f, 0.25f, 0.125f, 0.0625f, 2, 0.5f, 3, 0.75f, 0.625f, 0.875f, 0.03125f};
+  for (int i = 0; i < 11; ++i) EXPECT_EQ(read_floats[i], wanted[i]) << i;
+  EXPECT_FALSE(p.normalize_advantages);
+  EXPECT_EQ(o.stop_at_return, -150);
+  EXPECT_EQ(o.stop_window, 20);
+  EXPECT_EQ(o.checkpoint_updates, 5);
+  EXPECT_EQ(o.checkpoint_seconds, 6);
+  EXPECT_EQ(o.checkpoint_keep, 7);
+  EXPECT_EQ(o.evaluation_episodes, 12);
+  EXPECT_FALSE(o.evaluation_greedy);
+}
+
+TEST(TrainOptions, StopReturnAloneImpliesAWindow) {
+  EXPECT_EQ(read(kSmall, {"stop.mean_return=195"}).stop_window, 100);
+}
+
+TEST(TrainOptions, WhatSpansSeveralKeysIsChecked) {
+  std::string message;
+  EXPECT_EQ(fails({"ppo.minibatches=7"}, &message), 2);
+  EXPECT_NE(message.find("ppo.minibatches"), std::string::npos) << message;
+  EXPECT_EQ(fails({"env.num_envs=6", "ppo.horizon=8"}, &message, 4), 2);
+  EXPECT_NE(message.find("4 ranks"), std::string::npos) << message;
+  // 8 x 6 samples in 16 minibatches of 3; each of 3 ranks has 16 samples.
+  EXPECT_EQ(fails({"env.num_envs=6", "ppo.horizon=8", "ppo.minibatches=16"}, &message, 3), 0);
+  EXPECT_EQ(fails({"env.num_envs=6", "ppo.horizon=8", "ppo.minibatches=16"}, &message, 2), 2);
+  EXPECT_EQ(fails({"env.num_envs=16777216", "ppo.horizon=1024"}, &message), 2);
+}
+
+TEST(TrainOptions, RangesAndUnknownKeys) {
+  std::string message;
+  for (const char* wrong : {"ppo.gamma=1.5", "ppo.epochs=0", "policy.hidden=[]", "policy.hidden=[0]", "trainer.total_steps=0",
+                            "checkpoint.keep=1", "trainer.kernels=\"torch\"", "env.id=\"CartPol-v1\"", "ppo.gama=0.9",
+                            "env.params.gravty=9", "ppo.learning_rate=nan"}) {
+    EXPECT_EQ(fails({wrong}, &message), 2) << wrong;
+  }
+  EXPECT_EQ(fails({"ppo.gama=0.9"}, &message), 2);
+  EXPECT_NE(message.find("ppo.gamma"), std::string::npos) << message;
+  EXPECT_EQ(testing::exit_code_of([] { read("[env]\nid = \"CartPole-v1\"\n"); }, &message), 2);
+  EXPECT_NE(message.find("trainer.total_steps"), std::string::npos) << message;
+}
+
+std::string resolved(const std::vector<std::string>& overrides) {
+  Config config = Config::from_string(kSmall, "run.toml", overrides);
+  read_train_options(config, 1);
+  return config.resolved_toml();
+}
+
+TEST(ConfigDifference, NamesTheFirstKeyThatMatters) {
+  EXPECT_EQ(config_difference(resolved({}), resolved({})), "");
+  EXPECT_EQ(config_difference(resolved({"ppo.clip=0.2"}), resolved({"ppo.clip=0.1"})), "ppo.clip: 0.2 there, 0.1 here");
+  for (const char* matters : {"run.seed=2", "env.num_envs=128", "env.params.gravity=3", "policy.hidden=[64]", "ppo.epochs=1",
+                              "trainer.reward_scale=0.5", "env.time_limit=7"}) {
+    EXPECT_NE(config_difference(resolved({}), resolved({matters})), "") << matters;
+  }
+  // What may change over a resume: lengths, stopping, threads, checkpoints, evaluation.
+  for (const char* free : {"run.threads=3", "trainer.total_steps=5000", "stop.mean_return=100", "checkpoint.keep=9",
+                           "evaluation.episodes=3", "run.name=\"other\""}) {
+    EXPECT_EQ(config_difference(resolved({}), resolved({free})), "") << free;
+  }
+}
+
+TEST(ConfigDifference, ValuesWrittenDifferentlyAreEqual) {
+  EXPECT_EQ(config_difference(resolved({"ppo.clip=0.20"}), resolved({"ppo.clip=2e-1"})), "");
+}
+
+TEST(RunStatus, RoundTripAndAbsence) {
+  const testing::TempDir dir;
+  EXPECT_EQ(read_run_state(dir.path()), "");
+  write_run_status(dir.path(), "preempted", 75, 12345, "a \"quoted\" reason");
+  EXPECT_EQ(read_run_state(dir.path()), "preempted");
+  write_run_status(dir.path(), "done", 0, 20000, "");
+  EXPECT_EQ(read_run_state(dir.path()), "done");
+}
+
+}  // namespace
+}  // namespace rollmill
