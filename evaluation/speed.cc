@@ -42,22 +42,24 @@ double measure_environment(const SpeedJob& job, const EnvEntry& entry, ThreadPoo
   batch->reset(b.observation_slot(0));
   bytes = batch->bytes_per_environment() + static_cast<std::int64_t>(memory.bytes()) / job.num_envs;
   const StepBuffers buffers = b.step_buffers(0);
+  // As a collector does it: a task takes its block of environments through some steps before the next block's turn. Actions
+  // are drawn, and observations, rewards and ends written, at every step.
   constexpr int kBlock = 512;
+  constexpr int kSteps = 32;
   const int blocks = (job.num_envs + kBlock - 1) / kBlock;
-  constexpr int kSteps = 16;
   return rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
-    for (int s = 0; s < kSteps; ++s) {
-      pool.run(blocks, [&](int block) {
-        ActRequest q;
-        q.stride = b.stride;
-        q.keys = batch->episodes();
-        q.begin = block * kBlock;
-        q.end = std::min(q.begin + kBlock, job.num_envs);
-        q.actions = b.actions;
+    pool.run(blocks, [&](int block) {
+      ActRequest q;
+      q.stride = b.stride;
+      q.keys = batch->episodes();
+      q.begin = block * kBlock;
+      q.end = std::min(q.begin + kBlock, job.num_envs);
+      q.actions = b.actions;
+      for (int s = 0; s < kSteps; ++s) {
         policy.act(q);
         batch->step_range(buffers, q.begin, q.end);
-      });
-    }
+      }
+    });
   });
 }
 

@@ -10,7 +10,17 @@ import h5py
 import numpy as np
 
 import support
-from support import FOLDER_CODE, JobTest, assert_same_dataset, content_hash, read_manifest, run, run_killed, seal, seeded
+from support import (
+    FOLDER_CODE,
+    JobTest,
+    assert_same_dataset,
+    content_hash,
+    read_manifest,
+    run,
+    run_killed,
+    seal,
+    seeded,
+)
 
 sys.path.insert(0, str(support.ROOT / "tests" / "datasets"))
 import check_shard  # noqa: E402  (the layout checks of the unit test of datasets/)
@@ -30,9 +40,19 @@ class Generate(JobTest):
         self.config = self.write("data.toml", CONFIG.format(env="CartPole-v1", policy="random"))
 
     def job(self, out, *options, config=None):
-        sets = [part for option in options if not option.startswith("--") for part in ("--set", option)]
+        sets = [
+            part for option in options if not option.startswith("--") for part in ("--set", option)
+        ]
         flags = [option for option in options if option.startswith("--")]
-        return ["generate", config or self.config, "--out", self.dir / out, "--quiet", *sets, *flags]
+        return [
+            "generate",
+            config or self.config,
+            "--out",
+            self.dir / out,
+            "--quiet",
+            *sets,
+            *flags,
+        ]
 
     def make(self, out, *options, config=None):
         self.ok(*self.job(out, *options, config=config))
@@ -44,7 +64,9 @@ class SameContent(Generate):
         struck = 0
         for k in range(kills):
             threads = f"run.threads={1 + k % 3}"
-            result = run_killed(rng.uniform(0, longest), *self.job(out, *options, threads, "--resume"))
+            result = run_killed(
+                rng.uniform(0, longest), *self.job(out, *options, threads, "--resume")
+            )
             if result.code == 0:
                 return struck
             self.assertEqual(result.code, -signal.SIGKILL, str(result))
@@ -59,7 +81,9 @@ class SameContent(Generate):
         rng = seeded(seed)
         struck = series = 0
         while struck < wanted:
-            struck += self.kill_series("killed", rng, 0.5 * longest, min(7, wanted - struck), options)
+            struck += self.kill_series(
+                "killed", rng, 0.5 * longest, min(7, wanted - struck), options
+            )
             assert_same_dataset(self, expected, self.dir / "killed")
             shutil.rmtree(self.dir / "killed")
             series += 1
@@ -69,7 +93,11 @@ class SameContent(Generate):
         self.kill_many(None, ["generate.transitions=1500000"], 200 if support.soak else 21, seed=4)
 
     def test_killed_with_compression(self):
-        options = ["generate.transitions=150000", "generate.compress=true", "generate.policy_outputs=true"]
+        options = [
+            "generate.transitions=150000",
+            "generate.compress=true",
+            "generate.policy_outputs=true",
+        ]
         self.kill_many(None, options, 60 if support.soak else 5, seed=5)
 
     def test_killed_with_continuous_actions(self):
@@ -79,8 +107,12 @@ class SameContent(Generate):
     def test_thread_counts(self):
         for env in ("CartPole-v1", "MountainCarContinuous-v0"):
             config = self.write(f"{env}.toml", CONFIG.format(env=env, policy="random"))
-            made = [self.make(f"{env}{n}", "generate.transitions=100000", f"run.threads={n}", config=config)
-                    for n in (1, 2, 3)]
+            made = [
+                self.make(
+                    f"{env}{n}", "generate.transitions=100000", f"run.threads={n}", config=config
+                )
+                for n in (1, 2, 3)
+            ]
             for other in made[1:]:
                 assert_same_dataset(self, made[0], other)
 
@@ -93,11 +125,16 @@ class SameContent(Generate):
         self.assertLess(size(packed), size(plain))
 
     def test_seed_changes_content(self):
-        a, b = self.make("a", "generate.transitions=5000"), self.make("b", "generate.transitions=5000", "run.seed=2")
+        a, b = self.make("a", "generate.transitions=5000"), self.make(
+            "b", "generate.transitions=5000", "run.seed=2"
+        )
         self.assertNotEqual(content_hash(a), content_hash(b))
 
     def test_growing_equals_a_larger_job(self):
-        for key, targets in (("transitions", (1, 30000, 30001, 90000)), ("episodes", (1, 1000, 3000))):
+        for key, targets in (
+            ("transitions", (1, 30000, 30001, 90000)),
+            ("episodes", (1, 1000, 3000)),
+        ):
             for target in targets:
                 self.make(f"grown-{key}", f"generate.{key}={target}", "--resume")
             whole = self.make(f"whole-{key}", f"generate.{key}={targets[-1]}")
@@ -107,8 +144,12 @@ class SameContent(Generate):
     def test_growing_needs_resume(self):
         self.make("small", "generate.transitions=3000")
         self.fails(FOLDER_CODE, *self.job("small", "generate.transitions=60000"), says="--resume")
-        again = self.make("small", "generate.transitions=3000")  # the same job again is done already
-        self.assertEqual(content_hash(again), content_hash(self.make("fresh", "generate.transitions=3000")))
+        again = self.make(
+            "small", "generate.transitions=3000"
+        )  # the same job again is done already
+        self.assertEqual(
+            content_hash(again), content_hash(self.make("fresh", "generate.transitions=3000"))
+        )
 
     def test_a_smaller_target_leaves_the_dataset(self):
         large = self.make("large", "generate.transitions=60000")
@@ -126,12 +167,27 @@ class SameContent(Generate):
             shard_ends.append(sum(lengths))
         ends = np.cumsum(lengths)
         first, second = int(ends[0]), int(ends[1])
-        for target in (1, first - 1, first, first + 1, second, 25000, int(ends[999]), shard_ends[0] - 1,
-                       shard_ends[0], shard_ends[0] + 1, shard_ends[1]):
-            wanted = int(np.searchsorted(ends, target)) + 1  # episodes up to the first that reaches the target
+        for target in (
+            1,
+            first - 1,
+            first,
+            first + 1,
+            second,
+            25000,
+            int(ends[999]),
+            shard_ends[0] - 1,
+            shard_ends[0],
+            shard_ends[0] + 1,
+            shard_ends[1],
+        ):
+            wanted = (
+                int(np.searchsorted(ends, target)) + 1
+            )  # episodes up to the first that reaches the target
             made = self.make(f"cut{target}", f"generate.transitions={target}")
             manifest = read_manifest(made)
-            self.assertEqual((manifest["episodes"], manifest["steps"]), (wanted, int(ends[wanted - 1])), target)
+            self.assertEqual(
+                (manifest["episodes"], manifest["steps"]), (wanted, int(ends[wanted - 1])), target
+            )
             self.ok("verify", made, "--quiet")
         exact = read_manifest(self.make("episodes", "generate.episodes=1234"))
         self.assertEqual((exact["episodes"], exact["steps"]), (1234, int(ends[1233])))
@@ -142,7 +198,9 @@ class SameContent(Generate):
         for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
             out = f"stopped{code}"
             process = support.start(*self.job(out, *options, "--resume"))
-            self.assertTrue(support.wait_until((self.dir / out / "shard-000003.h5").exists, process))
+            self.assertTrue(
+                support.wait_until((self.dir / out / "shard-000003.h5").exists, process)
+            )
             process.send_signal(number)
             self.assertEqual(support.finish(process).code, code)
             self.assertEqual(read_manifest(self.dir / out)["state"], "running")
@@ -168,11 +226,28 @@ class SameContent(Generate):
 
     def test_policies_from_training(self):
         run_dir = self.dir / "run"
-        self.ok("train", support.recipe("cartpole_ppo.toml"), "--out", run_dir, "--quiet", "--set",
-                "trainer.total_steps=20000", "--set", "evaluation.episodes=0")
+        self.ok(
+            "train",
+            support.recipe("cartpole_ppo.toml"),
+            "--out",
+            run_dir,
+            "--quiet",
+            "--set",
+            "trainer.total_steps=20000",
+            "--set",
+            "evaluation.episodes=0",
+        )
         config = self.write("policy.toml", CONFIG.format(env="CartPole-v1", policy=run_dir))
-        made = [self.make(f"policy{n}", "generate.transitions=20000", "generate.policy_outputs=true",
-                          f"run.threads={n}", config=config) for n in (1, 3)]
+        made = [
+            self.make(
+                f"policy{n}",
+                "generate.transitions=20000",
+                "generate.policy_outputs=true",
+                f"run.threads={n}",
+                config=config,
+            )
+            for n in (1, 3)
+        ]
         assert_same_dataset(self, *made)
         self.ok("replay", made[0], "--quiet")
 
@@ -181,10 +256,17 @@ class Promises(Generate):
     def test_h5py_finds_what_the_format_page_promises(self):
         compressed = [False, True]
         for gzip in compressed:
-            made = self.make(f"d{gzip}", "generate.transitions=50000", "generate.policy_outputs=true",
-                             f"generate.compress={str(gzip).lower()}", "run.seed=7")
+            made = self.make(
+                f"d{gzip}",
+                "generate.transitions=50000",
+                "generate.policy_outputs=true",
+                f"generate.compress={str(gzip).lower()}",
+                "run.seed=7",
+            )
             manifest = read_manifest(made)
-            self.assertEqual((manifest["format"], manifest["format_version"]), ("rollmill-dataset", 1))
+            self.assertEqual(
+                (manifest["format"], manifest["format_version"]), ("rollmill-dataset", 1)
+            )
             self.assertEqual((manifest["state"], manifest["environment"]), ("done", "CartPole-v1"))
             self.assertGreaterEqual(len(manifest["shards"]), 3)
             first = 0
@@ -197,27 +279,47 @@ class Promises(Generate):
             self.assertEqual(manifest["steps"], sum(shard["steps"] for shard in manifest["shards"]))
 
     def check_shard(self, path, manifest, info, index, gzip):
-        expected = {name: spec for name, spec in check_shard.COLUMNS.items() if name != "episodes/params"}
+        expected = {
+            name: spec for name, spec in check_shard.COLUMNS.items() if name != "episodes/params"
+        }
         with h5py.File(path, "r") as shard:
             found = []
-            shard.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+            shard.visititems(
+                lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
+            )
             self.assertEqual(sorted(found), sorted(expected))
             self.assertEqual([column["name"] for column in manifest["columns"]], list(expected))
             for name, (dtype, row) in expected.items():
-                self.assertEqual((shard[name].dtype, shard[name].shape[1:]), (np.dtype(dtype), row), name)
+                self.assertEqual(
+                    (shard[name].dtype, shard[name].shape[1:]), (np.dtype(dtype), row), name
+                )
                 check_shard.check_layout(shard[name], gzip)
                 if shard[name].dtype.kind == "f":
                     self.assertTrue(np.isfinite(shard[name][()]).all(), name)
             check_shard.check_bool(shard["terminals"])
             check_shard.check_bool(shard["timeouts"])
             self.check_episodes(shard, info, manifest)
-            for key in ("format", "format_version", "environment", "environment_version", "environment_params",
-                        "environment_params_hash", "policy", "policy_hash", "seed", "build", "action_description"):
+            for key in (
+                "format",
+                "format_version",
+                "environment",
+                "environment_version",
+                "environment_params",
+                "environment_params_hash",
+                "policy",
+                "policy_hash",
+                "seed",
+                "build",
+                "action_description",
+            ):
                 self.assertEqual(shard.attrs[key], manifest[key], key)
             for key in ("observation_names", "observation_units", "outcome_names"):
                 self.assertEqual(list(shard.attrs[key]), manifest[key], key)
             self.assertEqual(shard.attrs["seed"], 7)
-            self.assertEqual((shard.attrs["shard_index"], shard.attrs["first_episode"]), (index, info["first_episode"]))
+            self.assertEqual(
+                (shard.attrs["shard_index"], shard.attrs["first_episode"]),
+                (index, info["first_episode"]),
+            )
             self.assertEqual(shard.attrs["content"], info["content"])
 
     def check_episodes(self, shard, info, manifest):
@@ -235,7 +337,9 @@ class Promises(Generate):
         # CartPole again from its physics: consecutive observations obey x' = x + 0.02 x_dot, to float32 rounding.
         observations = shard["observations"][()]
         inner = np.flatnonzero(~(terminals | timeouts))
-        gap = observations[inner + 1, 0] - (observations[inner, 0] + np.float32(0.02) * observations[inner, 1])
+        gap = observations[inner + 1, 0] - (
+            observations[inner, 0] + np.float32(0.02) * observations[inner, 1]
+        )
         self.assertLess(np.abs(gap).max(), 1e-6)
         self.assertTrue((np.abs(observations) < 100).all())
         final = shard["episodes/final_observation"][()]
@@ -246,13 +350,20 @@ class Promises(Generate):
     def test_content_hash_is_what_the_format_page_says(self):
         if support.xxh3_128(b"") is None:
             self.skipTest("libxxhash is not installed as a shared library")
-        self.assertEqual(support.xxh3_128(b""), "99aa06d3014798d86001c324468d497f")  # published test vector
+        self.assertEqual(
+            support.xxh3_128(b""), "99aa06d3014798d86001c324468d497f"
+        )  # published test vector
         made = self.make("d", "generate.transitions=30000")
         manifest = read_manifest(made)
         for shard in manifest["shards"]:
-            self.assertEqual(support.shard_content(made / shard["file"], manifest["columns"]), shard["content"])
+            self.assertEqual(
+                support.shard_content(made / shard["file"], manifest["columns"]), shard["content"]
+            )
         self.assertEqual(support.dataset_content(manifest["shards"]), manifest["content_hash"])
-        self.assertEqual(support.xxh3_128(manifest["environment_params"].encode()), manifest["environment_params_hash"])
+        self.assertEqual(
+            support.xxh3_128(manifest["environment_params"].encode()),
+            manifest["environment_params_hash"],
+        )
 
     def test_reports(self):
         made = self.make("d", "generate.transitions=30000")
@@ -323,15 +434,33 @@ class Damage(Generate):
         path = self.made / "MANIFEST.json"
         good = path.read_text()
         steps = read_manifest(self.made)["steps"]
-        for bad in ("", "{", "[]", "null", good[: len(good) // 2], good + good, good.replace('"done"', '"perhaps"'),
-                    good.replace(f'"steps": {steps}', f'"steps": {steps + 1}'), good.replace('"seed": 1', '"seed": -1'),
-                    good.replace('"seed": 1', '"seed": "1"'), good.replace('"seed": 1', '"seed": 1, "seed": 1'),
-                    good.replace("CartPole-v1", "CartPole-v9", 1), good.replace("shard-000001.h5", "../shard-000001.h5"),
-                    good.replace('"format_version": 1', '"format_version": 2'), "[" * 100000):
+        for bad in (
+            "",
+            "{",
+            "[]",
+            "null",
+            good[: len(good) // 2],
+            good + good,
+            good.replace('"done"', '"perhaps"'),
+            good.replace(f'"steps": {steps}', f'"steps": {steps + 1}'),
+            good.replace('"seed": 1', '"seed": -1'),
+            good.replace('"seed": 1', '"seed": "1"'),
+            good.replace('"seed": 1', '"seed": 1, "seed": 1'),
+            good.replace("CartPole-v1", "CartPole-v9", 1),
+            good.replace("shard-000001.h5", "../shard-000001.h5"),
+            good.replace('"format_version": 1', '"format_version": 2'),
+            "[" * 100000,
+        ):
             path.write_text(bad)
             with self.subTest(bad=bad[:80]):
                 self.assertNotEqual(bad, good)
-                self.fails(3, "replay", self.made, "--quiet", says=("CartPole-v9" if "v9" in bad else "MANIFEST.json"))
+                self.fails(
+                    3,
+                    "replay",
+                    self.made,
+                    "--quiet",
+                    says=("CartPole-v9" if "v9" in bad else "MANIFEST.json"),
+                )
                 if "CartPole-v9" not in bad:
                     self.fails(3, "verify", self.made, "--quiet", says="MANIFEST.json")
         path.write_text(good)
@@ -339,8 +468,11 @@ class Damage(Generate):
 
     def test_resume_makes_damaged_shards_anew(self):
         whole = self.make("whole", "generate.transitions=90000")
-        for name, damage in (("truncated", lambda: self.shard.write_bytes(self.good[:-1])), ("missing", self.shard.unlink),
-                             ("flipped", lambda: support.flip(self.shard, len(self.good) // 2))):
+        for name, damage in (
+            ("truncated", lambda: self.shard.write_bytes(self.good[:-1])),
+            ("missing", self.shard.unlink),
+            ("flipped", lambda: support.flip(self.shard, len(self.good) // 2)),
+        ):
             for state, target in (("unfinished", 90000), ("finished", 50000)):
                 with self.subTest(damage=name, state=state):
                     shutil.rmtree(self.made)
@@ -353,7 +485,9 @@ class Damage(Generate):
 
     def test_finished_dataset_that_lost_a_shard_is_not_called_complete(self):
         self.shard.unlink()
-        self.one_line(run(*self.job("d", "generate.transitions=50000")), 3, ("shard-000001.h5", "--resume"))
+        self.one_line(
+            run(*self.job("d", "generate.transitions=50000")), 3, ("shard-000001.h5", "--resume")
+        )
 
     def test_lost_card_comes_back(self):
         """As after a kill between the last shard and the card."""
@@ -402,7 +536,9 @@ class Forgery(Generate):
         return folder, int(ids[at]), step
 
     def replay_names(self, folder, episode, step, field):
-        says = [f"episode {episode} differs", field] + ([f"step {step},"] if step is not None else [])
+        says = [f"episode {episode} differs", field] + (
+            [f"step {step},"] if step is not None else []
+        )
         self.fails(3, "replay", folder, "--quiet", says=says)
         report = support.json.loads(run("replay", folder, "--quiet", "--json").out)
         self.assertFalse(report["equal"])
@@ -418,15 +554,19 @@ class Forgery(Generate):
 
     def test_last_bit_of_an_observation(self):
         for component in range(4):
+
             def change(row, component=component):
                 row = row.copy()
                 row[component] = np.nextafter(row[component], np.float32(9))
                 return row
+
             folder, episode, step = self.forge(f"observation{component}", "observations", change)
             self.replay_names(folder, episode, step, f"observations[{component}]")
 
     def test_reward(self):
-        folder, episode, step = self.forge("reward", "rewards", lambda v: np.nextafter(v, np.float32(2)))
+        folder, episode, step = self.forge(
+            "reward", "rewards", lambda v: np.nextafter(v, np.float32(2))
+        )
         self.replay_names(folder, episode, step, "rewards")
 
     def test_action(self):
@@ -448,7 +588,9 @@ class Forgery(Generate):
             for row in rows:
                 with self.subTest(value=value, row=row):
                     name = f"action{value}-{row}"
-                    folder, _, _ = self.forge(name, "actions", lambda v, new=value: new, row=row, verify=False)
+                    folder, _, _ = self.forge(
+                        name, "actions", lambda v, new=value: new, row=row, verify=False
+                    )
                     self.fails(3, "replay", folder, "--quiet", says="shard-000001.h5")
 
     def test_ends(self):
@@ -463,8 +605,11 @@ class Forgery(Generate):
         self.replay_names(folder, 0, row, "terminals")
 
     def test_columns_of_an_episode(self):
-        for column, change in (("return", lambda v: v + 1), ("outcome", lambda v: 2 if v == 1 else 1),
-                               ("final_observation", lambda v: np.nextafter(v, np.float32(9)))):
+        for column, change in (
+            ("return", lambda v: v + 1),
+            ("outcome", lambda v: 2 if v == 1 else 1),
+            ("final_observation", lambda v: np.nextafter(v, np.float32(9))),
+        ):
             folder, episode, _ = self.forge(column, f"episodes/{column}", change)
             self.replay_names(folder, episode, None, f"episodes/{column}")
 
@@ -483,7 +628,9 @@ class Forgery(Generate):
 
     def test_nan_is_refused(self):
         for column in ("observations", "rewards"):
-            folder, _, _ = self.forge(f"nan-{column}", column, lambda v: v * np.float32("nan"), verify=False)
+            folder, _, _ = self.forge(
+                f"nan-{column}", column, lambda v: v * np.float32("nan"), verify=False
+            )
             self.fails(3, "replay", folder, "--quiet", says="shard-000001.h5")
 
 

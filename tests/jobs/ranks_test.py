@@ -25,20 +25,37 @@ shard_transitions = 20000
 """
 TIMEOUT = 10  # seconds, ROLLMILL_TIMEOUT
 # Few collectives an update: what is tested is when they are cut off, not how fast they are.
-SHORT = ["--set", "evaluation.episodes=0", "--set", "trainer.total_steps=200000", "--set", "checkpoint.every_updates=5",
-         "--set", "ppo.epochs=2", "--set", "ppo.minibatches=1"]
+SHORT = [
+    "--set",
+    "evaluation.episodes=0",
+    "--set",
+    "trainer.total_steps=200000",
+    "--set",
+    "checkpoint.every_updates=5",
+    "--set",
+    "ppo.epochs=2",
+    "--set",
+    "ppo.minibatches=1",
+]
 
 
 def torch_module():
     here = pathlib.Path(support.binary).resolve().parent
     folders = [here, here.parent / "lib", here.parent / "lib" / "rollmill"]
     chosen = os.environ.get("ROLLMILL_MODULE_DIR")
-    return any((folder / "librollmill_torch.so").exists() for folder in ([pathlib.Path(chosen)] if chosen else folders))
+    return any(
+        (folder / "librollmill_torch.so").exists()
+        for folder in ([pathlib.Path(chosen)] if chosen else folders)
+    )
 
 
 def torchrun():
     venv = os.environ.get("ROLLMILL_VENV", "")
-    beside = pathlib.Path(venv, "bin", "torchrun") if venv else pathlib.Path(sys.executable).parent / "torchrun"
+    beside = (
+        pathlib.Path(venv, "bin", "torchrun")
+        if venv
+        else pathlib.Path(sys.executable).parent / "torchrun"
+    )
     return str(beside)
 
 
@@ -55,7 +72,11 @@ def children(pid):
         try:
             if int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1]) != pid:
                 continue
-            env = dict(pair.split("=", 1) for pair in (folder / "environ").read_text().split("\0") if "=" in pair)
+            env = dict(
+                pair.split("=", 1)
+                for pair in (folder / "environ").read_text().split("\0")
+                if "=" in pair
+            )
             if "rollmill" in os.readlink(folder / "exe"):
                 found[int(env["RANK"])] = int(folder.name)
         except (OSError, KeyError, ValueError):
@@ -68,31 +89,60 @@ class RanksTest(JobTest):
 
     def setUp(self):
         if not torch_module():
-            raise unittest.SkipTest("librollmill_torch.so is absent: configured with ROLLMILL_TORCH=OFF")
+            raise unittest.SkipTest(
+                "librollmill_torch.so is absent: configured with ROLLMILL_TORCH=OFF"
+            )
         super().setUp()
         self.recipe = support.recipe("cartpole_ppo.toml")
         self.data = self.write("data.toml", DATA)
 
     def train(self, out, *more):
-        return ["train", self.recipe, "--out", self.dir / out, "--quiet", "--set", "run.threads=1", *more]
+        return [
+            "train",
+            self.recipe,
+            "--out",
+            self.dir / out,
+            "--quiet",
+            "--set",
+            "run.threads=1",
+            *more,
+        ]
 
     def generate(self, out, *more):
-        return ["generate", self.data, "--out", self.dir / out, "--quiet", "--set", "run.threads=1", *more]
+        return [
+            "generate",
+            self.data,
+            "--out",
+            self.dir / out,
+            "--quiet",
+            "--set",
+            "run.threads=1",
+            *more,
+        ]
 
     def start_ranks(self, world, arguments, timeout=TIMEOUT):
         """Without a launcher, as a Slurm wrapper would: each rank's exit code and words are its own."""
         port = free_port()
         ranks = []
         for rank in range(world):
-            env = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": world,
-                   "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ROLLMILL_TIMEOUT": timeout}
+            env = {
+                "RANK": rank,
+                "WORLD_SIZE": world,
+                "LOCAL_RANK": rank,
+                "LOCAL_WORLD_SIZE": world,
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port,
+                "ROLLMILL_TIMEOUT": timeout,
+            }
             ranks.append(support.start(*arguments, env={k: str(v) for k, v in env.items()}))
         self.addCleanup(lambda: [process.kill() for process in ranks if process.poll() is None])
         return ranks
 
     def run_ranks(self, world, arguments, codes=None):
         results = [support.finish(process) for process in self.start_ranks(world, arguments)]
-        self.assertEqual([result.code for result in results], codes or [0] * world, "\n".join(map(str, results)))
+        self.assertEqual(
+            [result.code for result in results], codes or [0] * world, "\n".join(map(str, results))
+        )
         return results
 
     def whole(self):
@@ -106,8 +156,16 @@ class RanksTest(JobTest):
         return made
 
     def start_torchrun(self, world, arguments):
-        return support.start("--standalone", "--no-python", "--nproc-per-node", world, support.binary, *arguments,
-                             program=torchrun(), env={"ROLLMILL_TIMEOUT": str(TIMEOUT)})
+        return support.start(
+            "--standalone",
+            "--no-python",
+            "--nproc-per-node",
+            world,
+            support.binary,
+            *arguments,
+            program=torchrun(),
+            env={"ROLLMILL_TIMEOUT": str(TIMEOUT)},
+        )
 
     def run_torchrun(self, world, arguments):
         result = support.finish(self.start_torchrun(world, arguments))
@@ -123,7 +181,9 @@ class Torchrun(RanksTest):
     def test_train_reaches_the_score(self):
         self.run_torchrun(2, self.train("run"))
         self.ok("evaluate", self.dir / "run", "--quiet", "--min-return", "475")
-        self.assertEqual(read_json(checkpoints(self.dir / "run")[-1] / "MANIFEST.json")["world_size"], 2)
+        self.assertEqual(
+            read_json(checkpoints(self.dir / "run")[-1] / "MANIFEST.json")["world_size"], 2
+        )
         self.ok("verify", self.dir / "run", "--quiet")
 
     def test_sigterm_to_torchrun_preempts_all_ranks(self):
@@ -160,8 +220,12 @@ class Torchrun(RanksTest):
 
 class Generate(RanksTest):
     def test_ranks_give_the_same_content(self):
-        for name, options in (("t", ["--set", "generate.transitions=200000"]), ("e", ["--set", "generate.episodes=5000"]),
-                              ("one", ["--set", "generate.transitions=1"]), ("two", ["--set", "generate.episodes=1000"])):
+        for name, options in (
+            ("t", ["--set", "generate.transitions=200000"]),
+            ("e", ["--set", "generate.episodes=5000"]),
+            ("one", ["--set", "generate.transitions=1"]),
+            ("two", ["--set", "generate.episodes=1000"]),
+        ):
             self.ok(*self.generate(f"{name}1", *options))
             for world in (2, 3):
                 self.run_ranks(world, self.generate(f"{name}{world}", *options))
@@ -265,7 +329,10 @@ class Train(RanksTest):
         newest = checkpoints(self.dir / "run")[-1]
         (newest / "state-rank1.h5").unlink()
         results = self.run_ranks(2, self.train("run", *SHORT, "--resume"))
-        self.assertTrue(re.search(rf"warning: .*{newest.name}.*state-rank1.h5 is missing", results[0].err), str(results[0]))
+        self.assertTrue(
+            re.search(rf"warning: .*{newest.name}.*state-rank1.h5 is missing", results[0].err),
+            str(results[0]),
+        )
         assert_same_run(self, self.whole(), self.dir / "run", ranks=2)
 
     def test_indivisible_environments(self):

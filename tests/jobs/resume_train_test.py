@@ -5,10 +5,27 @@ import signal
 import time
 
 import support
-from support import FOLDER_CODE, JobTest, assert_same_run, checkpoints, final_policy, read_json, run_killed, seeded
+from support import (
+    FOLDER_CODE,
+    JobTest,
+    assert_same_run,
+    checkpoints,
+    final_policy,
+    read_json,
+    run_killed,
+    seeded,
+)
 
 CARTPOLE = ["--quiet", "--set", "evaluation.episodes=0", "--set", "trainer.total_steps=120000"]
-PENDULUM = ["--quiet", "--set", "evaluation.episodes=0", "--set", "trainer.total_steps=60000", "--set", "ppo.epochs=4"]
+PENDULUM = [
+    "--quiet",
+    "--set",
+    "evaluation.episodes=0",
+    "--set",
+    "trainer.total_steps=60000",
+    "--set",
+    "ppo.epochs=4",
+]
 
 
 class ResumeTrain(JobTest):
@@ -42,7 +59,9 @@ class ResumeTrain(JobTest):
             every = [1, 4, 9][series % 3]
             more = ["--set", f"checkpoint.every_updates={every}"]
             arguments = self.train(recipe, options, out, *more)
-            struck += self.kill_until_done(arguments, out, rng, 0.7 * longest, min(8, wanted - struck))
+            struck += self.kill_until_done(
+                arguments, out, rng, 0.7 * longest, min(8, wanted - struck)
+            )
             assert_same_run(self, self.dir / "whole", self.dir / out)
             shutil.rmtree(self.dir / out)
             series += 1
@@ -60,7 +79,11 @@ class ResumeTrain(JobTest):
 
     def stop_by(self, number, code):
         """One signal in the middle: checkpoint, exit code, one note; then --resume ends as if nothing had been."""
-        options = [*CARTPOLE, "--set", "checkpoint.every_seconds=1000"]  # only the signal writes a checkpoint
+        options = [
+            *CARTPOLE,
+            "--set",
+            "checkpoint.every_seconds=1000",
+        ]  # only the signal writes a checkpoint
         self.baseline("cartpole_ppo.toml", options)
         arguments = self.train("cartpole_ppo.toml", options, "stopped")
         for lines in (1, 15):
@@ -89,11 +112,21 @@ class ResumeTrain(JobTest):
 
     def test_second_signal_leaves_at_once(self):
         # One update of this takes many seconds: the first signal cannot be obeyed before it ends.
-        slow = ["--set", "env.num_envs=4096", "--set", "ppo.horizon=1024", "--set", "ppo.epochs=50",
-                "--set", "trainer.total_steps=100000000"]
+        slow = [
+            "--set",
+            "env.num_envs=4096",
+            "--set",
+            "ppo.horizon=1024",
+            "--set",
+            "ppo.epochs=50",
+            "--set",
+            "trainer.total_steps=100000000",
+        ]
         for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
             out = self.dir / f"slow{code}"
-            process = support.start("train", support.recipe("cartpole_ppo.toml"), "--out", out, "--quiet", *slow)
+            process = support.start(
+                "train", support.recipe("cartpole_ppo.toml"), "--out", out, "--quiet", *slow
+            )
             self.assertTrue(support.wait_until((out / "RUN_STATUS.json").exists, process))
             time.sleep(0.3)
             process.send_signal(number)
@@ -111,11 +144,15 @@ class ResumeTrain(JobTest):
                 out = f"{recipe}-{threads}"
                 self.ok(*self.train(recipe, options, out, "--set", f"run.threads={threads}"))
                 policies.add(final_policy(self.dir / out))
-            self.assertEqual(len(policies), 1, f"{recipe}: the weights depend on the number of threads")
+            self.assertEqual(
+                len(policies), 1, f"{recipe}: the weights depend on the number of threads"
+            )
 
     def test_resumed_with_other_threads(self):
         longest = self.baseline("cartpole_ppo.toml", CARTPOLE)
-        arguments = self.train("cartpole_ppo.toml", CARTPOLE, "mixed", "--set", "checkpoint.every_updates=3")
+        arguments = self.train(
+            "cartpole_ppo.toml", CARTPOLE, "mixed", "--set", "checkpoint.every_updates=3"
+        )
         for threads in (1, 3, 2):
             run_killed(0.5 * longest, *arguments, "--resume", "--set", f"run.threads={threads}")
         self.ok(*arguments, "--resume")
@@ -132,7 +169,9 @@ class ResumeTrain(JobTest):
         before = {p: p.stat().st_mtime_ns for p in (self.dir / "whole" / "checkpoints").rglob("*")}
         for more in ([], ["--resume"]):
             self.ok(*self.train("cartpole_ppo.toml", CARTPOLE, "whole", *more))
-            after = {p: p.stat().st_mtime_ns for p in (self.dir / "whole" / "checkpoints").rglob("*")}
+            after = {
+                p: p.stat().st_mtime_ns for p in (self.dir / "whole" / "checkpoints").rglob("*")
+            }
             self.assertEqual(before, after)
 
     def test_longer_target_continues_a_finished_run(self):
@@ -147,7 +186,11 @@ class ResumeTrain(JobTest):
     def test_longer_target_without_resume_is_not_called_done(self):
         """A run that ended at 120,000 steps does not answer a request for 180,000 with success."""
         self.baseline("cartpole_ppo.toml", CARTPOLE)
-        result = support.run(*self.train("cartpole_ppo.toml", [*CARTPOLE, "--set", "trainer.total_steps=180000"], "whole"))
+        result = support.run(
+            *self.train(
+                "cartpole_ppo.toml", [*CARTPOLE, "--set", "trainer.total_steps=180000"], "whole"
+            )
+        )
         self.one_line(result, FOLDER_CODE, "--resume")
 
     def test_killed_while_the_folder_was_made(self):

@@ -25,7 +25,9 @@ import h5py
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER_CODE = 4  # the output folder holds something else, or an unfinished job and --resume was not given
+FOLDER_CODE = (
+    4  # the output folder holds something else, or an unfinished job and --resume was not given
+)
 LIMIT_SECONDS = 120  # no single command of these tests takes a tenth of it on a free machine
 
 binary = os.environ.get("ROLLMILL_BINARY", "")
@@ -55,8 +57,18 @@ def recipe(name):
 
 def clean_environment(extra=None):
     """Nothing of a launcher, and no GPU: these tests must say the same on every machine."""
-    drop = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "ROLLMILL_TIMEOUT")
-    env = {k: v for k, v in os.environ.items() if k not in drop and not k.startswith("TORCHELASTIC")}
+    drop = (
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "ROLLMILL_TIMEOUT",
+    )
+    env = {
+        k: v for k, v in os.environ.items() if k not in drop and not k.startswith("TORCHELASTIC")
+    }
     env["CUDA_VISIBLE_DEVICES"] = ""
     env.update(extra or {})
     return env
@@ -77,7 +89,9 @@ def start(*arguments, env=None, prefix=(), program=None, **options):
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
     command = [*prefix, program or binary, *map(str, arguments)]
-    return subprocess.Popen(command, env=clean_environment(env), stdin=subprocess.DEVNULL, **options)
+    return subprocess.Popen(
+        command, env=clean_environment(env), stdin=subprocess.DEVNULL, **options
+    )
 
 
 def finish(process, timeout=LIMIT_SECONDS):
@@ -87,7 +101,9 @@ def finish(process, timeout=LIMIT_SECONDS):
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"still running after {timeout} s: {process.args}\n{(err or b'').decode()[-2000:]}")
+        raise AssertionError(
+            f"still running after {timeout} s: {process.args}\n{(err or b'').decode()[-2000:]}"
+        )
     decode = lambda data: (data or b"").decode("utf-8", "replace")
     return Result(process.returncode, decode(out), decode(err), list(map(str, process.args)))
 
@@ -152,7 +168,11 @@ class JobTest(unittest.TestCase):
         return str(path)
 
     def no_leftovers(self, folder):
-        left = [str(p) for p in pathlib.Path(folder).rglob("*") if ".tmp" in p.name or p.name == "lock.json"]
+        left = [
+            str(p)
+            for p in pathlib.Path(folder).rglob("*")
+            if ".tmp" in p.name or p.name == "lock.json"
+        ]
         self.assertEqual(left, [], "left behind")
 
 
@@ -165,7 +185,11 @@ def read_json(path):
 
 def checkpoints(run_dir):
     """Complete checkpoints, oldest first."""
-    return sorted(p for p in (pathlib.Path(run_dir) / "checkpoints").glob("step_" + 12 * "[0-9]") if p.is_dir())
+    return sorted(
+        p
+        for p in (pathlib.Path(run_dir) / "checkpoints").glob("step_" + 12 * "[0-9]")
+        if p.is_dir()
+    )
 
 
 def final_policy(run_dir):
@@ -176,7 +200,11 @@ def read_state(path):
     """All arrays and attributes of a state-rankN.h5."""
     found = {}
     with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
         for name, value in file.attrs.items():
             found["@" + name] = np.asarray(value)
     return found
@@ -200,7 +228,11 @@ def assert_same_run(test, expected, actual, ranks=1):
         x, y = (read_state(folder / f"state-rank{rank}.h5") for folder in (a, b))
         test.assertEqual(sorted(x), sorted(y))
         for name in x:
-            test.assertEqual(np.asarray(x[name]).tobytes(), np.asarray(y[name]).tobytes(), f"state {name} differs")
+            test.assertEqual(
+                np.asarray(x[name]).tobytes(),
+                np.asarray(y[name]).tobytes(),
+                f"state {name} differs",
+            )
     m, n = read_metrics(expected), read_metrics(actual)
     test.assertEqual([r["step"] for r in n], [r["step"] for r in m], "steps in metrics.jsonl")
     test.assertEqual(list(map(without_times, n)), list(map(without_times, m)))
@@ -258,7 +290,9 @@ def shard_content(path, columns):
         for column in columns:
             values = file[column["name"]][()]
             data += _text(column["name"]) + _text(column["dtype"])
-            data += struct.pack("<Q", values.ndim) + b"".join(struct.pack("<Q", d) for d in values.shape)
+            data += struct.pack("<Q", values.ndim) + b"".join(
+                struct.pack("<Q", d) for d in values.shape
+            )
             data += np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
     return xxh3_128(data)
 
@@ -291,14 +325,20 @@ def logical_content(folder):
         with h5py.File(os.path.join(folder, shard["file"]), "r") as file:
             for column in manifest["columns"]:
                 parts.setdefault(column["name"], []).append(file[column["name"]][()])
-    return {name: np.concatenate(values).tobytes() for name, values in parts.items() if name != "episodes/start"}
+    return {
+        name: np.concatenate(values).tobytes()
+        for name, values in parts.items()
+        if name != "episodes/start"
+    }
 
 
 def assert_same_dataset(test, expected, actual):
     a, b = read_manifest(expected), read_manifest(actual)
     test.assertEqual(a["content_hash"], b["content_hash"])
     test.assertEqual(b["state"], "done")
-    test.assertEqual(a["shards"], b["shards"])  # sizes and sha256 too: the same build writes the same bytes
+    test.assertEqual(
+        a["shards"], b["shards"]
+    )  # sizes and sha256 too: the same build writes the same bytes
     test.assertEqual(logical_content(expected), logical_content(actual))
     names = [shard["file"] for shard in b["shards"]] + ["CARD.md", "MANIFEST.json"]
     test.assertEqual(sorted(os.listdir(actual)), sorted(names), "files in the finished dataset")

@@ -48,7 +48,7 @@ threads = 3
 id = "Pendulum-v1"
 num_envs = 8
 time_limit = 50
-params.g = 9.5
+params.gravity = 9.5
 [policy]
 hidden = [5, 6, 7]
 log_std_init = -0.5

@@ -1,0 +1,89 @@
+// The evaluation report: whole episodes, the same on any number of threads, every field where formats.md says.
+#include "evaluation/protocol.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/generators/episodes.h"
+
+namespace rollmill {
+namespace {
+
+using testing::Job;
+
+EvaluationReport run(const Job& j, int threads) {
+  ThreadPool pool(threads);
+  return evaluate(j.job, false, pool);
+}
+
+TEST(Evaluate, CountsWholeEpisodes) {
+  const Job j("CartPole-v1", 0, 250, true, 60);
+  const EvaluationReport r = run(j, 2);
+  const auto episodes = testing::play(j.job, 1);
+  ASSERT_EQ(r.returns.size(), 250u);
+  std::vector<std::int64_t> outcomes(r.outcome_names.size());
+  double sum = 0, steps = 0;
+  for (const auto& [e, episode] : episodes) {
+    EXPECT_EQ(r.returns[static_cast<std::size_t>(e)], episode.summary.episode_return);
+    EXPECT_EQ(r.lengths[static_cast<std::size_t>(e)], episode.summary.length);
+    EXPECT_EQ(episode.summary.episode_return, static_cast<float>(episode.summary.length));  // CartPole: one a step
+    ++outcomes.at(episode.summary.outcome);
+    sum += episode.summary.episode_return;
+    steps += episode.summary.length;
+  }
+  EXPECT_EQ(r.outcomes, outcomes);
+  EXPECT_NEAR(r.mean_return, sum / 250, 1e-9);
+  EXPECT_NEAR(r.mean_length, steps / 250, 1e-9);
+  EXPECT_LE(r.mean_interval.low, r.mean_return);
+  EXPECT_GE(r.mean_interval.high, r.mean_return);
+  EXPECT_EQ(r.env_id, "CartPole-v1");
+  EXPECT_EQ(r.policy_hash, j.policy->hash());
+  EXPECT_EQ(r.outcome_names.at(0), "time_limit");
+}
+
+TEST(Evaluate, TheSameReportOnAnyNumberOfThreads) {
+  const Job j("Pendulum-v1", 0, 90, true, 50);
+  EvaluationReport one = run(j, 1);
+  one.seconds = 0;
+  for (int threads : {2, 5}) {
+    EvaluationReport many = run(j, threads);
+    many.seconds = 0;
+    EXPECT_EQ(format_json(many), format_json(one));
+    EXPECT_EQ(format_text(many), format_text(one));
+  }
+}
+
+TEST(Report, JsonHasEveryField) {
+  const Job j("CartPole-v1", 0, 40, true, 60);
+  const EvaluationReport r = run(j, 2);
+  const auto json = nlohmann::json::parse(format_json(r));
+  EXPECT_EQ(json.at("env"), "CartPole-v1");
+  EXPECT_EQ(json.at("policy"), r.policy_id);
+  EXPECT_EQ(json.at("policy_hash"), r.policy_hash);
+  EXPECT_EQ(json.at("seed"), 9);
+  EXPECT_EQ(json.at("greedy"), false);
+  EXPECT_EQ(json.at("episodes"), 40);
+  EXPECT_EQ(json.at("mean_return"), r.mean_return);
+  EXPECT_EQ(json.at("mean_return_95").at(0), r.mean_interval.low);
+  EXPECT_EQ(json.at("mean_return_95").at(1), r.mean_interval.high);
+  EXPECT_EQ(json.at("median_return"), r.median_return);
+  EXPECT_EQ(json.at("iqm_return"), r.iqm_return);
+  EXPECT_EQ(json.at("std_return"), r.std_return);
+  EXPECT_EQ(json.at("mean_length"), r.mean_length);
+  EXPECT_EQ(json.at("min_length"), *std::min_element(r.lengths.begin(), r.lengths.end()));
+  EXPECT_EQ(json.at("max_length"), *std::max_element(r.lengths.begin(), r.lengths.end()));
+  std::int64_t ends = 0;
+  for (const auto& [name, count] : json.at("ends").items()) ends += count.get<std::int64_t>();
+  EXPECT_EQ(ends, 40);
+  EXPECT_EQ(json.at("ends").size(), r.outcome_names.size());
+  EXPECT_GT(json.at("seconds").get<double>(), 0);
+  const std::string text = format_text(r);
+  EXPECT_NE(text.find("40 episodes of CartPole-v1"), std::string::npos) << text;
+  EXPECT_NE(text.find("95 % interval"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace rollmill
