@@ -1,13 +1,14 @@
 # Version, commit and compiler, for `rollmill --version` and every artifact. Rewritten at each build only if it changed.
 file(WRITE ${CMAKE_BINARY_DIR}/write_build_info.cmake "
+cmake_minimum_required(VERSION 3.26)
 execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short=12 HEAD OUTPUT_VARIABLE commit
                 OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 if(NOT commit)
   set(commit unknown)
 endif()
 set(text \"${PROJECT_VERSION} (\${commit}, ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}, ${ROLLMILL_MARCH})\")
-file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/build_info.cc @ONLY CONTENT
-\"#include \\\"core/base/build_info.h\\\"\\nnamespace rollmill {\\nconst char* build_info() { return \\\"@text@\\\"; }\\n}\\n\")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/build_info.cc CONTENT
+\"#include \\\"core/base/build_info.h\\\"\\nnamespace rollmill {\\nconst char* build_info() { return \\\"\${text}\\\"; }\\n}\\n\")
 ")
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/generated)
 add_custom_target(rollmill_build_info_file BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/build_info.cc

@@ -122,7 +122,7 @@ bool compare_episode(const ShardData& recorded, const ShardData& replayed, std::
     report.equal = false;
     report.episode = recorded.first_episode + e;
     report.step = step;
-    report.field = a.column.name + (bytes > size ? "[" + std::to_string(k) + "]" : "");
+    report.field = a.column.name + (bytes > size ? fmt::format("[{}]", k) : "");
     report.recorded = text_of(a.column.dtype, pa + k * size);
     report.replayed = text_of(a.column.dtype, pb + k * size);
     return true;

@@ -23,6 +23,12 @@ nlohmann::json read_manifest_of(const std::string& folder) {
 
 std::string checkpoints_dir(const std::string& run_dir) { return run_dir + "/checkpoints"; }
 
+std::string checkpoint_name(std::int64_t env_steps) {
+  std::string digits = std::to_string(env_steps);
+  if (digits.size() < 12) digits.insert(0, 12 - digits.size(), '0');
+  return "step_" + digits;
+}
+
 std::vector<std::string> list_checkpoints(const std::string& run_dir) {
   std::vector<std::string> names;
   std::error_code ignored;
@@ -46,11 +52,18 @@ std::string check_checkpoint(const std::string& folder) {
     }
     if (m.at("kind") != "checkpoint") return "MANIFEST.json is not a checkpoint's";
     if (!m.at("sha256").contains("policy.safetensors")) return "MANIFEST.json names no policy";
-    for (const auto& [name, hash] : m.at("sha256").items()) {
-      if (name.find('/') != std::string::npos) return "MANIFEST.json names a path outside the checkpoint";
-      const std::string path = folder + "/" + name;
-      if (!file_exists(path)) return name + " is missing";
-      if (sha256_file(path) != hash.get<std::string>()) return name + " does not match its hash";
+    const std::string name = fs::path(folder).filename().string();  // a copy may have any other name
+    if (name.starts_with("step_") && name != checkpoint_name(m.at("env_steps").get<std::int64_t>())) {
+      return "MANIFEST.json is of another checkpoint than the folder's name says";
+    }
+    if (m.at("sha256").size() != m.at("world_size").get<std::size_t>() + 1) {
+      return "MANIFEST.json does not list one state file a rank";
+    }
+    for (const auto& [file, hash] : m.at("sha256").items()) {
+      if (file.find('/') != std::string::npos) return "MANIFEST.json names a path outside the checkpoint";
+      const std::string path = folder + "/" + file;
+      if (!file_exists(path)) return file + " is missing";
+      if (sha256_file(path) != hash.get<std::string>()) return file + " does not match its hash";
     }
   } catch (const nlohmann::json::exception& e) {
     return std::string("MANIFEST.json is damaged: ") + e.what();

@@ -17,6 +17,7 @@ struct CheckpointInfo {
 };
 
 std::string checkpoints_dir(const std::string& run_dir);
+std::string checkpoint_name(std::int64_t env_steps);  // "step_000000123456"
 
 // Folders with a complete name, newest first, by number (never by time: clocks jump).
 std::vector<std::string> list_checkpoints(const std::string& run_dir);

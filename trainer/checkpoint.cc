@@ -22,12 +22,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 constexpr int kFormatVersion = kCheckpointFormatVersion;
 
-std::string folder_name(std::int64_t env_steps) {
-  std::string digits = std::to_string(env_steps);
-  if (digits.size() < 12) digits.insert(0, 12 - digits.size(), '0');
-  return "step_" + digits;
-}
-
 std::string state_file(int rank) { return "state-rank" + std::to_string(rank) + ".h5"; }
 
 template <class T>
@@ -139,7 +133,7 @@ void prune(const std::string& run_dir, int keep) {
 
 std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
   ProcessGroup& group = trainer.group();
-  const std::string final_name = checkpoints_dir(run_dir) + "/" + folder_name(trainer.progress().env_steps);
+  const std::string final_name = checkpoints_dir(run_dir) + "/" + checkpoint_name(trainer.progress().env_steps);
   const std::string tmp = final_name + ".tmp";
   if (group.rank() == 0) {
     make_dirs(checkpoints_dir(run_dir));
@@ -158,7 +152,7 @@ std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
     std::error_code ignored;
     fs::remove_all(final_name, ignored);  // an equal or damaged one of an earlier try
     rename_durable(tmp, final_name);
-    write_file_atomic(checkpoints_dir(run_dir) + "/latest", folder_name(trainer.progress().env_steps) + "\n");
+    write_file_atomic(checkpoints_dir(run_dir) + "/latest", checkpoint_name(trainer.progress().env_steps) + "\n");
     prune(run_dir, trainer.options().checkpoint_keep);
   }
   group.barrier("checkpoint done");

@@ -32,7 +32,6 @@ struct TrainOptions {
   int checkpoint_keep = 3;
   int evaluation_episodes = 1000;       // after training; 0: none
   bool evaluation_greedy = true;
-  double evaluation_min_return = 0;     // recorded with the recipe; `rollmill evaluate --min-return` gates
 };
 
 // Reads all keys of a training config and checks what spans several of them. world_size: ranks of the job.

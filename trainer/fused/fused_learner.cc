@@ -95,7 +95,7 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update, do
       const double norm = std::sqrt(gradient_norm_squared());
       if (minibatches == 0) stats.first_ratio_error = sums.ratio_error;
       apply_adam(norm, learning_rate);
-      const double n = 1.0 / static_cast<double>(mb.inv_n);
+      const double n = static_cast<double>(mb.rows) * c_.group->world_size();
       total.add(sums);
       count += n;
       epoch_kl += sums.kl / n / o_.minibatches;
