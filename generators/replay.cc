@@ -71,6 +71,31 @@ class RecordedPolicy final : public Policy {
   std::span<const float> real_;
 };
 
+// Recorded actions must be actions: anything else was not written by a policy, and an environment may index with it.
+void check_actions(const EnvSpec& spec, const ShardData& shard, const std::string& where) {
+  const auto bad = [&](std::size_t row, const std::string& action) {
+    fail_data(where + ": row " + std::to_string(row) + ": " + action + " is not an action of " + spec.id);
+  };
+  const auto discrete = [&](const auto& actions) {
+    for (std::size_t r = 0; r < actions.size(); ++r) {
+      if (actions[r] < 0 || actions[r] >= spec.choices) bad(r, std::to_string(actions[r]));
+    }
+  };
+  if (spec.discrete && spec.choices <= 127) {
+    discrete(shard.values<std::int8_t>("actions"));
+  } else if (spec.discrete) {
+    discrete(shard.values<std::int32_t>("actions"));
+  } else {
+    const auto actions = shard.values<float>("actions");
+    const std::size_t size = spec.action.size();
+    for (std::size_t k = 0; k < actions.size(); ++k) {
+      const FieldSpec& f = spec.action[k % size];
+      const double v = static_cast<double>(actions[k]);
+      if (!(v >= f.low && v <= f.high)) bad(k / size, fmt::format("{}", actions[k]));
+    }
+  }
+}
+
 std::string text_of(DType dtype, const std::byte* p) {
   switch (dtype) {
     case DType::kF32: {
@@ -158,6 +183,7 @@ ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool, const std:
   ReplayReport report;
   for (std::size_t s = 0; s < reader.shards(); ++s) {
     const ShardData recorded = reader.load(s);
+    check_actions(entry->spec(), recorded, dir + "/" + reader.manifest().shards[s].file);
     const RecordedPolicy policy(entry->spec(), recorded);
     EpisodeJob job;
     job.env = entry;

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string>
+#include <nlohmann/json.hpp>
 
 #include "tests/generators/episodes.h"
 
@@ -29,7 +29,8 @@ TEST(Evaluate, CountsWholeEpisodes) {
   for (const auto& [e, episode] : episodes) {
     EXPECT_EQ(r.returns[static_cast<std::size_t>(e)], episode.summary.episode_return);
     EXPECT_EQ(r.lengths[static_cast<std::size_t>(e)], episode.summary.length);
-    EXPECT_EQ(episode.summary.episode_return, static_cast<float>(episode.summary.length));  // CartPole: one a step
+    EXPECT_EQ(episode.summary.episode_return,
+              static_cast<float>(episode.summary.length));  // CartPole: one a step
     ++outcomes.at(episode.summary.outcome);
     sum += episode.summary.episode_return;
     steps += episode.summary.length;

@@ -45,7 +45,8 @@ TEST(Bootstrap, EqualsScipy) {
 TEST(Bootstrap, IsAFunctionOfDataAndSeed) {
   const testing::Fixture f("statistics.txt");
   const auto& x = f.at("sample101");
-  const Interval a = bootstrap_mean_interval(x, 1), b = bootstrap_mean_interval(x, 1), c = bootstrap_mean_interval(x, 2);
+  const Interval a = bootstrap_mean_interval(x, 1), b = bootstrap_mean_interval(x, 1),
+                 c = bootstrap_mean_interval(x, 2);
   EXPECT_EQ(a.low, b.low);
   EXPECT_EQ(a.high, b.high);
   EXPECT_NE(a.low, c.low);

@@ -27,7 +27,8 @@ std::vector<Column> columns(const EnvSpec& spec, bool outputs) {
   Column action;
   action.dtype = spec.discrete ? DType::kI8 : DType::kF32;
   if (!spec.discrete) action.row_shape = {static_cast<std::uint64_t>(spec.action_size())};
-  return standard_columns(DType::kF32, {static_cast<std::uint64_t>(spec.observation_size())}, action, outputs, 0);
+  return standard_columns(DType::kF32, {static_cast<std::uint64_t>(spec.observation_size())},
+                          action, outputs, 0);
 }
 
 ShardData build(const Job& j, int threads) {
@@ -77,8 +78,10 @@ TEST(ShardBuilder, LaysEpisodesOutInOrder) {
       // float32 sums of `length` rewards: an ulp of the sum of sizes each.
       EXPECT_NEAR(returns[e], sum, episode.summary.length * 0x1p-24 * size_of_sum);
       steps += static_cast<std::size_t>(episode.summary.length);
-      EXPECT_EQ(data.values<std::uint8_t>("terminals")[steps - 1], episode.summary.terminated ? 1 : 0);
-      EXPECT_EQ(data.values<std::uint8_t>("timeouts")[steps - 1], episode.summary.terminated ? 0 : 1);
+      EXPECT_EQ(data.values<std::uint8_t>("terminals")[steps - 1],
+                episode.summary.terminated ? 1 : 0);
+      EXPECT_EQ(data.values<std::uint8_t>("timeouts")[steps - 1],
+                episode.summary.terminated ? 0 : 1);
     }
     EXPECT_EQ(data.steps(), steps);
     EXPECT_EQ(build(j, 5).content_hash(), data.content_hash());
@@ -101,20 +104,22 @@ TEST(ShardBuilder, TrimKeepsTheFirstEpisodes) {
 }
 
 GenerateOptions generate_options(const std::vector<std::string>& overrides) {
-  Config config = Config::from_string("[env]\nid = \"CartPole-v1\"\n[generate]\nshard_transitions = 2000\n", "job.toml", overrides);
+  Config config = Config::from_string(
+      "[env]\nid = \"CartPole-v1\"\n[generate]\nshard_transitions = 2000\n", "job.toml", overrides);
   const GenerateOptions o = read_generate_options(config);
   config.finish();
   return o;
 }
 
-GenerateResult generate(const GenerateOptions& o, const std::string& dir, int threads, bool resume = false,
-                        int shards_before_stop = 1 << 20) {
+GenerateResult generate(const GenerateOptions& o, const std::string& dir, int threads,
+                        bool resume = false, int shards_before_stop = 1 << 20) {
   ThreadPool pool(threads);
   const RandomPolicy policy(find_env(o.env.id).spec(), o.seed);
   const auto group = make_process_group(LaunchInfo{}, false);
   int polls = 0;
-  return run_dataset_job(o, policy, dir, resume, "config", *group, pool, [](const GenerateProgress&) {},
-                         [&] { return polls++ >= shards_before_stop; });
+  return run_dataset_job(
+      o, policy, dir, resume, "config", *group, pool, [](const GenerateProgress&) {},
+      [&] { return polls++ >= shards_before_stop; });
 }
 
 TEST(DatasetJob, TheSameContentOnAnyThreadsAndAfterAStop) {
@@ -142,14 +147,18 @@ TEST(DatasetJob, AnExactNumberOfEpisodes) {
   const GenerateResult r = generate(generate_options({"generate.episodes=333"}), dir / "d", 2);
   EXPECT_EQ(r.manifest.episodes(), 333);
   EXPECT_EQ(exit_code_of([&] { generate_options({}); }), 2);
-  EXPECT_EQ(exit_code_of([&] { generate_options({"generate.episodes=3", "generate.transitions=4"}); }), 2);
+  EXPECT_EQ(exit_code_of([&] {
+              generate_options({"generate.episodes=3", "generate.transitions=4"});
+            }),
+            2);
 }
 
 TEST(Replay, EqualsWhatWasRecorded) {
   const TempDir dir;
   for (const char* env : {"CartPole-v1", "Pendulum-v1"}) {
     const std::string where = dir / env;
-    const GenerateOptions o = generate_options({std::string("env.id=") + env, "generate.episodes=150", "env.time_limit=40"});
+    const GenerateOptions o = generate_options(
+        {std::string("env.id=") + env, "generate.episodes=150", "env.time_limit=40"});
     const GenerateResult r = generate(o, where, 2);
     ThreadPool pool(2);
     const ReplayReport report = replay_dataset(where, pool, [](std::int64_t) {});
@@ -179,7 +188,8 @@ class PlantedDifference : public ::testing::Test {
         start = data.values<std::int64_t>("episodes/start")[3];
         length = data.values<std::int32_t>("episodes/length")[3];
       }
-      manifest.shards.push_back(write_shard(dir / "bad", static_cast<std::int64_t>(s), manifest.spec, data));
+      manifest.shards.push_back(
+          write_shard(dir / "bad", static_cast<std::int64_t>(s), manifest.spec, data));
     }
     finish_manifest(dir / "bad", manifest);
     ThreadPool pool(2);
@@ -240,7 +250,8 @@ TEST(Replay, WhatIsNoDatasetOrUnknownIsRefused) {
   manifest.spec.env_id = "Nothing-v0";
   write_manifest(dir / "d", manifest);
   std::string message;
-  EXPECT_EQ(exit_code_of([&] { replay_dataset(dir / "d", pool, [](std::int64_t) {}); }, &message), 3);
+  EXPECT_EQ(exit_code_of([&] { replay_dataset(dir / "d", pool, [](std::int64_t) {}); }, &message),
+            3);
   EXPECT_NE(message.find("Nothing-v0"), std::string::npos) << message;
 }
 

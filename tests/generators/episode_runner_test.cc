@@ -21,7 +21,8 @@ TEST(EpisodeRunner, TheSameEpisodesOnAnyNumberOfThreads) {
       ASSERT_EQ(one.size(), 700u);
       EXPECT_EQ(one.begin()->first, 5);
       EXPECT_EQ(one.rbegin()->first, 704);
-      for (int threads : {2, 3, 8}) EXPECT_EQ(play(j.job, threads), one) << env << " on " << threads << " threads";
+      for (int threads : {2, 3, 8})
+        EXPECT_EQ(play(j.job, threads), one) << env << " on " << threads << " threads";
     }
   }
 }
@@ -32,10 +33,12 @@ TEST(EpisodeRunner, AnEpisodeAloneAndInAnyRangeIsTheSame) {
     const auto whole = play(all.job, 2);
     for (std::int64_t e : {0, 1, 15, 16, 17, 255, 299}) {
       const Job alone("CartPole-v1", e, 1, trained);
-      EXPECT_EQ(play(alone.job, 3), (std::map<std::int64_t, Episode>{{e, whole.at(e)}})) << "episode " << e;
+      EXPECT_EQ(play(alone.job, 3), (std::map<std::int64_t, Episode>{{e, whole.at(e)}}))
+          << "episode " << e;
     }
     const Job range("CartPole-v1", 90, 33, trained);
-    for (const auto& [e, episode] : play(range.job, 2)) EXPECT_EQ(episode, whole.at(e)) << "episode " << e;
+    for (const auto& [e, episode] : play(range.job, 2))
+      EXPECT_EQ(episode, whole.at(e)) << "episode " << e;
   }
 }
 
@@ -58,21 +61,25 @@ TEST(EpisodeRunner, EqualsABatchOfOneStepByStep) {
       words.push_back(word);
     };
     do {
-      j.policy->act({b.observation_slot(0), b.stride, batch->episodes(), 0, 1, b.actions, nullptr, b.logprobs, b.values});
+      j.policy->act({b.observation_slot(0), b.stride, batch->episodes(), 0, 1, b.actions, nullptr,
+                     b.logprobs, b.values});
       for (int k = 0; k < 4; ++k) add(b.observation_slot(0) + k * b.stride);
       add(b.actions);
       batch->step(b.step_buffers(0));
       add(b.rewards);
       add(b.logprobs);
       add(b.values);
-      std::memcpy(b.observation_slot(0), b.observation_slot(1), static_cast<std::size_t>(4 * b.stride) * 4);
+      std::memcpy(b.observation_slot(0), b.observation_slot(1),
+                  static_cast<std::size_t>(4 * b.stride) * 4);
     } while (b.ends[0] == kRunning);
     EXPECT_EQ(episode.width, 8);
     EXPECT_EQ(episode.words, words) << "episode " << number;
     EXPECT_EQ(episode.summary.terminated, b.ends[0] == kTerminated);
     EXPECT_EQ(episode.summary.outcome, b.outcomes[0]);
     EXPECT_EQ(episode.summary.length, b.episode_lengths[0]);
-    for (int k = 0; k < 4; ++k) EXPECT_EQ(episode.final_observation[static_cast<std::size_t>(k)], b.final_observations[k * b.stride]);
+    for (int k = 0; k < 4; ++k)
+      EXPECT_EQ(episode.final_observation[static_cast<std::size_t>(k)],
+                b.final_observations[k * b.stride]);
   }
 }
 

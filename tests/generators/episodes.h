@@ -20,13 +20,15 @@ struct Episode {
   std::vector<float> final_observation;
   bool operator==(const Episode& o) const {
     return words == o.words && width == o.width && final_observation == o.final_observation &&
-           summary.episode_return == o.summary.episode_return && summary.length == o.summary.length &&
-           summary.outcome == o.summary.outcome && summary.terminated == o.summary.terminated;
+           summary.episode_return == o.summary.episode_return &&
+           summary.length == o.summary.length && summary.outcome == o.summary.outcome &&
+           summary.terminated == o.summary.terminated;
   }
 };
 
 // Throws when an episode comes twice or a block's number is not below episode_blocks().
-inline std::map<std::int64_t, Episode> play(const EpisodeJob& job, int threads, bool record = true) {
+inline std::map<std::int64_t, Episode> play(const EpisodeJob& job, int threads,
+                                            bool record = true) {
   ThreadPool pool(threads);
   const int blocks = episode_blocks(job, pool);
   std::map<std::int64_t, Episode> episodes;
@@ -37,18 +39,21 @@ inline std::map<std::int64_t, Episode> play(const EpisodeJob& job, int threads, 
     e.summary = rows.summary;
     e.final_observation = rows.final_observation;
     if (rows.words != nullptr) {
-      e.words.assign(rows.words, rows.words + static_cast<std::int64_t>(rows.width) * rows.summary.length);
+      e.words.assign(rows.words,
+                     rows.words + static_cast<std::int64_t>(rows.width) * rows.summary.length);
     }
     const std::lock_guard lock(mutex);
     if (block < 0 || block >= blocks) throw std::runtime_error("block out of range");
-    if (!episodes.emplace(rows.episode, std::move(e)).second) throw std::runtime_error("an episode came twice");
+    if (!episodes.emplace(rows.episode, std::move(e)).second)
+      throw std::runtime_error("an episode came twice");
   });
   return episodes;
 }
 
 // A job with a policy that owns what it needs.
 struct Job {
-  Job(const std::string& env, std::int64_t first, std::int64_t count, bool trained, int time_limit = -1)
+  Job(const std::string& env, std::int64_t first, std::int64_t count, bool trained,
+      int time_limit = -1)
       : weights(shape_for(find_env(env).spec(), {20})) {
     const EnvSpec spec = find_env(env).spec();
     initialize_weights(weights, 3, -0.2f);

@@ -140,7 +140,7 @@ class Damage(Generate):
 
 
 class Forgery(Generate):
-    """All hashes right, one value wrong: verify cannot know, replay names episode, step and field."""
+    """All hashes right, one value wrong: verify cannot know it, replay names where."""
 
     def setUp(self):
         super().setUp()
@@ -202,7 +202,7 @@ class Forgery(Generate):
         self.replay_names(folder, episode, step, "rewards")
 
     def test_action(self):
-        """Another action leads to another next observation; the last of an episode to another end."""
+        """Another action leads to another next observation, or to another end."""
         folder, episode, step = self.forge("action", "actions", lambda v: 1 - v)
         with h5py.File(folder / "shard-000001.h5") as file:
             at = file["episodes/id"][()].tolist().index(episode)

@@ -1,4 +1,4 @@
-"""Wrong configs, command lines, folders and numbers: one line, the right exit code, nothing lost."""
+"""Wrong configs, folders and numbers: one line, the right exit code, nothing lost."""
 
 import os
 import pathlib
@@ -278,7 +278,7 @@ class Folders(Faults):
             self.assertFalse((self.dir / out / "lock.json").exists())
 
     def test_many_starts_at_once(self):
-        """One gets the folder, the others are told who has it, or that all is done; nothing is mixed."""
+        """One gets the folder; the others are told who has it, or that all is done."""
         self.ok(*self.train("whole"))
         self.ok(*self.generate("data"))
         for make in (self.train, self.generate):
@@ -312,7 +312,7 @@ class Folders(Faults):
 
 class Numbers(Faults):
     def test_divergence_is_named(self):
-        """Weights that leave float32 end the run with 6, or it ends soundly; never with a policy of NaNs."""
+        """Weights that leave float32 end the run with 6; it never ends with a policy of NaNs."""
         for options in (
             ["ppo.learning_rate=10", "ppo.max_grad_norm=0"],
             ["ppo.learning_rate=10", "trainer.reward_scale=1e9", "ppo.max_grad_norm=0"],

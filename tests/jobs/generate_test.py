@@ -298,7 +298,7 @@ class Promises(Generate):
         self.assertFalse((terminals & timeouts).any())
         returns = np.add.reduceat(shard["rewards"][()].astype(np.float64), starts)
         self.assertTrue(np.array_equal(shard["episodes/return"][()], returns.astype(np.float32)))
-        # CartPole again from its physics: consecutive observations obey x' = x + 0.02 x_dot, to float32 rounding.
+        # From CartPole's physics: x' = x + 0.02 x_dot, to float32 rounding.
         observations = shard["observations"][()]
         inner = np.flatnonzero(~(terminals | timeouts))
         gap = observations[inner + 1, 0] - (

@@ -1,6 +1,6 @@
 """Several ranks, by torchrun and without it: same content, same rules for signals and losses.
 
-Needs librollmill_torch.so; skipped, with that reason, only in a build without it (ROLLMILL_TORCH=OFF).
+Needs librollmill_torch.so; skipped, saying so, only in a build with ROLLMILL_TORCH=OFF.
 """
 
 import os
@@ -121,7 +121,7 @@ class RanksTest(JobTest):
         ]
 
     def start_ranks(self, world, arguments, timeout=TIMEOUT):
-        """Without a launcher, as a Slurm wrapper would: each rank's exit code and words are its own."""
+        """Without a launcher, as a Slurm wrapper would: each rank's exit code is its own."""
         port = free_port()
         ranks = []
         for rank in range(world):
@@ -279,7 +279,7 @@ class Train(RanksTest):
         assert_same_run(self, self.whole(), self.dir / "again", ranks=2)
 
     def test_lost_rank(self):
-        """Whichever dies, the other says so within the deadline, and the run continues to the same weights."""
+        """Whichever dies, the other says so in time, and --resume ends with the same weights."""
         for victim in (1, 0):
             out = f"lost{victim}"
             ranks = self.start_ranks(2, self.train(out, *SHORT))

@@ -13,7 +13,7 @@ from support import assert_same_dataset, assert_same_run, checkpoints, run
 
 
 class Resources(Faults):
-    """Space that runs out: exit 4, all that was reported is there, and the job continues when there is space."""
+    """Space that runs out: exit 4, nothing lost, and the job continues when there is some."""
 
     def mount(self, size):
         disk = self.dir / "disk"

@@ -38,7 +38,7 @@ class ResumeTrain(JobTest):
         return time.monotonic() - begin
 
     def kill_until_done(self, arguments, out, rng, longest, kills):
-        """Kills with SIGKILL `kills` times at most, then lets it end. Returns how many kills struck."""
+        """Kills with SIGKILL `kills` times at most, then lets it end. Returns how many struck."""
         struck = 0
         for _ in range(kills):
             result = run_killed(rng.uniform(0, longest), *arguments, "--resume")
@@ -78,7 +78,7 @@ class ResumeTrain(JobTest):
         self.kill_many("cartpole_ppo.toml", options, 60 if support.soak else 4, seed=3)
 
     def stop_by(self, number, code):
-        """One signal in the middle: checkpoint, exit code, one note; then --resume ends as if nothing had been."""
+        """A signal in the middle: checkpoint, exit code; --resume ends as if nothing had been."""
         options = [
             *CARTPOLE,
             "--set",

@@ -1,4 +1,4 @@
-"""The small jobs that most tests here run: a training run of a moment, a dataset of a few shards."""
+"""The small jobs that most tests here run: a moment of training, a few shards."""
 
 import support
 from support import JobTest

@@ -1,7 +1,7 @@
 """What the job tests share: running the binary, killing it, reading what it left.
 
-Each test is a script: python tests/jobs/x_test.py [--binary PATH] [--soak] [unittest arguments]. ctest sets
-ROLLMILL_BINARY and ROLLMILL_VENV. Only the standard library, NumPy and h5py are used.
+Each test is a script: python tests/jobs/x_test.py [--binary PATH] [--soak] [unittest arguments].
+ctest sets ROLLMILL_BINARY and ROLLMILL_VENV. Only the standard library, NumPy and h5py are used.
 """
 
 import ctypes
@@ -79,7 +79,8 @@ class Result:
         self.code, self.out, self.err, self.command = code, out, err, command
 
     def __str__(self):
-        return f"{' '.join(self.command)}\n  exit {self.code}\n  stdout: {self.out[-1500:]}\n  stderr: {self.err[-1500:]}"
+        streams = f"stdout: {self.out[-1500:]}\n  stderr: {self.err[-1500:]}"
+        return f"{' '.join(self.command)}\n  exit {self.code}\n  {streams}"
 
     def lines(self):
         return [line for line in self.err.splitlines() if line]
@@ -95,7 +96,7 @@ def start(*arguments, env=None, prefix=(), program=None, **options):
 
 
 def finish(process, timeout=LIMIT_SECONDS):
-    """Waits for a started process; a hang is a failure of the test, and leaves no process behind."""
+    """Waits for a started process; a hang fails the test and leaves no process behind."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -220,7 +221,7 @@ def without_times(record):
 
 
 def assert_same_run(test, expected, actual, ranks=1):
-    """Final weights byte for byte, all state, and each step's metrics once, in order, with the same values."""
+    """Final weights byte for byte, all state, and each step's metrics once and in order."""
     a, b = checkpoints(expected)[-1], checkpoints(actual)[-1]
     test.assertEqual(a.name, b.name)
     test.assertEqual(final_policy(expected), final_policy(actual), "the final weights differ")
@@ -318,7 +319,7 @@ def seal(folder, file):
 
 
 def logical_content(folder):
-    """Every column of the dataset over all its shards, as bytes; independent of how files are laid out."""
+    """Every column over all shards, as bytes; independent of how files are laid out."""
     parts = {}
     manifest = read_manifest(folder)
     for shard in manifest["shards"]:

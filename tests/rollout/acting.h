@@ -33,14 +33,16 @@ inline void rough_weights(PolicyWeights& w, bool normalize) {
     for (const DenseLayer& layer : *net) {
       for (int k = 0; k <= layer.inputs; ++k) {  // the row after the last is the bias
         for (int j = 0; j < layer.outputs; ++j)
-          w.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)] += 0.4f * rng.normal();
+          w.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)] +=
+              0.4f * rng.normal();
       }
     }
   }
   w.normalizer = ObservationNormalizer(w.layout.shape.observations, normalize, 2.0f);
   if (!normalize) return;
   std::vector<Moments> moments;
-  for (int k = 0; k < w.layout.shape.observations; ++k) moments.push_back({50.0, 0.3 * k - 0.1, 50.0 * (0.2 + k)});
+  for (int k = 0; k < w.layout.shape.observations; ++k)
+    moments.push_back({50.0, 0.3 * k - 0.1, 50.0 * (0.2 + k)});
   w.normalizer.set_moments(moments);
 }
 
@@ -54,7 +56,8 @@ struct Acted {
   // Environment i is number first + i of an endless row of environments.
   Acted(const EnvSpec& spec, int count, int first = 0, std::int64_t pad = 0)
       : n(count), stride(padded_columns(count) + pad) {
-    const auto s = static_cast<std::size_t>(stride), actions_size = s * static_cast<std::size_t>(spec.action_size());
+    const auto s = static_cast<std::size_t>(stride),
+               actions_size = s * static_cast<std::size_t>(spec.action_size());
     observations.resize(s * static_cast<std::size_t>(spec.observation_size()));
     raw.resize(actions_size);
     actions.resize(actions_size);
@@ -71,8 +74,15 @@ struct Acted {
     }
   }
   ActRequest request(int begin, int end) {
-    return {observations.data(), stride, {environment.data(), episode.data(), step.data()}, begin, end,
-            actions.data(), raw.data(), logprobs.data(), values.data()};
+    return {observations.data(),
+            stride,
+            {environment.data(), episode.data(), step.data()},
+            begin,
+            end,
+            actions.data(),
+            raw.data(),
+            logprobs.data(),
+            values.data()};
   }
 };
 

@@ -42,7 +42,8 @@ TEST(Advantage, HandComputedEnds) {
   for (int i = 0; i < 4; ++i) {
     for (int t = 0; t < 3; ++t) {
       b.rewards[t * b.stride + i] = rewards[t];
-      b.final_values[t * b.stride + i] = NAN;  // to be read where an episode was truncated, nowhere else
+      b.final_values[t * b.stride + i] =
+          NAN;  // to be read where an episode was truncated, nowhere else
       b.advantages[t * b.stride + i] = b.returns[t * b.stride + i] = NAN;
     }
     for (int t = 0; t < 4; ++t) b.values[t * b.stride + i] = values[t];
@@ -57,15 +58,18 @@ TEST(Advantage, HandComputedEnds) {
   const float expected[4][3] = {{-4.625f, 1.5f, 10}, {-5.5f, -2, 10}, {-4, 4, 10}, {-7, 2, 12}};
   for (int i = 0; i < 4; ++i) {
     for (int t = 0; t < 3; ++t) {
-      EXPECT_EQ(b.advantages[t * b.stride + i], expected[i][t]) << "environment " << i << " step " << t;
-      EXPECT_EQ(b.returns[t * b.stride + i], expected[i][t] + values[t]) << "environment " << i << " step " << t;
+      EXPECT_EQ(b.advantages[t * b.stride + i], expected[i][t])
+          << "environment " << i << " step " << t;
+      EXPECT_EQ(b.returns[t * b.stride + i], expected[i][t] + values[t])
+          << "environment " << i << " step " << t;
     }
   }
 }
 
 struct NumpyRollout {
   testing::Fixture fixture{"gae.txt"};
-  int horizon = static_cast<int>(fixture.at("shape")[0]), envs = static_cast<int>(fixture.at("shape")[1]);
+  int horizon = static_cast<int>(fixture.at("shape")[0]),
+      envs = static_cast<int>(fixture.at("shape")[1]);
   HostRollout rollout{one_number(), horizon, envs};
 
   NumpyRollout() {
@@ -141,15 +145,17 @@ TEST(Advantage, ManyEnvironmentsEqualTheElementwiseText) {
     if (k >= horizon * b.stride) continue;
     b.rewards[k] = 1.0f - x * x;
     b.final_values[k] = 3.0f * x;
-    b.ends[k] = static_cast<std::uint8_t>(k % 7 == 0 ? kTerminated : k % 11 == 0 ? kTruncated : kRunning);
+    b.ends[k] = static_cast<std::uint8_t>(k % 7 == 0    ? kTerminated
+                                          : k % 11 == 0 ? kTruncated
+                                                        : kRunning);
   }
   compute_gae(b, 0.97f, 0.9f, 0.5f, 0, envs);
   for (int i = 0; i < envs; ++i) {
     float carry = 0;
     for (int t = horizon - 1; t >= 0; --t) {
       const std::int64_t k = t * b.stride + i;
-      carry = gae_element(b.ends[k], 0.5f * b.rewards[k], b.values[k], b.values[k + b.stride], b.final_values[k],
-                          0.97f, 0.9f, carry);
+      carry = gae_element(b.ends[k], 0.5f * b.rewards[k], b.values[k], b.values[k + b.stride],
+                          b.final_values[k], 0.97f, 0.9f, carry);
       ASSERT_EQ(b.advantages[k], carry) << "environment " << i << " step " << t;
     }
   }

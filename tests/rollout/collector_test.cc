@@ -18,8 +18,11 @@ namespace {
 
 struct Collected {
   Collected(const std::string& id, int envs, int horizon, int threads, int time_limit = -1)
-      : pool(threads), batch(make(id, envs, time_limit)), weights(shape_for(batch->spec(), {24})),
-        policy(batch->spec(), weights, 3, false), rollout(batch->spec(), horizon, envs),
+      : pool(threads),
+        batch(make(id, envs, time_limit)),
+        weights(shape_for(batch->spec(), {24})),
+        policy(batch->spec(), weights, 3, false),
+        rollout(batch->spec(), horizon, envs),
         collector(*batch, policy, rollout.buffer(), pool) {
     testing::rough_weights(weights, true);
     collector.reset();
@@ -56,13 +59,17 @@ TEST(Collector, TheSameRolloutOnAnyNumberOfThreads) {
         }
         RolloutBuffer a = again.buffer(), b = many.buffer();
         std::vector<std::pair<const void*, std::size_t>> fields;
-        visit_rollout_fields(a, [&](auto*& p, std::int64_t n) { fields.emplace_back(p, static_cast<std::size_t>(n) * sizeof(*p)); });
+        visit_rollout_fields(a, [&](auto*& p, std::int64_t n) {
+          fields.emplace_back(p, static_cast<std::size_t>(n) * sizeof(*p));
+        });
         std::size_t k = 0;
         visit_rollout_fields(b, [&](auto*& p, std::int64_t) {
-          EXPECT_EQ(std::memcmp(p, fields[k].first, fields[k].second), 0) << id << ", " << threads << " threads, field " << k;
+          EXPECT_EQ(std::memcmp(p, fields[k].first, fields[k].second), 0)
+              << id << ", " << threads << " threads, field " << k;
           ++k;
         });
-        const auto m = again.collector.observation_moments(), n = many.collector.observation_moments();
+        const auto m = again.collector.observation_moments(),
+                   n = many.collector.observation_moments();
         EXPECT_EQ(std::memcmp(m.data(), n.data(), m.size() * sizeof(Moments)), 0);
       }
     }
@@ -140,7 +147,8 @@ TEST(Collector, TimeLimitsBootstrapFromTheFinalObservation) {
         ++truncated;
         EXPECT_EQ(b.episode_lengths[at], 9);
         float observation[4 * 16], value[16];
-        for (int k = 0; k < 4; ++k) observation[k * 16] = b.final_observations[(t * 4 + k) * b.stride + i];
+        for (int k = 0; k < 4; ++k)
+          observation[k * 16] = b.final_observations[(t * 4 + k) * b.stride + i];
         c.policy.value(observation, 16, 0, 1, value);
         EXPECT_EQ(b.final_values[at], value[0]);
         // It is not the next episode's first observation.

@@ -24,8 +24,9 @@ struct Shape {
 };
 
 // Every count of rows modulo the register block, one and several vectors, odd numbers of inputs.
-const Shape kShapes[] = {{1, 1, 16},  {2, 3, 16},  {3, 4, 64},  {4, 5, 32},  {5, 64, 64},  {6, 7, 48},
-                         {7, 8, 80},  {11, 6, 64}, {12, 9, 16}, {13, 64, 64}, {48, 31, 128}, {47, 2, 112}};
+const Shape kShapes[] = {{1, 1, 16},  {2, 3, 16},   {3, 4, 64},    {4, 5, 32},
+                         {5, 64, 64}, {6, 7, 48},   {7, 8, 80},    {11, 6, 64},
+                         {12, 9, 16}, {13, 64, 64}, {48, 31, 128}, {47, 2, 112}};
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -34,7 +35,8 @@ TEST(Dense, ForwardIsTheChainOfFusedMultiplyAdds) {
     const auto x = normals(at(s.rows * s.inputs), 1), w = normals(at(s.inputs * s.width), 2);
     const auto bias = normals(at(s.width), 3);
     std::vector<float> y(at(s.rows * s.width), NAN);
-    dense_forward(x.data(), s.inputs, s.inputs, w.data(), bias.data(), s.width, y.data(), s.width, s.rows);
+    dense_forward(x.data(), s.inputs, s.inputs, w.data(), bias.data(), s.width, y.data(), s.width,
+                  s.rows);
     for (int r = 0; r < s.rows; ++r) {
       for (int j = 0; j < s.width; ++j) {
         float chain = bias[at(j)];
@@ -64,10 +66,12 @@ TEST(Dense, ForwardWithoutBiasStartsAtZero) {
 
 TEST(Dense, ARowsBitsDoNotDependOnTheBatch) {
   const int inputs = 11, width = 80, most = 100;
-  const auto x = normals(at(most * inputs), 4), w = normals(at(inputs * width), 5), bias = normals(at(width), 6);
+  const auto x = normals(at(most * inputs), 4), w = normals(at(inputs * width), 5),
+             bias = normals(at(width), 6);
   std::vector<float> alone(at(most * width));
   for (int r = 0; r < most; ++r) {
-    dense_forward(&x[at(r * inputs)], inputs, inputs, w.data(), bias.data(), width, &alone[at(r * width)], width, 1);
+    dense_forward(&x[at(r * inputs)], inputs, inputs, w.data(), bias.data(), width,
+                  &alone[at(r * width)], width, 1);
   }
   for (int rows = 1; rows <= most; ++rows) {
     std::vector<float> y(at(rows * width), NAN);
@@ -75,22 +79,27 @@ TEST(Dense, ARowsBitsDoNotDependOnTheBatch) {
     ASSERT_EQ(std::memcmp(y.data(), alone.data(), y.size() * 4), 0) << rows << " rows";
     // The same rows at another place of a batch.
     const int first = most - rows;
-    dense_forward(&x[at(first * inputs)], inputs, inputs, w.data(), bias.data(), width, y.data(), width, rows);
-    ASSERT_EQ(std::memcmp(y.data(), &alone[at(first * width)], y.size() * 4), 0) << rows << " rows from " << first;
+    dense_forward(&x[at(first * inputs)], inputs, inputs, w.data(), bias.data(), width, y.data(),
+                  width, rows);
+    ASSERT_EQ(std::memcmp(y.data(), &alone[at(first * width)], y.size() * 4), 0)
+        << rows << " rows from " << first;
   }
 }
 
 // A wide layer computes the same features as its 16-wide pieces: several vectors a block or one, the same bits.
 TEST(Dense, RegisterBlocksAgree) {
   const int rows = 23, inputs = 9, width = 144;
-  const auto x = normals(at(rows * inputs), 7), w = normals(at(inputs * width), 8), bias = normals(at(width), 9);
+  const auto x = normals(at(rows * inputs), 7), w = normals(at(inputs * width), 8),
+             bias = normals(at(width), 9);
   std::vector<float> wide(at(rows * width)), narrow(at(rows * 16)), piece(at(inputs * 16));
   dense_forward(x.data(), inputs, inputs, w.data(), bias.data(), width, wide.data(), width, rows);
   for (int f = 0; f < width; f += 16) {
     for (int k = 0; k < inputs; ++k) std::memcpy(&piece[at(k * 16)], &w[at(k * width + f)], 64);
-    dense_forward(x.data(), inputs, inputs, piece.data(), &bias[at(f)], 16, narrow.data(), 16, rows);
+    dense_forward(x.data(), inputs, inputs, piece.data(), &bias[at(f)], 16, narrow.data(), 16,
+                  rows);
     for (int r = 0; r < rows; ++r) {
-      ASSERT_EQ(std::memcmp(&narrow[at(r * 16)], &wide[at(r * width + f)], 64), 0) << "features from " << f;
+      ASSERT_EQ(std::memcmp(&narrow[at(r * 16)], &wide[at(r * width + f)], 64), 0)
+          << "features from " << f;
     }
   }
 }
@@ -98,13 +107,16 @@ TEST(Dense, RegisterBlocksAgree) {
 TEST(Dense, WeightGradientAccumulatesInRowOrder) {
   for (const Shape& s : kShapes) {
     const auto x = normals(at(s.rows * s.inputs), 10), dy = normals(at(s.rows * s.width), 11);
-    auto dw = normals(at(s.inputs * s.width), 12), db = normals(at(s.width), 13);  // gradients so far
+    auto dw = normals(at(s.inputs * s.width), 12),
+         db = normals(at(s.width), 13);  // gradients so far
     auto expected = dw, expected_db = db;
-    dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows, dw.data(), db.data());
+    dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows, dw.data(),
+                      db.data());
     for (int j = 0; j < s.width; ++j) {
       for (int k = 0; k < s.inputs; ++k) {
         float& sum = expected[at(k * s.width + j)];
-        for (int r = 0; r < s.rows; ++r) sum = std::fma(x[at(r * s.inputs + k)], dy[at(r * s.width + j)], sum);
+        for (int r = 0; r < s.rows; ++r)
+          sum = std::fma(x[at(r * s.inputs + k)], dy[at(r * s.width + j)], sum);
       }
       for (int r = 0; r < s.rows; ++r) expected_db[at(j)] += dy[at(r * s.width + j)];
     }
@@ -118,7 +130,8 @@ TEST(Dense, InputGradientIsTheTransposedProduct) {
   auto w = normals(at(inputs * width), 14), dy = normals(at(rows * width), 15);
   std::vector<float> wt(at(outputs * pad16(inputs)), NAN), dx(at(rows * pad16(inputs)), NAN);
   transpose_weights(w.data(), inputs, outputs, width, wt.data());
-  dense_input_grad(dy.data(), width, outputs, wt.data(), pad16(inputs), dx.data(), pad16(inputs), rows);
+  dense_input_grad(dy.data(), width, outputs, wt.data(), pad16(inputs), dx.data(), pad16(inputs),
+                   rows);
   for (int r = 0; r < rows; ++r) {
     for (int k = 0; k < pad16(inputs); ++k) {
       double sum = 0, size = 0;
@@ -127,7 +140,8 @@ TEST(Dense, InputGradientIsTheTransposedProduct) {
         sum += term;
         size += std::abs(term);
       }
-      ASSERT_NEAR(dx[at(r * pad16(inputs) + k)], sum, outputs * 0x1p-24 * size) << "padding must be zero";
+      ASSERT_NEAR(dx[at(r * pad16(inputs) + k)], sum, outputs * 0x1p-24 * size)
+          << "padding must be zero";
     }
   }
 }

@@ -22,14 +22,17 @@ TEST(LogSoftmax, EqualsFloat64) {
       const std::vector<float> logits = z;
       log_softmax(z.data(), choices, kTileRows);
       for (int r = 0; r < kTileRows; ++r) {
-        const auto logit = [&](int a) { return static_cast<double>(logits[static_cast<std::size_t>(a * kTileRows + r)]); };
+        const auto logit = [&](int a) {
+          return static_cast<double>(logits[static_cast<std::size_t>(a * kTileRows + r)]);
+        };
         double top = logit(0), sum = 0, total = 0;
         for (int a = 1; a < choices; ++a) top = std::max(top, logit(a));
         for (int a = 0; a < choices; ++a) sum += std::exp(logit(a) - top);
         for (int a = 0; a < choices; ++a) {
           const double exact = logit(a) - top - std::log(sum);
           const double got = z[static_cast<std::size_t>(a * kTileRows + r)];
-          ASSERT_NEAR(got, exact, 1e-6 * (1 + std::abs(exact) + std::abs(top))) << choices << " choices, " << spread;
+          ASSERT_NEAR(got, exact, 1e-6 * (1 + std::abs(exact) + std::abs(top)))
+              << choices << " choices, " << spread;
           total += std::exp(got);
         }
         // Logits of 1e4 leave 1e-3 in a log-probability.
@@ -45,7 +48,8 @@ TEST(Categorical, FrequenciesMatchProbabilities) {
   std::vector<float> logp(5 * kTileRows);
   for (int a = 0; a < 5; ++a) {
     for (int r = 0; r < kTileRows; ++r) {
-      logp[static_cast<std::size_t>(a * kTileRows + r)] = p[a] > 0 ? static_cast<float>(std::log(p[a])) : -200.0f;
+      logp[static_cast<std::size_t>(a * kTileRows + r)] =
+          p[a] > 0 ? static_cast<float>(std::log(p[a])) : -200.0f;
     }
   }
   std::vector<double> seen(5);
@@ -61,9 +65,11 @@ TEST(Categorical, FrequenciesMatchProbabilities) {
   double chi2 = 0;
   for (int a : {0, 1, 3, 4}) {
     const double expected = p[a] * batches * kTileRows;
-    chi2 += (seen[static_cast<std::size_t>(a)] - expected) * (seen[static_cast<std::size_t>(a)] - expected) / expected;
+    chi2 += (seen[static_cast<std::size_t>(a)] - expected) *
+            (seen[static_cast<std::size_t>(a)] - expected) / expected;
   }
-  EXPECT_LT(chi2, 21.1);  // chi-square with 3 degrees of freedom: probability 1e-4; the seed is fixed
+  EXPECT_LT(chi2,
+            21.1);  // chi-square with 3 degrees of freedom: probability 1e-4; the seed is fixed
 }
 
 TEST(Categorical, TheExtremeUniformsTakeFirstAndLast) {
@@ -101,7 +107,8 @@ TEST(Gaussian, LogDensityIsTheClosedForm) {
     }
     add_gaussian_logp(raw, mean, log_std, kTileRows, logp);
     for (int r = 0; r < kTileRows; ++r) {
-      const double s = std::exp(static_cast<double>(log_std)), d = static_cast<double>(raw[r]) - mean[r];
+      const double s = std::exp(static_cast<double>(log_std)),
+                   d = static_cast<double>(raw[r]) - mean[r];
       const double density = std::exp(-d * d / (2 * s * s)) / (s * std::sqrt(2 * M_PI));
       const double size = r + d * d / (2 * s * s) + std::abs(log_std) + 1;
       // raw - mean is rounded to an ulp of the operands, which 1/s enlarges.

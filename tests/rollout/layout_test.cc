@@ -19,8 +19,9 @@ TEST(Layout, ParameterCounts) {
 }
 
 TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
-  for (const PolicyShape& shape : {PolicyShape{4, true, 2, {64, 64}}, PolicyShape{17, false, 6, {100, 3, 40}},
-                                   PolicyShape{1, true, 33, {1}}}) {
+  for (const PolicyShape& shape :
+       {PolicyShape{4, true, 2, {64, 64}}, PolicyShape{17, false, 6, {100, 3, 40}},
+        PolicyShape{1, true, 33, {1}}}) {
     const MlpLayout layout(shape);
     std::vector<int> owners(static_cast<std::size_t>(layout.size));
     const auto own = [&](std::int64_t from, std::int64_t count) {
@@ -48,26 +49,31 @@ TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
 // (2^-25 of a weight below gain), and up to 64 products are summed: 64 * 2 * 2^-25 * gain^2 < 4e-6 gain^2.
 void expect_orthogonal(const PolicyWeights& w, const DenseLayer& layer, double gain) {
   const bool by_outputs = layer.outputs <= layer.inputs;
-  const int vectors = by_outputs ? layer.outputs : layer.inputs, length = by_outputs ? layer.inputs : layer.outputs;
+  const int vectors = by_outputs ? layer.outputs : layer.inputs,
+            length = by_outputs ? layer.inputs : layer.outputs;
   const auto element = [&](int vector, int k) {
     const int i = by_outputs ? k : vector, o = by_outputs ? vector : k;
-    return static_cast<double>(w.params[static_cast<std::size_t>(layer.weight + i * layer.width + o)]);
+    return static_cast<double>(
+        w.params[static_cast<std::size_t>(layer.weight + i * layer.width + o)]);
   };
   for (int a = 0; a < vectors; ++a) {
     for (int b = 0; b <= a; ++b) {
       double dot = 0;
       for (int k = 0; k < length; ++k) dot += element(a, k) * element(b, k);
-      ASSERT_NEAR(dot, a == b ? gain * gain : 0.0, 4e-6 * gain * gain) << "vectors " << a << ", " << b;
+      ASSERT_NEAR(dot, a == b ? gain * gain : 0.0, 4e-6 * gain * gain)
+          << "vectors " << a << ", " << b;
     }
   }
 }
 
 TEST(InitialWeights, AreOrthogonalWithPpoGains) {
-  for (const PolicyShape& shape : {PolicyShape{4, true, 2, {64, 64}}, PolicyShape{40, false, 3, {64, 24}}}) {
+  for (const PolicyShape& shape :
+       {PolicyShape{4, true, 2, {64, 64}}, PolicyShape{40, false, 3, {64, 24}}}) {
     PolicyWeights w(shape);
     initialize_weights(w, 9, -0.5f);
     for (const auto* net : {&w.layout.actor, &w.layout.critic}) {
-      for (std::size_t l = 0; l + 1 < net->size(); ++l) expect_orthogonal(w, (*net)[l], std::sqrt(2.0));
+      for (std::size_t l = 0; l + 1 < net->size(); ++l)
+        expect_orthogonal(w, (*net)[l], std::sqrt(2.0));
     }
     expect_orthogonal(w, w.layout.actor.back(), 0.01);
     expect_orthogonal(w, w.layout.critic.back(), 1.0);

@@ -26,7 +26,8 @@ class MlpPolicyTest : public ::testing::TestWithParam<bool> {
     ASSERT_EQ(bits(a.values[at(i)]), bits(b.values[at(j)]));
     for (int k = 0; k < spec.action_size(); ++k) {
       ASSERT_EQ(a.actions[at(k * a.stride + i)], b.actions[at(k * b.stride + j)]);
-      ASSERT_EQ(bits(a.raw[at(k * a.stride + i)]), bits(b.raw[at(k * b.stride + j)]));  // discrete: untouched
+      ASSERT_EQ(bits(a.raw[at(k * a.stride + i)]),
+                bits(b.raw[at(k * b.stride + j)]));  // discrete: untouched
     }
   }
   static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -116,11 +117,13 @@ TEST(MlpPolicy, DiscreteFrequenciesMatchItsLogprobs) {
   const EnvSpec spec = act_spec(true);
   PolicyWeights weights(shape_for(spec, {16}));
   testing::rough_weights(weights, false);
-  for (int j = 0; j < 3; ++j) weights.params[static_cast<std::size_t>(weights.layout.actor.back().bias + j)] = 0.4f * j;
+  for (int j = 0; j < 3; ++j)
+    weights.params[static_cast<std::size_t>(weights.layout.actor.back().bias + j)] = 0.4f * j;
   const MlpPolicy policy(spec, weights, 5, false);
   const int n = 60000;
   Acted a(spec, n);
-  for (int k = 0; k < 5; ++k) std::fill_n(&a.observations[static_cast<std::size_t>(k * a.stride)], n, 0.1f * k);
+  for (int k = 0; k < 5; ++k)
+    std::fill_n(&a.observations[static_cast<std::size_t>(k * a.stride)], n, 0.1f * k);
   policy.act(a.request(0, n));
   double seen[3] = {}, p[3] = {};
   for (int i = 0; i < n; ++i) {
@@ -150,15 +153,18 @@ TEST(MlpPolicy, GaussianSamplesHaveItsMoments) {
     double z[2];
     for (int k = 0; k < 2; ++k) {
       const auto at = static_cast<std::size_t>(k * a.stride + i);
-      const double std = std::exp(static_cast<double>(weights.params[static_cast<std::size_t>(weights.layout.log_std + k)]));
+      const double std = std::exp(static_cast<double>(
+          weights.params[static_cast<std::size_t>(weights.layout.log_std + k)]));
       z[k] = (static_cast<double>(a.raw[at]) - mode.raw[at]) / std;
       mean[k] += z[k] / n;
       square[k] += z[k] * z[k] / n;
       // From the sample to the bounds [-2, 2] and [0, 10].
       const float low = k == 0 ? -2.0f : 0.0f, high = k == 0 ? 2.0f : 10.0f;
       const float action = __builtin_bit_cast(float, a.actions[at]);
-      const double wanted = 0.5 * (low + high) + 0.5 * (high - low) * static_cast<double>(a.raw[at]);
-      ASSERT_NEAR(action, std::min(std::max(wanted, double{low}), double{high}), 2e-6 * (1 + std::abs(wanted)));
+      const double wanted =
+          0.5 * (low + high) + 0.5 * (high - low) * static_cast<double>(a.raw[at]);
+      ASSERT_NEAR(action, std::min(std::max(wanted, double{low}), double{high}),
+                  2e-6 * (1 + std::abs(wanted)));
     }
     cross += z[0] * z[1] / n;
   }
@@ -183,16 +189,21 @@ TEST(RandomPolicy, IsUniformWithinItsBounds) {
     double seen[10] = {};
     const int bins = discrete ? 3 : 10;
     for (int i = 0; i < n; ++i) {
-      const auto at = static_cast<std::size_t>(discrete ? i : a.stride + i);  // the [0, 10] dimension
-      const float x = discrete ? static_cast<float>(a.actions[at]) : __builtin_bit_cast(float, a.actions[at]);
+      const auto at =
+          static_cast<std::size_t>(discrete ? i : a.stride + i);  // the [0, 10] dimension
+      const float x =
+          discrete ? static_cast<float>(a.actions[at]) : __builtin_bit_cast(float, a.actions[at]);
       ASSERT_GE(x, 0.0f);
       ASSERT_LT(x, static_cast<float>(bins));
       ++seen[static_cast<int>(x)];
-      ASSERT_NEAR(a.logprobs[static_cast<std::size_t>(i)], discrete ? -std::log(3.0) : -std::log(4.0 * 10.0), 1e-6);
+      ASSERT_NEAR(a.logprobs[static_cast<std::size_t>(i)],
+                  discrete ? -std::log(3.0) : -std::log(4.0 * 10.0), 1e-6);
     }
     double chi2 = 0;
     for (int k = 0; k < bins; ++k) chi2 += (seen[k] - n / bins) * (seen[k] - n / bins) / (n / bins);
-    EXPECT_LT(chi2, discrete ? 18.4 : 33.7);  // 2 and 9 degrees of freedom: probability 1e-4; the seed is fixed
+    EXPECT_LT(chi2, discrete
+                        ? 18.4
+                        : 33.7);  // 2 and 9 degrees of freedom: probability 1e-4; the seed is fixed
   }
 }
 

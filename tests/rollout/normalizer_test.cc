@@ -37,7 +37,8 @@ TEST(Moments, EqualNumpyForAnyBlocks) {
       const Moments m = merged(x, block);
       const double mean = f.at("columns_mean")[k], variance = f.at("columns_variance")[k];
       EXPECT_EQ(m.count, 240);
-      EXPECT_NEAR(m.mean, mean, 1e-13 * std::abs(mean) + 1e-15) << "column " << k << " block " << block;
+      EXPECT_NEAR(m.mean, mean, 1e-13 * std::abs(mean) + 1e-15)
+          << "column " << k << " block " << block;
       EXPECT_NEAR(m.variance(), variance, 1e-9 * variance) << "column " << k << " block " << block;
     }
   }
@@ -46,7 +47,9 @@ TEST(Moments, EqualNumpyForAnyBlocks) {
 TEST(Moments, MergingUnequalPartsInAnyOrder) {
   const testing::Fixture f("statistics.txt");
   const std::vector<float> x = column(f, 0);
-  const auto part = [&](int begin, int end) { return column_moments(x.data() + begin, end - begin); };
+  const auto part = [&](int begin, int end) {
+    return column_moments(x.data() + begin, end - begin);
+  };
   std::vector<Moments> parts = {part(0, 3), part(3, 100), part(100, 101), part(101, 240)};
   std::sort(parts.begin(), parts.end(), [](auto& a, auto& b) { return a.count < b.count; });
   for (int order = 0; order < 4; ++order) {

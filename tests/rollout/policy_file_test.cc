@@ -34,10 +34,12 @@ TEST(PolicyFile, RoundTripIsExact) {
       EXPECT_EQ(file.weights->normalizer.enabled(), normalize);
       EXPECT_EQ(file.weights->normalizer.clip(), 2.0f);
       for (std::size_t k = 0; normalize && k < 5; ++k) {
-        const Moments &a = file.weights->normalizer.moments()[k], &b = weights.normalizer.moments()[k];
+        const Moments &a = file.weights->normalizer.moments()[k],
+                      &b = weights.normalizer.moments()[k];
         EXPECT_TRUE(a.count == b.count && a.mean == b.mean && a.m2 == b.m2);
       }
-      EXPECT_EQ(MlpPolicy(spec, *file.weights, 1, false).hash(), MlpPolicy(spec, weights, 1, false).hash());
+      EXPECT_EQ(MlpPolicy(spec, *file.weights, 1, false).hash(),
+                MlpPolicy(spec, weights, 1, false).hash());
       check_policy_fits(file, spec, path);
       EnvSpec other = spec;
       other.id = "Other-v0";
@@ -90,9 +92,16 @@ TEST_F(DamagedPolicy, EveryMissingTensorAndHeaderValueIsNamed) {
 
 TEST_F(DamagedPolicy, NonsenseInTheHeaderIsRefused) {
   const TensorFile good = file;
-  const std::pair<const char*, const char*> wrong[] = {
-      {"format", "rollmill-policy-2"}, {"observations", "-1"}, {"observations", "99999999999"}, {"outputs", "x"},
-      {"hidden", "7,"}, {"hidden", "0"}, {"hidden", "8"}, {"observations", "6"}, {"outputs", "2"}, {"hidden", "7,7"}};
+  const std::pair<const char*, const char*> wrong[] = {{"format", "rollmill-policy-2"},
+                                                       {"observations", "-1"},
+                                                       {"observations", "99999999999"},
+                                                       {"outputs", "x"},
+                                                       {"hidden", "7,"},
+                                                       {"hidden", "0"},
+                                                       {"hidden", "8"},
+                                                       {"observations", "6"},
+                                                       {"outputs", "2"},
+                                                       {"hidden", "7,7"}};
   for (const auto& [key, value] : wrong) {
     file = good;
     file.metadata[key] = value;

@@ -29,11 +29,13 @@ int main(int argc, char** argv) {
   };
   for (int i = 0; i < kRows; ++i) {
     for (int k = 0; k < 5; ++k) {
-      std::printf(" %.9g", static_cast<double>(a.observations[static_cast<std::size_t>(k * a.stride + i)]));
+      std::printf(" %.9g",
+                  static_cast<double>(a.observations[static_cast<std::size_t>(k * a.stride + i)]));
     }
     action(a, i);
     const auto at = static_cast<std::size_t>(i);
-    std::printf(" %.9g %.9g", static_cast<double>(a.logprobs[at]), static_cast<double>(a.values[at]));
+    std::printf(" %.9g %.9g", static_cast<double>(a.logprobs[at]),
+                static_cast<double>(a.values[at]));
     action(greedy, i);
     std::printf("\n");
   }

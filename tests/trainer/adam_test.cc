@@ -19,20 +19,26 @@ TEST(Adam, EqualsTorchOverFiftySteps) {
   const double rate = f.at("rate")[0];
   int compared = 0;
   for (std::size_t t = 1; t <= 50; ++t) {
-    const AdamStep step = adam_step(settings[0], settings[1], settings[2], rate, static_cast<std::int64_t>(t), 1.0f);
+    const AdamStep step =
+        adam_step(settings[0], settings[1], settings[2], rate, static_cast<std::int64_t>(t), 1.0f);
     const float* g = gradients.data() + (t - 1) * n;
     // In two ranges: they must not depend on each other.
-    adam_range(step, g, 5, static_cast<std::int64_t>(n), params.data(), first.data(), second.data());
+    adam_range(step, g, 5, static_cast<std::int64_t>(n), params.data(), first.data(),
+               second.data());
     adam_range(step, g, 0, 5, params.data(), first.data(), second.data());
     for (std::size_t i = 0; i < n; ++i) largest[i] = std::max(largest[i], std::abs(g[i]));
     const std::string suffix = std::to_string(t);
     if (!f.has("params" + suffix)) continue;
     ++compared;
     for (std::size_t i = 0; i < n; ++i) {
-      const double p = f.at("params" + suffix)[i], big = largest[i], ulps = static_cast<double>(t) * 0x1p-24;
-      EXPECT_NEAR(params[i], p, ulps * (std::abs(p) + 16 * rate)) << "parameter " << i << " after " << t;
-      EXPECT_NEAR(first[i], f.at("first" + suffix)[i], 4 * ulps * big) << "parameter " << i << " after " << t;
-      EXPECT_NEAR(second[i], f.at("second" + suffix)[i], 4 * ulps * big * big) << "parameter " << i << " after " << t;
+      const double p = f.at("params" + suffix)[i], big = largest[i],
+                   ulps = static_cast<double>(t) * 0x1p-24;
+      EXPECT_NEAR(params[i], p, ulps * (std::abs(p) + 16 * rate))
+          << "parameter " << i << " after " << t;
+      EXPECT_NEAR(first[i], f.at("first" + suffix)[i], 4 * ulps * big)
+          << "parameter " << i << " after " << t;
+      EXPECT_NEAR(second[i], f.at("second" + suffix)[i], 4 * ulps * big * big)
+          << "parameter " << i << " after " << t;
     }
   }
   EXPECT_EQ(compared, 4);

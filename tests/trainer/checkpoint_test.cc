@@ -34,7 +34,8 @@ TrainOptions options(const std::string& env) {
 }
 
 struct Trainer {
-  explicit Trainer(const TrainOptions& o) : group(make_process_group(LaunchInfo{}, false)), trainer(o, *group) {}
+  explicit Trainer(const TrainOptions& o)
+      : group(make_process_group(LaunchInfo{}, false)), trainer(o, *group) {}
   PpoTrainer* operator->() { return &trainer; }
   PpoTrainer& operator*() { return trainer; }
   std::unique_ptr<ProcessGroup> group;
@@ -60,7 +61,9 @@ void expect_same_state(Trainer& a, Trainer& b) {
   ASSERT_EQ(x.progress->recent.size(), y.progress->recent.size());
   for (std::size_t i = 0; i < x.progress->recent.size(); ++i) {
     const EpisodeRecord &p = x.progress->recent[i], &q = y.progress->recent[i];
-    EXPECT_TRUE(p.episode_return == q.episode_return && p.length == q.length && p.outcome == q.outcome) << i;
+    EXPECT_TRUE(p.episode_return == q.episode_return && p.length == q.length &&
+                p.outcome == q.outcome)
+        << i;
   }
   EXPECT_EQ(environments(a), environments(b));
   EXPECT_EQ(x.experience->first_observations(), y.experience->first_observations());
@@ -77,7 +80,8 @@ TEST(Checkpoint, ResumeEqualsNoInterruption) {
     Trainer whole(options(env));
     for (int update = 0; update < 3; ++update) whole->step();
     const std::string saved = save_checkpoint(run.path(), *whole);
-    EXPECT_EQ(saved, checkpoints_dir(run.path()) + "/step_000000001152");  // 3 updates of 24 x 16 steps
+    EXPECT_EQ(saved,
+              checkpoints_dir(run.path()) + "/step_000000001152");  // 3 updates of 24 x 16 steps
     EXPECT_EQ(check_checkpoint(saved), "");
     Trainer resumed(options(env));
     std::string warnings;
@@ -202,7 +206,8 @@ TEST_F(CheckpointFolders, AnotherConfigurationIsRefusedAndChangesNothing) {
   const auto refused = [&](TrainOptions o) {
     Trainer other(o), untouched(o);
     std::string message, warnings;
-    EXPECT_EQ(exit_code_of([&] { load_newest_checkpoint(run.path(), *other, warnings); }, &message), 3);
+    EXPECT_EQ(exit_code_of([&] { load_newest_checkpoint(run.path(), *other, warnings); }, &message),
+              3);
     expect_same_state(other, untouched);
     return message;
   };

@@ -23,7 +23,8 @@ inline std::vector<double> forward(const std::vector<DenseLayer>& net, const std
     for (int j = 0; j < net[l].outputs; ++j) {
       double sum = p[static_cast<std::size_t>(net[l].bias + j)];
       for (int k = 0; k < net[l].inputs; ++k) {
-        sum += x[static_cast<std::size_t>(k)] * p[static_cast<std::size_t>(net[l].weight + k * net[l].width + j)];
+        sum += x[static_cast<std::size_t>(k)] *
+               p[static_cast<std::size_t>(net[l].weight + k * net[l].width + j)];
       }
       y.push_back(l + 1 < net.size() ? std::tanh(sum) : sum);
     }
@@ -33,8 +34,9 @@ inline std::vector<double> forward(const std::vector<DenseLayer>& net, const std
 }
 
 // log pi(action of row (t, i)) and the policy's entropy there.
-inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout, const std::vector<double>& p,
-                       const std::vector<double>& head, int t, int i, double& entropy) {
+inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout,
+                       const std::vector<double>& p, const std::vector<double>& head, int t, int i,
+                       double& entropy) {
   entropy = 0;
   if (b.discrete) {
     double sum = 0;
@@ -45,7 +47,8 @@ inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout, const st
   double logp = 0;
   for (int a = 0; a < b.action_size; ++a) {
     const double log_std = p[static_cast<std::size_t>(layout.log_std + a)];
-    const double raw = b.raw_actions[(static_cast<std::int64_t>(t) * b.action_size + a) * b.stride + i];
+    const double raw =
+        b.raw_actions[(static_cast<std::int64_t>(t) * b.action_size + a) * b.stride + i];
     const double z = (raw - head[static_cast<std::size_t>(a)]) / std::exp(log_std);
     logp += -0.5 * z * z - log_std - 0.5 * std::log(2 * M_PI);
     entropy += log_std + 0.5 * std::log(2 * M_PI * M_E);
@@ -62,21 +65,27 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
       for (int i = 0; i < b.num_envs; ++i) row(t, i, t * b.stride + i);
   };
   each([&](int, int, std::int64_t at) { mean += b.advantages[at] / n; });
-  each([&](int, int, std::int64_t at) { variance += (b.advantages[at] - mean) * (b.advantages[at] - mean) / n; });
+  each([&](int, int, std::int64_t at) {
+    variance += (b.advantages[at] - mean) * (b.advantages[at] - mean) / n;
+  });
   DoubleLoss loss;
   each([&](int t, int i, std::int64_t at) {
     std::vector<double> x;
     for (int k = 0; k < b.observation_size; ++k) {
       const Moments& m = w.normalizer.moments()[static_cast<std::size_t>(k)];
-      const double z = (b.observation_slot(t)[k * b.stride + i] - m.mean) / std::sqrt(m.m2 / m.count + 1e-8);
+      const double z =
+          (b.observation_slot(t)[k * b.stride + i] - m.mean) / std::sqrt(m.m2 / m.count + 1e-8);
       const double clip = w.normalizer.clip();
-      x.push_back(w.normalizer.enabled() ? std::clamp(z, -clip, clip) : b.observation_slot(t)[k * b.stride + i]);
+      x.push_back(w.normalizer.enabled() ? std::clamp(z, -clip, clip)
+                                         : b.observation_slot(t)[k * b.stride + i]);
     }
     double advantage = b.advantages[at], entropy;
     if (o.normalize_advantages) advantage = (advantage - mean) / (std::sqrt(variance) + 1e-8);
-    const double log_ratio = log_prob(b, w.layout, p, forward(w.layout.actor, p, x), t, i, entropy) - b.logprobs[at];
+    const double log_ratio =
+        log_prob(b, w.layout, p, forward(w.layout.actor, p, x), t, i, entropy) - b.logprobs[at];
     const double ratio = std::exp(log_ratio), clip = o.clip;
-    loss.policy -= std::min(ratio * advantage, std::clamp(ratio, 1 - clip, 1 + clip) * advantage) / n;
+    loss.policy -=
+        std::min(ratio * advantage, std::clamp(ratio, 1 - clip, 1 + clip) * advantage) / n;
     const double v = forward(w.layout.critic, p, x)[0], target = b.returns[at], old = b.values[at];
     double squared = (v - target) * (v - target);
     if (o.value_clip > 0) {
@@ -89,7 +98,8 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
     loss.clipped += (std::abs(ratio - 1) > clip) / n;
     loss.ratio_error = std::max(loss.ratio_error, std::abs(ratio - 1));
   });
-  loss.total = loss.policy + o.value_coefficient * loss.value - o.entropy_coefficient * loss.entropy;
+  loss.total =
+      loss.policy + o.value_coefficient * loss.value - o.entropy_coefficient * loss.entropy;
   return loss;
 }
 

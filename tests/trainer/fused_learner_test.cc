@@ -42,7 +42,8 @@ TEST(FusedLearner, TheSameWeightsOnAnyNumberOfThreads) {
 TEST(FusedLearner, KlLimitStopsTheEpochs) {
   Scene free(true, {8}, 16, 16), stopped(true, {8}, 16, 16);
   for (Scene* s : {&free, &stopped}) s->options.epochs = 10, s->options.minibatches = 2;
-  stopped.options.target_kl = 1e-4f;  // the scene's policy has moved further than that from the start
+  stopped.options.target_kl =
+      1e-4f;  // the scene's policy has moved further than that from the start
   EXPECT_EQ(free.learner()->update(free.rollout.buffer(), 0, 1e-2).epochs, 10);
   EXPECT_EQ(free.optimizer.step, 20);
   const UpdateStats stats = stopped.learner()->update(stopped.rollout.buffer(), 0, 1e-2);
@@ -66,7 +67,8 @@ TEST(FusedLearner, ARateOfZeroChangesNothingButTheMoments) {
 
 TEST(Minibatches, AreAPermutationOfTheirOwnForEachKey) {
   std::set<std::vector<std::uint32_t>> seen;
-  const auto order = [](std::uint64_t seed, int rank, std::int64_t update, int epoch, std::uint32_t n) {
+  const auto order = [](std::uint64_t seed, int rank, std::int64_t update, int epoch,
+                        std::uint32_t n) {
     std::vector<std::uint32_t> o(n, ~0u);
     minibatch_order(seed, rank, update, epoch, n, o.data());
     return o;
@@ -76,7 +78,8 @@ TEST(Minibatches, AreAPermutationOfTheirOwnForEachKey) {
       for (int update : {0, 1, 2}) {
         for (int epoch : {0, 1, 2}) {
           auto o = order(seed, rank, update, epoch, 257);
-          EXPECT_TRUE(seen.insert(o).second) << "rank " << rank << " update " << update << " epoch " << epoch;
+          EXPECT_TRUE(seen.insert(o).second)
+              << "rank " << rank << " update " << update << " epoch " << epoch;
           EXPECT_EQ(o, order(seed, rank, update, epoch, 257));
           std::sort(o.begin(), o.end());
           for (std::uint32_t i = 0; i < 257; ++i) ASSERT_EQ(o[i], i);
@@ -92,7 +95,8 @@ void copy_samples(const RolloutBuffer& from, const std::uint32_t* order, const R
   for (int i = 0; i < to.num_envs; ++i) {
     const std::int64_t t = order[i] / 8, e = order[i] % 8, at = t * from.stride + e;
     for (int k = 0; k < from.observation_size; ++k) {
-      to.observations[k * to.stride + i] = from.observation_slot(static_cast<int>(t))[k * from.stride + e];
+      to.observations[k * to.stride + i] =
+          from.observation_slot(static_cast<int>(t))[k * from.stride + e];
     }
     to.discrete_slot(0)[i] = from.discrete_slot(static_cast<int>(t))[e];
     to.logprobs[i] = from.logprobs[at];
@@ -124,7 +128,8 @@ TEST(Minibatches, TakeTheirPartOfTheOrder) {
     }
     return s.optimizer.first;
   };
-  const auto whole = moments(true, false), pieces = moments(false, false), swapped = moments(false, true);
+  const auto whole = moments(true, false), pieces = moments(false, false),
+             swapped = moments(false, true);
   float largest = 0, off = 0, off_swapped = 0;
   for (std::size_t i = 0; i < whole.size(); ++i) {
     largest = std::max(largest, std::abs(whole[i]));
@@ -158,7 +163,8 @@ TEST(FusedLearner, RecomputesRecordedLogProbabilitiesBitForBit) {
       const auto group = make_process_group(LaunchInfo{}, false);
       PpoOptions options;
       options.epochs = options.minibatches = 1;
-      const auto learner = make_fused_learner({&options, &weights, &optimizer, group.get(), &pool, 1});
+      const auto learner =
+          make_fused_learner({&options, &weights, &optimizer, group.get(), &pool, 1});
       collector.reset();
       for (int update = 0; update < 4; ++update) {
         collector.collect({});

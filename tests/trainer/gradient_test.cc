@@ -30,7 +30,8 @@ std::vector<double> fused_gradient(Scene& s, UpdateStats& stats) {
   s.options.max_grad_norm = 0;
   stats = s.learner()->update(s.rollout.buffer(), 0, 1e-3);
   std::vector<double> g;
-  for (float m : s.optimizer.first) g.push_back(static_cast<double>(m) / (1 - static_cast<double>(s.options.adam_beta1)));
+  for (float m : s.optimizer.first)
+    g.push_back(static_cast<double>(m) / (1 - static_cast<double>(s.options.adam_beta1)));
   return g;
 }
 
@@ -83,7 +84,8 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   EXPECT_NEAR(stats.value_loss, loss.value, 2e-6);
   EXPECT_NEAR(stats.entropy, loss.entropy, 2e-6);
   EXPECT_NEAR(stats.approx_kl, loss.kl, 2e-6);
-  EXPECT_NEAR(stats.clip_fraction, loss.clipped, 1e-7);  // a count, over a number of rows that went through float32
+  EXPECT_NEAR(stats.clip_fraction, loss.clipped,
+              1e-7);  // a count, over a number of rows that went through float32
   EXPECT_NEAR(stats.first_ratio_error, loss.ratio_error, 4e-6);
   EXPECT_NEAR(stats.grad_norm, std::sqrt(norm), 1e-5 * std::sqrt(norm));
   EXPECT_EQ(stats.epochs, 1);
@@ -92,13 +94,14 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   EXPECT_LT(loss.clipped, 0.8);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Losses, Gradient,
-    ::testing::Values(Case{"Discrete", true, 0, 0, false}, Case{"DiscreteEntropy", true, 0, 0.1f, true},
-                      Case{"DiscreteValueClip", true, 0.3f, 0.02f, true}, Case{"Continuous", false, 0, 0, false},
-                      Case{"ContinuousEntropy", false, 0, 0.1f, true},
-                      Case{"ContinuousValueClip", false, 0.3f, 0.02f, true}),
-    [](const auto& which) { return std::string(which.param.name); });
+INSTANTIATE_TEST_SUITE_P(Losses, Gradient,
+                         ::testing::Values(Case{"Discrete", true, 0, 0, false},
+                                           Case{"DiscreteEntropy", true, 0, 0.1f, true},
+                                           Case{"DiscreteValueClip", true, 0.3f, 0.02f, true},
+                                           Case{"Continuous", false, 0, 0, false},
+                                           Case{"ContinuousEntropy", false, 0, 0.1f, true},
+                                           Case{"ContinuousValueClip", false, 0.3f, 0.02f, true}),
+                         [](const auto& which) { return std::string(which.param.name); });
 
 TEST(GradientClipping, ScalesToTheNormAndReportsTheUnclipped) {
   Scene plain(true, {5}, 8, 8), clipped(true, {5}, 8, 8), loose(true, {5}, 8, 8);
@@ -113,9 +116,11 @@ TEST(GradientClipping, ScalesToTheNormAndReportsTheUnclipped) {
   EXPECT_EQ(loose.optimizer.first, plain.optimizer.first);
   double clipped_norm = 0;
   for (std::size_t i = 0; i < g.size(); ++i) {
-    const double m = static_cast<double>(clipped.optimizer.first[i]) / (1 - static_cast<double>(0.9f));
+    const double m =
+        static_cast<double>(clipped.optimizer.first[i]) / (1 - static_cast<double>(0.9f));
     clipped_norm += m * m;
-    EXPECT_NEAR(m, 0.25 * g[i], 1e-6 * norm);  // float32 rounding, and the 1e-6 that guards the division
+    EXPECT_NEAR(m, 0.25 * g[i],
+                1e-6 * norm);  // float32 rounding, and the 1e-6 that guards the division
   }
   EXPECT_NEAR(std::sqrt(clipped_norm), limit, 2e-6 * norm);
 }

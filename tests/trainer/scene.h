@@ -24,23 +24,29 @@ inline EnvSpec scene_spec(bool discrete, int observations) {
 }
 
 struct Scene {
-  Scene(bool discrete, std::vector<int> hidden, int steps, int envs, int observations = 3, int threads = 1)
-      : spec(scene_spec(discrete, observations)), weights(shape_for(spec, hidden)), rollout(spec, steps, envs),
-        pool(threads), group(make_process_group(LaunchInfo{}, false)) {
+  Scene(bool discrete, std::vector<int> hidden, int steps, int envs, int observations = 3,
+        int threads = 1)
+      : spec(scene_spec(discrete, observations)),
+        weights(shape_for(spec, hidden)),
+        rollout(spec, steps, envs),
+        pool(threads),
+        group(make_process_group(LaunchInfo{}, false)) {
     initialize_weights(weights, 2, -0.3f);
     Rng rng(31, Purpose::kTest, 0, 0, 0);
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
       for (const DenseLayer& layer : *net) {
         for (int k = 0; k <= layer.inputs; ++k) {  // the row after the last is the bias
           for (int j = 0; j < layer.outputs; ++j) {
-            weights.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)] += 0.3f * rng.normal();
+            weights.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)] +=
+                0.3f * rng.normal();
           }
         }
       }
     }
     weights.normalizer = ObservationNormalizer(observations, true, 1.8f);
     std::vector<Moments> moments;
-    for (int k = 0; k < observations; ++k) moments.push_back({10.0, 0.2 * k, 10.0 * (0.6 + 0.2 * k)});
+    for (int k = 0; k < observations; ++k)
+      moments.push_back({10.0, 0.2 * k, 10.0 * (0.6 + 0.2 * k)});
     weights.normalizer.set_moments(moments);
     optimizer.first.resize(weights.params.size());
     optimizer.second.resize(weights.params.size());
@@ -65,13 +71,21 @@ struct Scene {
     const MlpPolicy policy(spec, weights, 1, false);
     const std::vector<std::uint32_t> zero(static_cast<std::size_t>(b.num_envs));
     std::vector<std::uint32_t> ids(zero);
-    for (int i = 0; i < b.num_envs; ++i) ids[static_cast<std::size_t>(i)] = static_cast<std::uint32_t>(i);
+    for (int i = 0; i < b.num_envs; ++i)
+      ids[static_cast<std::size_t>(i)] = static_cast<std::uint32_t>(i);
     for (int t = 0; t < b.horizon; ++t) {
-      for (std::int64_t k = 0; k < b.observation_size * b.stride; ++k) b.observation_slot(t)[k] = rng.normal();
+      for (std::int64_t k = 0; k < b.observation_size * b.stride; ++k)
+        b.observation_slot(t)[k] = rng.normal();
       const std::vector<std::uint32_t> step(zero.size(), static_cast<std::uint32_t>(t));
-      policy.act({b.observation_slot(t), b.stride, {ids.data(), zero.data(), step.data()}, 0, b.num_envs,
-                  b.action_slot(t), b.discrete ? nullptr : b.raw_actions + t * b.action_columns(),
-                  b.logprobs + t * b.stride, b.values + t * b.stride});
+      policy.act({b.observation_slot(t),
+                  b.stride,
+                  {ids.data(), zero.data(), step.data()},
+                  0,
+                  b.num_envs,
+                  b.action_slot(t),
+                  b.discrete ? nullptr : b.raw_actions + t * b.action_columns(),
+                  b.logprobs + t * b.stride,
+                  b.values + t * b.stride});
       for (int i = 0; i < b.num_envs; ++i) {
         const std::int64_t at = t * b.stride + i;
         b.logprobs[at] += 0.3f * rng.normal();  // as if the policy had moved since

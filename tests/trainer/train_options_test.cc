@@ -12,7 +12,8 @@ namespace {
 
 const char* const kSmall = "[env]\nid = \"CartPole-v1\"\n[trainer]\ntotal_steps = 1000\n";
 
-TrainOptions read(const std::string& text, const std::vector<std::string>& overrides = {}, int ranks = 1) {
+TrainOptions read(const std::string& text, const std::vector<std::string>& overrides = {},
+                  int ranks = 1) {
   Config config = Config::from_string(text, "folder/run.toml", overrides);
   const TrainOptions o = read_train_options(config, ranks);
   config.finish();
@@ -105,9 +106,12 @@ greedy = false
   EXPECT_EQ(p.minibatches, 8);
   EXPECT_EQ(p.learning_rate, 0.01);
   EXPECT_TRUE(p.anneal_learning_rate);
-  const float read_floats[] = {p.gamma, p.gae_lambda, p.clip, p.value_clip, p.value_coefficient, p.entropy_coefficient,
-                               p.max_grad_norm, p.target_kl, p.adam_beta1, p.adam_beta2, p.adam_epsilon};
-  const float wanted[] = {0.5f, 0.25f, 0.125f, 0.0625f, 2, 0.5f, 3, 0.75f, 0.625f, 0.875f, 0.03125f};
+  const float read_floats[] = {p.gamma,         p.gae_lambda,        p.clip,
+                               p.value_clip,    p.value_coefficient, p.entropy_coefficient,
+                               p.max_grad_norm, p.target_kl,         p.adam_beta1,
+                               p.adam_beta2,    p.adam_epsilon};
+  const float wanted[] = {0.5f, 0.25f, 0.125f, 0.0625f, 2,       0.5f,
+                          3,    0.75f, 0.625f, 0.875f,  0.03125f};
   for (int i = 0; i < 11; ++i) EXPECT_EQ(read_floats[i], wanted[i]) << i;
   EXPECT_FALSE(p.normalize_advantages);
   EXPECT_EQ(o.stop_at_return, -150);
@@ -137,9 +141,10 @@ TEST(TrainOptions, WhatSpansSeveralKeysIsChecked) {
 
 TEST(TrainOptions, RangesAndUnknownKeys) {
   std::string message;
-  for (const char* wrong : {"ppo.gamma=1.5", "ppo.epochs=0", "policy.hidden=[]", "policy.hidden=[0]", "trainer.total_steps=0",
-                            "checkpoint.keep=1", "trainer.kernels=\"torch\"", "env.id=\"CartPol-v1\"", "ppo.gama=0.9",
-                            "env.params.gravty=9", "ppo.learning_rate=nan"}) {
+  for (const char* wrong :
+       {"ppo.gamma=1.5", "ppo.epochs=0", "policy.hidden=[]", "policy.hidden=[0]",
+        "trainer.total_steps=0", "checkpoint.keep=1", "trainer.kernels=\"torch\"",
+        "env.id=\"CartPol-v1\"", "ppo.gama=0.9", "env.params.gravty=9", "ppo.learning_rate=nan"}) {
     EXPECT_EQ(fails({wrong}, &message), 2) << wrong;
   }
   EXPECT_EQ(fails({"ppo.gama=0.9"}, &message), 2);
@@ -156,14 +161,16 @@ std::string resolved(const std::vector<std::string>& overrides) {
 
 TEST(ConfigDifference, NamesTheFirstKeyThatMatters) {
   EXPECT_EQ(config_difference(resolved({}), resolved({})), "");
-  EXPECT_EQ(config_difference(resolved({"ppo.clip=0.2"}), resolved({"ppo.clip=0.1"})), "ppo.clip: 0.2 there, 0.1 here");
-  for (const char* matters : {"run.seed=2", "env.num_envs=128", "env.params.gravity=3", "policy.hidden=[64]", "ppo.epochs=1",
-                              "trainer.reward_scale=0.5", "env.time_limit=7"}) {
+  EXPECT_EQ(config_difference(resolved({"ppo.clip=0.2"}), resolved({"ppo.clip=0.1"})),
+            "ppo.clip: 0.2 there, 0.1 here");
+  for (const char* matters :
+       {"run.seed=2", "env.num_envs=128", "env.params.gravity=3", "policy.hidden=[64]",
+        "ppo.epochs=1", "trainer.reward_scale=0.5", "env.time_limit=7"}) {
     EXPECT_NE(config_difference(resolved({}), resolved({matters})), "") << matters;
   }
   // What may change over a resume: lengths, stopping, threads, checkpoints, evaluation.
-  for (const char* free : {"run.threads=3", "trainer.total_steps=5000", "stop.mean_return=100", "checkpoint.keep=9",
-                           "evaluation.episodes=3", "run.name=\"other\""}) {
+  for (const char* free : {"run.threads=3", "trainer.total_steps=5000", "stop.mean_return=100",
+                           "checkpoint.keep=9", "evaluation.episodes=3", "run.name=\"other\""}) {
     EXPECT_EQ(config_difference(resolved({}), resolved({free})), "") << free;
   }
 }
