@@ -17,4 +17,7 @@ class Session {
   std::unique_ptr<ProcessGroup> group_;
 };
 
+// This process's share of the machine's cores, for run.threads = 0.
+int default_threads(const LaunchInfo& launch);
+
 }  // namespace rollmill

@@ -22,7 +22,8 @@ struct VerifyReport {
 };
 
 // Never stops at the first problem, and throws only where the machine fails (kIo). A folder without a good manifest
-// is one problem of MANIFEST.json. A shard file that no manifest lists is a problem too; temporary files are not.
+// is one problem of MANIFEST.json. In a finished dataset a shard file that the manifest
+// does not list is a problem too; temporary files are not.
 VerifyReport verify_dataset(const std::string& dir);
 
 }  // namespace rollmill

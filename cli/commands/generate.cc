@@ -69,7 +69,7 @@ int run_generate(const Arguments& arguments) {
     make_dirs(out);
     lock.emplace(out, "generate");
   }
-  ThreadPool pool(options.threads > 0 ? options.threads : available_cores());
+  ThreadPool pool(options.threads > 0 ? options.threads : default_threads(launch));
   Progress progress(args.quiet, launch.rank);
   const auto start = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };

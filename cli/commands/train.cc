@@ -40,7 +40,7 @@ StopRequest poll_stop() {
 // Scores the finished policy as the recipe says and writes RUN/evaluation.json.
 EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoint, const std::string& out) {
   const EnvEntry& entry = find_env(o.env.id);
-  ThreadPool pool(o.threads > 0 ? o.threads : available_cores());
+  ThreadPool pool(o.threads);
   const LoadedPolicy loaded =
       load_named_policy(checkpoint, entry, o.env.params, kEvaluationSeed, o.evaluation_greedy);
   EpisodeJob job;
@@ -98,6 +98,7 @@ int run_train(const Arguments& arguments) {
     print_out(config.resolved_toml(Config::Origins::kShow));
     return 0;
   }
+  if (job.options.threads == 0) job.options.threads = default_threads(launch);
   job.out_dir = args.out.empty() ? "runs/" + job.options.name : args.out;
   job.resume = args.resume;
   job.local_rank = launch.local_rank;

@@ -31,6 +31,8 @@ int available_cores() {
 
 ThreadPool::ThreadPool(int threads) {
   RM_ASSERT(threads >= 1);
+  // More threads than cores: a thread that spins keeps the one it waits for from running.
+  spins_ = threads <= available_cores() ? kSpins : 0;
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
 }
@@ -66,7 +68,7 @@ void ThreadPool::dispatch(int tasks, Call call, void* context) {
   for (int spin = 0;; ++spin) {
     const std::uint32_t left = pending_.load(std::memory_order_acquire);
     if (left == 0) break;
-    if (spin < kSpins) {
+    if (spin < spins_) {
       relax();
     } else {
       pending_.wait(left, std::memory_order_acquire);
@@ -79,7 +81,7 @@ void ThreadPool::work(int thread) {
   std::uint32_t seen = 0;
   for (;;) {
     for (int spin = 0; generation_.load(std::memory_order_acquire) == seen; ++spin) {
-      if (spin < kSpins) {
+      if (spin < spins_) {
         relax();
       } else {
         generation_.wait(seen, std::memory_order_acquire);

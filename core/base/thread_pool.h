@@ -42,6 +42,7 @@ class ThreadPool {
   void run_range(int thread);
 
   std::vector<std::thread> workers_;
+  int spins_ = 0;
   Call call_ = nullptr;
   void* context_ = nullptr;
   int tasks_ = 0;

@@ -313,6 +313,7 @@ class Folders(Faults):
 class Numbers(Faults):
     def test_divergence_is_named(self):
         """Weights that leave float32 end the run with 6; it never ends with a policy of NaNs."""
+        codes = []
         for options in (
             ["ppo.learning_rate=10", "ppo.max_grad_norm=0"],
             ["ppo.learning_rate=10", "trainer.reward_scale=1e9", "ppo.max_grad_norm=0"],
@@ -322,6 +323,7 @@ class Numbers(Faults):
                     out = self.dir / f"{recipe}{len(options)}"
                     sets = [part for option in options for part in ("--set", option)]
                     result = run("train", support.recipe(recipe), "--out", out, *SHORT, *sets)
+                    codes.append(result.code)
                     if result.code == 0:
                         self.ok("evaluate", out, "--episodes", "5", "--quiet")
                     else:
@@ -330,6 +332,7 @@ class Numbers(Faults):
                         self.assertEqual((status["state"], status["exit_code"]), ("failed", 6))
                     for folder in checkpoints(out):
                         self.ok("evaluate", folder, "--episodes", "5", "--quiet")
+        self.assertIn(6, codes, "none of these diverges any more: choose others")
 
     def test_extreme_parameters(self):
         for setting in (
