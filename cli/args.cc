@@ -1,7 +1,7 @@
 #include "cli/args.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
+#include <CLI/CLI.hpp>
 
 #include "cli/output.h"
 #include "core/base/error.h"
@@ -13,31 +13,35 @@ struct Args::Impl {
   std::string command;
 };
 
-Args::Args(const std::string& command, const std::string& summary) : impl_(std::make_unique<Impl>()) {
+Args::Args(const std::string& command, const std::string& summary)
+    : impl_(std::make_unique<Impl>()) {
   impl_->app.description(summary);
   impl_->app.name("rollmill " + command);
   impl_->command = command;
 }
 Args::~Args() = default;
 
-void Args::positional(const std::string& name, std::string& value, const std::string& help, bool required) {
+void Args::positional(const std::string& name, std::string& value, const std::string& help,
+                      bool required) {
   auto* option = impl_->app.add_option(name, value, help);
   if (required) option->required();
 }
 void Args::option(const std::string& names, std::string& value, const std::string& help) {
   impl_->app.add_option(names, value, help);
 }
-void Args::option(const std::string& names, std::int64_t& value, const std::string& help, std::int64_t low,
-                  std::int64_t high) {
+void Args::option(const std::string& names, std::int64_t& value, const std::string& help,
+                  std::int64_t low, std::int64_t high) {
   impl_->app.add_option(names, value, help)->check(CLI::Range(low, high))->capture_default_str();
 }
-void Args::option(const std::string& names, std::optional<std::int64_t>& value, const std::string& help) {
+void Args::option(const std::string& names, std::optional<std::int64_t>& value,
+                  const std::string& help) {
   impl_->app.add_option(names, value, help);
 }
 void Args::option(const std::string& names, std::optional<double>& value, const std::string& help) {
   impl_->app.add_option(names, value, help);
 }
-void Args::list(const std::string& names, std::vector<std::string>& values, const std::string& help) {
+void Args::list(const std::string& names, std::vector<std::string>& values,
+                const std::string& help) {
   impl_->app.add_option(names, values, help)->allow_extra_args(false);
 }
 void Args::flag(const std::string& names, bool& value, const std::string& help) {

@@ -15,10 +15,13 @@ class Args {
   Args(const std::string& command, const std::string& summary);
   ~Args();
 
-  void positional(const std::string& name, std::string& value, const std::string& help, bool required = true);
+  void positional(const std::string& name, std::string& value, const std::string& help,
+                  bool required = true);
   void option(const std::string& names, std::string& value, const std::string& help);
-  void option(const std::string& names, std::int64_t& value, const std::string& help, std::int64_t low, std::int64_t high);
-  void option(const std::string& names, std::optional<std::int64_t>& value, const std::string& help);
+  void option(const std::string& names, std::int64_t& value, const std::string& help,
+              std::int64_t low, std::int64_t high);
+  void option(const std::string& names, std::optional<std::int64_t>& value,
+              const std::string& help);
   void option(const std::string& names, std::optional<double>& value, const std::string& help);
   void list(const std::string& names, std::vector<std::string>& values, const std::string& help);
   void flag(const std::string& names, bool& value, const std::string& help);

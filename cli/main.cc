@@ -34,7 +34,8 @@ constexpr Command kCommands[] = {
 std::string help() {
   std::string text = "usage: rollmill COMMAND [ARGUMENTS]   (rollmill COMMAND --help for each)\n\n";
   for (const Command& c : kCommands) {
-    text += "  " + std::string(c.name) + std::string(12 - std::strlen(c.name), ' ') + c.summary + "\n";
+    text +=
+        "  " + std::string(c.name) + std::string(12 - std::strlen(c.name), ' ') + c.summary + "\n";
   }
   return text + "\nrollmill --version prints the build.\n";
 }
@@ -55,7 +56,8 @@ int dispatch(int argc, char** argv) {
     names.emplace_back(c.name);
   }
   const std::string near = nearest(name, names);
-  fail_usage("'" + name + "' is not a command" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
+  fail_usage("'" + name + "' is not a command" +
+             (near.empty() ? "" : "; did you mean '" + near + "'?") +
              " (rollmill --help lists them)");
 }
 

@@ -1,7 +1,7 @@
 #include "cli/output.h"
 
-#include <fmt/core.h>
 #include <unistd.h>
+#include <fmt/core.h>
 
 #include <atomic>
 #include <cerrno>

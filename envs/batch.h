@@ -31,12 +31,13 @@ struct BatchConfig {
   int num_envs = 1;
   std::uint64_t seed = 0;
   std::uint32_t first_environment = 0;  // global id of environment 0 of this batch
-  std::uint32_t environment_stride = 1; // global id of environment i = first + i * stride; 0: all share one
-  std::uint32_t first_episode = 0;      // episode of environment i = first_episode + i * episode_offset
+  std::uint32_t environment_stride =
+      1;  // global id of environment i = first + i * stride; 0: all share one
+  std::uint32_t first_episode = 0;  // episode of environment i = first_episode + i * episode_offset
   std::uint32_t episode_offset = 0;
-  std::uint32_t episode_stride = 1;     // added at each autoreset
-  int time_limit = -1;                  // -1: the environment's own; 0: none
-  std::vector<double> params;           // empty: defaults; else one per EnvSpec::params
+  std::uint32_t episode_stride = 1;  // added at each autoreset
+  int time_limit = -1;               // -1: the environment's own; 0: none
+  std::vector<double> params;        // empty: defaults; else one per EnvSpec::params
 };
 
 // Where one step reads and writes. All pointers are in the batch's memory (host or device).
@@ -44,9 +45,9 @@ struct StepBuffers {
   // in: int32 [N] or float32 [A][stride]
   const void* actions = nullptr;
   // out, every environment
-  float* observations = nullptr;        // [D][stride], after autoreset
-  float* rewards = nullptr;             // [N]
-  std::uint8_t* ends = nullptr;         // [N] EpisodeEnd
+  float* observations = nullptr;  // [D][stride], after autoreset
+  float* rewards = nullptr;       // [N]
+  std::uint8_t* ends = nullptr;   // [N] EpisodeEnd
   // out, only where ends != kRunning (other elements are left as they were)
   float* final_observations = nullptr;  // [D][stride]; may be null
   std::uint8_t* outcomes = nullptr;     // [N] reason; may be null
@@ -67,7 +68,8 @@ class EnvBatch {
 
   virtual const EnvSpec& spec() const = 0;
   virtual int num_envs() const = 0;
-  virtual std::int64_t stride() const = 0;  // of every [K][stride] array that this batch reads or writes
+  virtual std::int64_t stride()
+      const = 0;  // of every [K][stride] array that this batch reads or writes
   virtual bool on_device() const = 0;
   virtual EpisodeColumns episodes() const = 0;
 

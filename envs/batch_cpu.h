@@ -32,7 +32,10 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kResetLanes = 64;
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
-      : spec_(describe<Env>()), params_(make_params<Env>(config.params)), config_(config), pool_(pool) {
+      : spec_(describe<Env>()),
+        params_(make_params<Env>(config.params)),
+        config_(config),
+        pool_(pool) {
     RM_ASSERT(config.num_envs >= 1);
     stride_ = padded_columns(config.num_envs);
     // One allocation; the state columns, then the runtime's own.
@@ -69,8 +72,7 @@ class CpuBatch final : public EnvBatch {
   }
 
   void step(const StepBuffers& buffers) override {
-    for_each_block(
-        [&](std::int64_t begin, std::int64_t end) { step_block(buffers, begin, end); });
+    for_each_block([&](std::int64_t begin, std::int64_t end) { step_block(buffers, begin, end); });
   }
 
   void step_range(const StepBuffers& buffers, int begin, int end) override {
@@ -143,12 +145,17 @@ class CpuBatch final : public EnvBatch {
   }
 
   // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
-  void reset_some(const StepBuffers& buffers, std::int64_t begin, const std::int32_t* list, int count) {
+  void reset_some(const StepBuffers& buffers, std::int64_t begin, const std::int32_t* list,
+                  int count) {
     constexpr int kSize = Env::Observation::kSize;
     alignas(kColumnAlignment) std::uint32_t words[(kStateWords + 3) * kResetLanes];
     alignas(kColumnAlignment) float returns[kResetLanes], observations[kSize * kResetLanes];
-    const BatchColumns lanes{words, words + kStateWords * kResetLanes, words + (kStateWords + 1) * kResetLanes,
-                             words + (kStateWords + 2) * kResetLanes, returns, kResetLanes};
+    const BatchColumns lanes{words,
+                             words + kStateWords * kResetLanes,
+                             words + (kStateWords + 1) * kResetLanes,
+                             words + (kStateWords + 2) * kResetLanes,
+                             returns,
+                             kResetLanes};
     for (int k = 0; k < count; ++k) {
       const std::int64_t i = begin + list[k];
       columns_.episode[i] += constants_.episode_stride;
@@ -158,8 +165,10 @@ class CpuBatch final : public EnvBatch {
     reset_lanes(lanes, constants_, params_, observations, count);
     for (int k = 0; k < count; ++k) {
       const std::int64_t i = begin + list[k];
-      for (int w = 0; w < kStateWords; ++w) columns_.state[w * stride_ + i] = words[w * kResetLanes + k];
-      for (int w = 0; w < kSize; ++w) buffers.observations[w * stride_ + i] = observations[w * kResetLanes + k];
+      for (int w = 0; w < kStateWords; ++w)
+        columns_.state[w * stride_ + i] = words[w * kResetLanes + k];
+      for (int w = 0; w < kSize; ++w)
+        buffers.observations[w * stride_ + i] = observations[w * kResetLanes + k];
       columns_.step[i] = 0;
       columns_.episode_return[i] = 0.0f;
     }
@@ -168,13 +177,14 @@ class CpuBatch final : public EnvBatch {
   static void reset_lanes(const BatchColumns columns, const BatchConstants constants,
                           const typename Env::Params params, float* observations, int count) {
 #pragma GCC ivdep
-    for (int k = 0; k < count; ++k) reset_environment<Env>(columns, constants, params, observations, k);
+    for (int k = 0; k < count; ++k)
+      reset_environment<Env>(columns, constants, params, observations, k);
   }
 
   // Kept apart and free of member access, so that the compiler sees loop-invariant pointers and vectorises it.
   static void step_lanes(const BatchColumns columns, const BatchConstants constants,
-                         const typename Env::Params params, const StepBuffers buffers, std::int64_t begin,
-                         int count, std::uint32_t* RM_RESTRICT codes) {
+                         const typename Env::Params params, const StepBuffers buffers,
+                         std::int64_t begin, int count, std::uint32_t* RM_RESTRICT codes) {
 #pragma GCC ivdep
     for (int j = 0; j < count; ++j) {
       codes[j] = step_environment<Env>(columns, constants, params, buffers, begin + j);

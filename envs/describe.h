@@ -37,7 +37,8 @@ EnvSpec describe() {
   spec.solved_at = info.solved_at;
   static_assert(std::size(Env::observation_fields) == Env::Observation::kSize,
                 "one FieldInfo for each observation element");
-  static_assert(std::size(Env::action_fields) == Env::Action::kSize, "one FieldInfo for each action column");
+  static_assert(std::size(Env::action_fields) == Env::Action::kSize,
+                "one FieldInfo for each action column");
   for (const FieldInfo& f : Env::observation_fields) spec.observation.push_back(to_spec(f));
   for (const FieldInfo& f : Env::action_fields) spec.action.push_back(to_spec(f));
   spec.discrete = Env::Action::kDiscrete;

@@ -47,13 +47,13 @@ struct FieldInfo {
 };
 
 struct EnvInfo {
-  const char* id;           // as in Gymnasium's registry where the task is one of Gymnasium's
-  const char* summary;      // one sentence
-  int time_limit;           // steps, then truncation; 0: none
+  const char* id;       // as in Gymnasium's registry where the task is one of Gymnasium's
+  const char* summary;  // one sentence
+  int time_limit;       // steps, then truncation; 0: none
   double reward_low, reward_high;  // of one step
-  double solved_at;         // mean return at which the field calls it solved
-  const char* outcomes[6];  // names of reasons 1, 2, ...; unused ones null
-  const char* references;   // where the dynamics and constants come from
+  double solved_at;                // mean return at which the field calls it solved
+  const char* outcomes[6];         // names of reasons 1, 2, ...; unused ones null
+  const char* references;          // where the dynamics and constants come from
 };
 
 }  // namespace rollmill

@@ -24,9 +24,9 @@ EnvOptions read_env_options(Config& config, int default_num_envs) {
   for (const ParamSpec& p : spec.params) {
     const std::string key = "env.params." + p.field.name;
     if (p.integer) {
-      o.params.push_back(static_cast<double>(
-          config.get_int(key, static_cast<std::int64_t>(p.default_value), static_cast<std::int64_t>(p.field.low),
-                         static_cast<std::int64_t>(p.field.high))));
+      o.params.push_back(static_cast<double>(config.get_int(
+          key, static_cast<std::int64_t>(p.default_value), static_cast<std::int64_t>(p.field.low),
+          static_cast<std::int64_t>(p.field.high))));
     } else {
       o.params.push_back(config.get_float(key, p.default_value, p.field.low, p.field.high));
     }
@@ -39,25 +39,30 @@ std::string env_params_json(const EnvEntry& entry, const EnvOptions& options) {
   nlohmann::ordered_json j;
   j["time_limit"] = options.time_limit < 0 ? spec.time_limit : options.time_limit;
   for (std::size_t k = 0; k < spec.params.size(); ++k) {
-    j[spec.params[k].field.name] = options.params.empty() ? spec.params[k].default_value : options.params[k];
+    j[spec.params[k].field.name] =
+        options.params.empty() ? spec.params[k].default_value : options.params[k];
   }
   return j.dump();
 }
 
-EnvOptions parse_env_params_json(const EnvEntry& entry, const std::string& text, const std::string& where) {
+EnvOptions parse_env_params_json(const EnvEntry& entry, const std::string& text,
+                                 const std::string& where) {
   const EnvSpec spec = entry.spec();
   const nlohmann::json j = parse_json_strict(text, where, 4);
   const auto number = [&](const std::string& name, double low, double high) {
     const auto it = j.find(name);
-    if (it == j.end() || !it->is_number()) fail_data(where + ": environment parameter '" + name + "' is missing");
+    if (it == j.end() || !it->is_number())
+      fail_data(where + ": environment parameter '" + name + "' is missing");
     const double v = it->get<double>();
-    if (!(v >= low && v <= high)) fail_data(where + ": environment parameter '" + name + "' is out of its range");
+    if (!(v >= low && v <= high))
+      fail_data(where + ": environment parameter '" + name + "' is out of its range");
     return v;
   };
   EnvOptions o;
   o.id = spec.id;
   o.time_limit = static_cast<int>(number("time_limit", 0, 1 << 30));
-  for (const ParamSpec& p : spec.params) o.params.push_back(number(p.field.name, p.field.low, p.field.high));
+  for (const ParamSpec& p : spec.params)
+    o.params.push_back(number(p.field.name, p.field.low, p.field.high));
   if (j.size() != spec.params.size() + 1) fail_data(where + ": unknown environment parameters");
   return o;
 }

@@ -26,7 +26,7 @@ struct EnvSpec {
   std::vector<FieldSpec> action;       // one per action column
   bool discrete = true;                // one int32 column of `choices` values, or float32 columns
   int choices = 0;
-  std::vector<std::string> outcomes;   // outcomes[0] = "time_limit"
+  std::vector<std::string> outcomes;  // outcomes[0] = "time_limit"
   std::vector<ParamSpec> params;
   std::vector<std::string> state_fields;
 

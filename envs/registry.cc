@@ -15,13 +15,16 @@ const EnvEntry& find_env(const std::string& id) {
     ids.emplace_back(entry.id);
   }
   std::string near = nearest(id, ids);
-  for (const std::string& known : ids) {  // "cartpole" is farther from "CartPole-v1" than a typo, but clear all the same
+  for (const std::string& known :
+       ids) {  // "cartpole" is farther from "CartPole-v1" than a typo, but clear all the same
     if (near.empty() && !id.empty() && known.size() > id.size() &&
-        std::equal(id.begin(), id.end(), known.begin(), [](char a, char b) { return std::tolower(a) == std::tolower(b); })) {
+        std::equal(id.begin(), id.end(), known.begin(),
+                   [](char a, char b) { return std::tolower(a) == std::tolower(b); })) {
       near = known;
     }
   }
-  fail_usage("environment '" + id + "' is not known" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
+  fail_usage("environment '" + id + "' is not known" +
+             (near.empty() ? "" : "; did you mean '" + near + "'?") +
              " (`rollmill envs` lists them)");
 }
 

@@ -16,8 +16,8 @@ struct EnvEntry {
   // pool outlives the batch; null runs on the calling thread.
   std::unique_ptr<EnvBatch> (*make_cpu)(const BatchConfig&, ThreadPool* pool);
   // The scripted expert on columns [begin, end) of observations [D][stride]; null where the environment has none.
-  void (*expert)(const std::vector<double>& params, const float* observations, std::int64_t stride, int begin, int end,
-                 void* actions);
+  void (*expert)(const std::vector<double>& params, const float* observations, std::int64_t stride,
+                 int begin, int end, void* actions);
 };
 
 const std::vector<EnvEntry>& env_registry();

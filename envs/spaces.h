@@ -19,7 +19,7 @@ struct Strided {
 template <int n>
 struct Discrete {
   static constexpr bool kDiscrete = true;
-  static constexpr int kSize = 1;      // columns
+  static constexpr int kSize = 1;  // columns
   static constexpr int kChoices = n;
   using Value = std::int32_t;
   using Element = std::int32_t;

@@ -53,7 +53,8 @@ RM_HD std::uint32_t step_environment(const BatchColumns& columns, const BatchCon
 // The initial state of the episode that the columns name.
 template <class Env>
 RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& constants,
-                             const typename Env::Params& params, float* observations, std::int64_t i) {
+                             const typename Env::Params& params, float* observations,
+                             std::int64_t i) {
   typename Env::State state{};
   Rng rng(constants.seed, Purpose::kReset, columns.environment[i], columns.episode[i], 0);
   Env::reset(state, params, rng);
@@ -82,8 +83,8 @@ RM_HD void record_episode(const BatchColumns& columns, const StepBuffers& out, s
 // Records the ended episode of environment i and starts its next one.
 template <class Env>
 RM_HD void finish_episode(const BatchColumns& columns, const BatchConstants& constants,
-                          const typename Env::Params& params, const StepBuffers& out, std::uint32_t code,
-                          std::int64_t i) {
+                          const typename Env::Params& params, const StepBuffers& out,
+                          std::uint32_t code, std::int64_t i) {
   record_episode<Env>(columns, out, code, i);
   columns.episode[i] += constants.episode_stride;
   reset_environment<Env>(columns, constants, params, out.observations, i);

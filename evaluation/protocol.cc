@@ -45,7 +45,8 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
 std::string format_text(const EvaluationReport& r) {
   std::string ends;
   for (std::size_t k = 0; k < r.outcomes.size(); ++k) {
-    if (r.outcomes[k] > 0) ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", r.outcome_names[k], r.outcomes[k]);
+    if (r.outcomes[k] > 0)
+      ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", r.outcome_names[k], r.outcomes[k]);
   }
   const auto [low, high] = std::minmax_element(r.lengths.begin(), r.lengths.end());
   return fmt::format(
@@ -54,8 +55,9 @@ std::string format_text(const EvaluationReport& r) {
       "  median {:.2f}  IQM {:.2f}  std {:.2f}\n"
       "  length       mean {:.1f}  min {}  max {}\n"
       "  ends         {}\n",
-      r.returns.size(), r.env_id, r.greedy ? "greedy" : "sampled", r.seed, r.mean_return, r.mean_interval.low,
-      r.mean_interval.high, r.median_return, r.iqm_return, r.std_return, r.mean_length, *low, *high, ends);
+      r.returns.size(), r.env_id, r.greedy ? "greedy" : "sampled", r.seed, r.mean_return,
+      r.mean_interval.low, r.mean_interval.high, r.median_return, r.iqm_return, r.std_return,
+      r.mean_length, *low, *high, ends);
 }
 
 std::string format_json(const EvaluationReport& r) {

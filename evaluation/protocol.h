@@ -20,9 +20,9 @@ struct EvaluationReport {
   std::string env_id, policy_id, policy_hash;
   std::uint64_t seed = 0;
   bool greedy = true;
-  std::vector<double> returns;        // by episode number
+  std::vector<double> returns;  // by episode number
   std::vector<std::int32_t> lengths;
-  std::vector<std::int64_t> outcomes; // episodes by reason code
+  std::vector<std::int64_t> outcomes;  // episodes by reason code
   std::vector<std::string> outcome_names;
   double mean_return = 0, median_return = 0, iqm_return = 0, std_return = 0;
   Interval mean_interval;

@@ -31,7 +31,8 @@ double rate(double seconds, std::int64_t steps_per_call, Body&& body) {
   return static_cast<double>(steps) / elapsed;
 }
 
-double measure_environment(const SpeedJob& job, const EnvEntry& entry, ThreadPool& pool, std::int64_t& bytes) {
+double measure_environment(const SpeedJob& job, const EnvEntry& entry, ThreadPool& pool,
+                           std::int64_t& bytes) {
   BatchConfig config;
   config.num_envs = job.num_envs;
   config.seed = 1;

@@ -36,7 +36,8 @@ double standard_deviation(const std::vector<double>& values) {
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_t seed, int resamples) {
+Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_t seed,
+                                 int resamples) {
   RM_ASSERT(!values.empty() && resamples >= 40);
   std::vector<double> means;
   const auto n = static_cast<std::uint32_t>(values.size());

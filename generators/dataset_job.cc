@@ -32,14 +32,16 @@ GenerateOptions read_generate_options(Config& c) {
   o.greedy = c.get_bool("generate.greedy", o.greedy);
   o.transitions = c.get_int("generate.transitions", 0, 0);
   o.episodes = c.get_int("generate.episodes", 0, 0);
-  o.shard_transitions = c.get_int("generate.shard_transitions", o.shard_transitions, 1000, 100'000'000);
+  o.shard_transitions =
+      c.get_int("generate.shard_transitions", o.shard_transitions, 1000, 100'000'000);
   o.compress = c.get_bool("generate.compress", o.compress);
   o.policy_outputs = c.get_bool("generate.policy_outputs", o.policy_outputs);
   if ((o.transitions == 0) == (o.episodes == 0)) {
     c.fail(o.transitions == 0 ? "generate.transitions" : "generate.episodes",
            "give either generate.transitions or generate.episodes");
   }
-  if (o.env.device != "cpu") c.fail("env.device", "generate runs on the CPU; set env.device = \"cpu\"");
+  if (o.env.device != "cpu")
+    c.fail("env.device", "generate runs on the CPU; set env.device = \"cpu\"");
   return o;
 }
 
@@ -68,8 +70,8 @@ DatasetSpec make_spec(const GenerateOptions& o, const EnvEntry& entry, const Pol
   Column action;
   action.dtype = !env.discrete ? DType::kF32 : env.choices <= 127 ? DType::kI8 : DType::kI32;
   if (!env.discrete) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
-  spec.columns = standard_columns(DType::kF32, {static_cast<std::uint64_t>(env.observation_size())}, action,
-                                  o.policy_outputs, 0);
+  spec.columns = standard_columns(DType::kF32, {static_cast<std::uint64_t>(env.observation_size())},
+                                  action, o.policy_outputs, 0);
   return spec;
 }
 
@@ -108,8 +110,8 @@ struct RoundMessage {
 std::string pack(const std::vector<ShardInfo>& shards) {
   std::ostringstream out;
   for (const ShardInfo& s : shards) {
-    out << s.file << ' ' << s.first_episode << ' ' << s.episodes << ' ' << s.steps << ' ' << s.bytes << ' ' << s.sha256
-        << ' ' << s.content << '\n';
+    out << s.file << ' ' << s.first_episode << ' ' << s.episodes << ' ' << s.steps << ' ' << s.bytes
+        << ' ' << s.sha256 << ' ' << s.content << '\n';
   }
   return out.str();
 }
@@ -118,7 +120,8 @@ std::vector<ShardInfo> unpack(const std::string& text) {
   std::istringstream in(text);
   std::vector<ShardInfo> shards;
   ShardInfo s;
-  while (in >> s.file >> s.first_episode >> s.episodes >> s.steps >> s.bytes >> s.sha256 >> s.content) {
+  while (in >> s.file >> s.first_episode >> s.episodes >> s.steps >> s.bytes >> s.sha256 >>
+         s.content) {
     shards.push_back(s);
   }
   return shards;
@@ -126,11 +129,16 @@ std::vector<ShardInfo> unpack(const std::string& text) {
 
 class DatasetJob {
  public:
-  DatasetJob(const GenerateOptions& options, const EnvEntry& entry, const Policy& policy, std::string dir,
-             ProcessGroup& group, ThreadPool& pool)
-      : o_(options), job_(make_job(options, entry, policy)), dir_(std::move(dir)), group_(group), pool_(pool) {}
+  DatasetJob(const GenerateOptions& options, const EnvEntry& entry, const Policy& policy,
+             std::string dir, ProcessGroup& group, ThreadPool& pool)
+      : o_(options),
+        job_(make_job(options, entry, policy)),
+        dir_(std::move(dir)),
+        group_(group),
+        pool_(pool) {}
 
-  GenerateResult run(DatasetSpec spec, bool resume, const std::function<void(const GenerateProgress&)>& progress,
+  GenerateResult run(DatasetSpec spec, bool resume,
+                     const std::function<void(const GenerateProgress&)>& progress,
                      const std::function<bool()>& stop);
 
  private:
@@ -140,7 +148,9 @@ class DatasetJob {
   void drop_damaged();
   bool satisfied() const;
   std::int64_t episodes_of(std::int64_t shard) const;
-  const ShardInfo* on_disk(std::int64_t shard) const { return manifest_.find(shard_file_name(shard)); }
+  const ShardInfo* on_disk(std::int64_t shard) const {
+    return manifest_.find(shard_file_name(shard));
+  }
   ShardData generate(std::int64_t shard);
   bool round(std::int64_t base, bool stop);
   void record(const std::vector<ShardInfo>& mine);
@@ -159,7 +169,8 @@ class DatasetJob {
 
 bool DatasetJob::satisfied() const {
   if (manifest_.state != DatasetState::kDone) return false;
-  return o_.episodes > 0 ? manifest_.episodes() >= o_.episodes : manifest_.steps() >= o_.transitions;
+  return o_.episodes > 0 ? manifest_.episodes() >= o_.episodes
+                         : manifest_.steps() >= o_.transitions;
 }
 
 // Rank 0 opens or creates the dataset; what goes wrong there is every rank's error.
@@ -187,7 +198,8 @@ void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
   if (!has_manifest(dir_)) {
     for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
       const std::string name = entry.path().filename().string();
-      if (name != "lock.json") fail_io(dir_ + " holds files that are not a dataset (" + name + "); choose another --out");
+      if (name != "lock.json")
+        fail_io(dir_ + " holds files that are not a dataset (" + name + "); choose another --out");
     }
     check_writable(dir_);
     spec.shard_episodes = choose_shard_episodes(o_, job_, pool_);
@@ -211,8 +223,10 @@ void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
     return;
   }
   if (!resume) {
-    fail_io(dir_ + (manifest_.state == DatasetState::kDone ? " holds a smaller dataset of this job; extend it"
-                                                           : " holds an unfinished dataset; continue it") +
+    fail_io(dir_ +
+            (manifest_.state == DatasetState::kDone
+                 ? " holds a smaller dataset of this job; extend it"
+                 : " holds an unfinished dataset; continue it") +
             " with --resume, or choose another --out");
   }
   // A shard that an earlier target cut short is made anew; a full one is the same for any target.
@@ -231,7 +245,8 @@ void DatasetJob::check_present() const {
   for (const ShardInfo& s : manifest_.shards) {
     const std::string path = dir_ + "/" + s.file;
     if (!file_exists(path) || file_bytes(path) != s.bytes) {
-      fail_data(path + (file_exists(path) ? " is damaged" : " is missing") + "; make it anew with --resume");
+      fail_data(path + (file_exists(path) ? " is damaged" : " is missing") +
+                "; make it anew with --resume");
     }
   }
 }
@@ -239,7 +254,8 @@ void DatasetJob::check_present() const {
 // Shards that are missing or whose hash is wrong leave the manifest and are made anew.
 void DatasetJob::drop_damaged() {
   const std::size_t before = manifest_.shards.size();
-  for (const std::string& file : reconcile(dir_, manifest_).lost) log_warn("{}/{} is lost: making it anew", dir_, file);
+  for (const std::string& file : reconcile(dir_, manifest_).lost)
+    log_warn("{}/{} is lost: making it anew", dir_, file);
   const std::vector<ShardInfo> shards = manifest_.shards;
   for (const ShardInfo& s : shards) {
     if (sha256_file(dir_ + "/" + s.file) == s.sha256) continue;
@@ -352,8 +368,10 @@ GenerateResult DatasetJob::run(DatasetSpec spec, bool resume,
 
 }  // namespace
 
-GenerateResult run_dataset_job(const GenerateOptions& options, const Policy& policy, const std::string& out_dir,
-                               bool resume, const std::string& config_text, ProcessGroup& group, ThreadPool& pool,
+GenerateResult run_dataset_job(const GenerateOptions& options, const Policy& policy,
+                               const std::string& out_dir, bool resume,
+                               const std::string& config_text, ProcessGroup& group,
+                               ThreadPool& pool,
                                const std::function<void(const GenerateProgress&)>& progress,
                                const std::function<bool()>& stop) {
   const EnvEntry& entry = find_env(options.env.id);

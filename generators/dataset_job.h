@@ -24,13 +24,13 @@ struct GenerateOptions {
   std::uint64_t seed = 1;
   int threads = 0;
   EnvOptions env;
-  std::string policy = "random";     // "random", "expert", or a run, checkpoint or policy file
-  bool greedy = false;               // of a trained policy
-  std::int64_t transitions = 0;      // at least this many; or
-  std::int64_t episodes = 0;         // exactly this many
+  std::string policy = "random";  // "random", "expert", or a run, checkpoint or policy file
+  bool greedy = false;            // of a trained policy
+  std::int64_t transitions = 0;   // at least this many; or
+  std::int64_t episodes = 0;      // exactly this many
   std::int64_t shard_transitions = 1'000'000;  // about; a shard has a fixed number of episodes
   bool compress = false;
-  bool policy_outputs = false;       // logprobs and values columns
+  bool policy_outputs = false;  // logprobs and values columns
 };
 
 GenerateOptions read_generate_options(Config& config);
@@ -47,8 +47,10 @@ struct GenerateResult {
 
 // Collective. `stop` is polled between shards: true ends the job early with everything written so far kept (the
 // manifest stays "running"). config_text: the resolved config. Throws Error.
-GenerateResult run_dataset_job(const GenerateOptions& options, const Policy& policy, const std::string& out_dir,
-                               bool resume, const std::string& config_text, ProcessGroup& group, ThreadPool& pool,
+GenerateResult run_dataset_job(const GenerateOptions& options, const Policy& policy,
+                               const std::string& out_dir, bool resume,
+                               const std::string& config_text, ProcessGroup& group,
+                               ThreadPool& pool,
                                const std::function<void(const GenerateProgress&)>& progress,
                                const std::function<bool()>& stop);
 

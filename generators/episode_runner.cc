@@ -29,7 +29,8 @@ Plan plan_for(const EpisodeJob& job, int threads) {
 // One block of lanes: its own batch and buffers, so that blocks share nothing.
 class Block {
  public:
-  Block(const EpisodeJob& job, int lanes, int begin, int end, bool record, int index, const EpisodeSink& sink)
+  Block(const EpisodeJob& job, int lanes, int begin, int end, bool record, int index,
+        const EpisodeSink& sink)
       : job_(job), lanes_(lanes), count_(end - begin), record_(record), index_(index), sink_(sink) {
     BatchConfig config;
     config.num_envs = count_;
@@ -42,7 +43,8 @@ class Block {
     config.params = job.params;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ = std::make_unique<HostRollout>(batch_->spec(), kWindow, count_);
-    width_ = rollout_->buffer().observation_size + rollout_->buffer().action_size + 1 + (job.policy_outputs ? 2 : 0);
+    width_ = rollout_->buffer().observation_size + rollout_->buffer().action_size + 1 +
+             (job.policy_outputs ? 2 : 0);
     for (int l = 0; l < count_; ++l) {
       episode_.push_back(job.first + begin + l);
       if (episode_.back() < job.first + job.count) ++active_;
@@ -91,8 +93,10 @@ class Block {
       const std::uint8_t end = b.ends[t * b.stride + lane];
       ++lengths_[lane];
       const bool cut = end == kRunning && job_.max_steps > 0 && lengths_[lane] >= job_.max_steps;
-      if (cut) fail_numerical("episode " + std::to_string(episode_[lane]) + " did not end within " +
-                              std::to_string(job_.max_steps) + " steps; give the environment a time limit");
+      if (cut)
+        fail_numerical("episode " + std::to_string(episode_[lane]) + " did not end within " +
+                       std::to_string(job_.max_steps) +
+                       " steps; give the environment a time limit");
       if (end == kRunning) continue;
       if (record_) append_rows(lane, static_cast<int>(begin), t + 1);
       finish(lane, t, end);
@@ -111,7 +115,9 @@ class Block {
     auto& rows = pending_[lane];
     std::size_t at = rows.size();
     rows.resize(at + static_cast<std::size_t>((end - begin) * width_));
-    const auto word = [](const void* column, std::int64_t i) { return static_cast<const std::uint32_t*>(column)[i]; };
+    const auto word = [](const void* column, std::int64_t i) {
+      return static_cast<const std::uint32_t*>(column)[i];
+    };
     for (int t = begin; t < end; ++t) {
       const float* observation = b.observation_slot(t) + lane;
       for (int k = 0; k < b.observation_size; ++k) rows[at++] = word(observation, k * b.stride);
@@ -128,12 +134,18 @@ class Block {
   void finish(int lane, int t, std::uint8_t end) {
     const RolloutBuffer& b = rollout_->buffer();
     const std::int64_t at = t * b.stride + lane;
-    EpisodeRows rows{episode_[lane], record_ ? pending_[lane].data() : nullptr, width_,
-                     {b.episode_returns[at], b.episode_lengths[at], b.outcomes[at], end == kTerminated}, {}};
+    EpisodeRows rows{
+        episode_[lane],
+        record_ ? pending_[lane].data() : nullptr,
+        width_,
+        {b.episode_returns[at], b.episode_lengths[at], b.outcomes[at], end == kTerminated},
+        {}};
     if (record_) {
       for (int k = 0; k < b.observation_size; ++k) {
         rows.final_observation.push_back(
-            b.final_observations[(static_cast<std::int64_t>(t) * b.observation_size + k) * b.stride + lane]);
+            b.final_observations[(static_cast<std::int64_t>(t) * b.observation_size + k) *
+                                     b.stride +
+                                 lane]);
       }
     }
     sink_(index_, rows);
@@ -155,12 +167,16 @@ class Block {
 
 }  // namespace
 
-int episode_blocks(const EpisodeJob& job, const ThreadPool& pool) { return plan_for(job, pool.threads()).blocks; }
+int episode_blocks(const EpisodeJob& job, const ThreadPool& pool) {
+  return plan_for(job, pool.threads()).blocks;
+}
 
-void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool, const EpisodeSink& sink) {
+void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool,
+                  const EpisodeSink& sink) {
   if (job.count <= 0) return;
   if (job.first + job.count > std::numeric_limits<std::uint32_t>::max()) {
-    fail_usage("episode numbers end at 2^32 - 1; this job asks for " + std::to_string(job.first + job.count));
+    fail_usage("episode numbers end at 2^32 - 1; this job asks for " +
+               std::to_string(job.first + job.count));
   }
   const Plan plan = plan_for(job, pool.threads());
   // Threads take the next block when they are done with one: blocks differ in length.
@@ -168,7 +184,8 @@ void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool, con
   pool.run(pool.threads(), [&](int) {
     for (int b = next++; b < plan.blocks; b = next++) {
       const auto begin = static_cast<int>(static_cast<std::int64_t>(plan.lanes) * b / plan.blocks);
-      const auto end = static_cast<int>(static_cast<std::int64_t>(plan.lanes) * (b + 1) / plan.blocks);
+      const auto end =
+          static_cast<int>(static_cast<std::int64_t>(plan.lanes) * (b + 1) / plan.blocks);
       Block(job, plan.lanes, begin, end, record_rows, b, sink).run();
     }
   });

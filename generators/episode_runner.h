@@ -18,13 +18,14 @@ class ThreadPool;
 
 struct EpisodeJob {
   const EnvEntry* env = nullptr;
-  std::vector<double> params;      // empty: defaults
+  std::vector<double> params;  // empty: defaults
   int time_limit = -1;
   std::uint64_t seed = 0;
   const Policy* policy = nullptr;
   std::int64_t first = 0, count = 0;  // episode numbers [first, first + count)
-  bool policy_outputs = false;     // record logprobs and values
-  std::int64_t max_steps = 0;      // per episode; beyond it the episode is cut as truncated. 0: only the time limit
+  bool policy_outputs = false;        // record logprobs and values
+  std::int64_t max_steps =
+      0;  // per episode; beyond it the episode is cut as truncated. 0: only the time limit
 };
 
 struct EpisodeSummary {
@@ -36,8 +37,8 @@ struct EpisodeSummary {
 
 // One finished episode as rows of 32-bit words: observation, action columns, reward, [logprob, value].
 struct EpisodeRows {
-  std::int64_t episode;             // number
-  const std::uint32_t* words;       // [length][width]
+  std::int64_t episode;        // number
+  const std::uint32_t* words;  // [length][width]
   int width;
   EpisodeSummary summary;
   std::vector<float> final_observation;
@@ -46,7 +47,8 @@ struct EpisodeRows {
 // Calls `sink` once for each episode, from any thread, in any order: it must only touch that episode's own data.
 // rows.words is null unless record_rows.
 using EpisodeSink = std::function<void(int block, const EpisodeRows&)>;
-void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool, const EpisodeSink& sink);
+void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool,
+                  const EpisodeSink& sink);
 
 // Number of blocks that run_episodes will use: sink's `block` is below it, and calls of one block never overlap.
 int episode_blocks(const EpisodeJob& job, const ThreadPool& pool);

@@ -6,8 +6,8 @@
 
 namespace rollmill {
 
-LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry, const std::vector<double>& params,
-                               std::uint64_t seed, bool greedy) {
+LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry,
+                               const std::vector<double>& params, std::uint64_t seed, bool greedy) {
   LoadedPolicy loaded;
   const EnvSpec spec = entry.spec();
   if (name == "random") {

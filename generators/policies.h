@@ -12,13 +12,13 @@ namespace rollmill {
 
 // A policy with whatever it needs to live.
 struct LoadedPolicy {
-  PolicyFile file;                 // of a trained policy
+  PolicyFile file;  // of a trained policy
   std::unique_ptr<Policy> policy;
 };
 
 // "random", "expert" (the environment's scripted one), or the path of a run, checkpoint or policy.safetensors.
 // Errors: an environment without an expert (usage), a path that holds no such policy (bad data).
-LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry, const std::vector<double>& params,
-                               std::uint64_t seed, bool greedy);
+LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry,
+                               const std::vector<double>& params, std::uint64_t seed, bool greedy);
 
 }  // namespace rollmill

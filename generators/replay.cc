@@ -57,7 +57,8 @@ class RecordedPolicy final : public Policy {
     auto* out = static_cast<float*>(q.actions);
     for (int a = 0; a < size_; ++a) {
       out[a * q.stride + i] =
-          row < 0 ? 0.0f : real_[at * static_cast<std::size_t>(size_) + static_cast<std::size_t>(a)];
+          row < 0 ? 0.0f
+                  : real_[at * static_cast<std::size_t>(size_) + static_cast<std::size_t>(a)];
     }
   }
 
@@ -74,7 +75,8 @@ class RecordedPolicy final : public Policy {
 // Recorded actions must be actions: anything else was not written by a policy, and an environment may index with it.
 void check_actions(const EnvSpec& spec, const ShardData& shard, const std::string& where) {
   const auto bad = [&](std::size_t row, const std::string& action) {
-    fail_data(where + ": row " + std::to_string(row) + ": " + action + " is not an action of " + spec.id);
+    fail_data(where + ": row " + std::to_string(row) + ": " + action + " is not an action of " +
+              spec.id);
   };
   const auto discrete = [&](const auto& actions) {
     for (std::size_t r = 0; r < actions.size(); ++r) {
@@ -118,8 +120,7 @@ std::string text_of(DType dtype, const std::byte* p) {
       std::memcpy(&v, p, 8);
       return std::to_string(v);
     }
-    default:
-      return std::to_string(std::to_integer<int>(*p));
+    default: return std::to_string(std::to_integer<int>(*p));
   }
 }
 
@@ -129,14 +130,16 @@ bool compared(const std::string& name) {
 }
 
 // Writes the first difference of one episode, if any, into the report.
-bool compare_episode(const ShardData& recorded, const ShardData& replayed, std::int64_t e, ReplayReport& report) {
+bool compare_episode(const ShardData& recorded, const ShardData& replayed, std::int64_t e,
+                     ReplayReport& report) {
   const auto at = static_cast<std::size_t>(e);
   const std::int64_t start = recorded.values<std::int64_t>("episodes/start")[at];
   const std::int64_t again = replayed.values<std::int64_t>("episodes/start")[at];
   const std::int64_t length = recorded.values<std::int32_t>("episodes/length")[at];
   const std::int64_t common =
       std::min<std::int64_t>(length, replayed.values<std::int32_t>("episodes/length")[at]);
-  const auto differs = [&](std::size_t c, std::int64_t row_a, std::int64_t row_b, std::int64_t step) {
+  const auto differs = [&](std::size_t c, std::int64_t row_a, std::int64_t row_b,
+                           std::int64_t step) {
     const ShardColumn &a = recorded.columns()[c], &b = replayed.columns()[c];
     const auto bytes = static_cast<std::int64_t>(a.column.row_bytes());
     const std::byte *pa = a.bytes.data() + row_a * bytes, *pb = b.bytes.data() + row_b * bytes;
@@ -162,7 +165,8 @@ bool compare_episode(const ShardData& recorded, const ShardData& replayed, std::
   }
   for (std::size_t c = 0; c < columns; ++c) {
     const Column& column = recorded.columns()[c].column;
-    if (!column.per_episode() || !compared(column.name) || column.name == "episodes/start") continue;
+    if (!column.per_episode() || !compared(column.name) || column.name == "episodes/start")
+      continue;
     if (differs(c, e, e, common)) return true;
   }
   return false;
@@ -170,7 +174,8 @@ bool compare_episode(const ShardData& recorded, const ShardData& replayed, std::
 
 }  // namespace
 
-ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool, const std::function<void(std::int64_t)>& progress) {
+ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool,
+                            const std::function<void(std::int64_t)>& progress) {
   const DatasetReader reader(dir);
   const DatasetSpec& spec = reader.manifest().spec;
   const EnvEntry* entry = nullptr;

@@ -19,6 +19,7 @@ struct ReplayReport {
 };
 
 // Throws Error for a dataset that cannot be read or of an unknown environment. progress(episodes done).
-ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool, const std::function<void(std::int64_t)>& progress);
+ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool,
+                            const std::function<void(std::int64_t)>& progress);
 
 }  // namespace rollmill

@@ -11,7 +11,8 @@ namespace rollmill {
 
 class ScriptedPolicy final : public Policy {
  public:
-  ScriptedPolicy(const EnvEntry& entry, std::vector<double> params) : entry_(entry), params_(std::move(params)) {}
+  ScriptedPolicy(const EnvEntry& entry, std::vector<double> params)
+      : entry_(entry), params_(std::move(params)) {}
   void act(const ActRequest& q) const override {
     entry_.expert(params_, q.observations, q.stride, q.begin, q.end, q.actions);
     for (int i = q.begin; i < q.end; ++i) {

@@ -57,8 +57,8 @@ Columns view(ShardData& d, const EnvSpec& spec, bool policy_outputs) {
 }
 
 // Rows of one episode from words to columns; `at` is its first row.
-void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, int width, bool policy_outputs,
-                  std::int64_t at, std::int32_t length) {
+void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, int width,
+                  bool policy_outputs, std::int64_t at, std::int32_t length) {
   const auto size = static_cast<std::size_t>(spec.observation_size());
   const auto actions = static_cast<std::size_t>(spec.action_size());
   for (std::int32_t r = 0; r < length; ++r) {
@@ -99,9 +99,11 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
     const auto e = static_cast<std::size_t>(rows.episode - job.first);
     auto& arena = arenas[static_cast<std::size_t>(block)];
     stored[e] = {block, arena.size(), rows.summary};
-    arena.insert(arena.end(), rows.words, rows.words + static_cast<std::int64_t>(rows.summary.length) * width);
+    arena.insert(arena.end(), rows.words,
+                 rows.words + static_cast<std::int64_t>(rows.summary.length) * width);
     std::copy(rows.final_observation.begin(), rows.final_observation.end(),
-              finals.begin() + static_cast<std::ptrdiff_t>(e * static_cast<std::size_t>(spec.observation_size())));
+              finals.begin() + static_cast<std::ptrdiff_t>(
+                                   e * static_cast<std::size_t>(spec.observation_size())));
   });
   std::int64_t steps = 0;
   for (const Stored& s : stored) steps += s.summary.length;
@@ -120,8 +122,8 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
     for (std::size_t e = begin; e < std::min(begin + kChunk, count); ++e) {
       const Stored& s = stored[e];
       const EpisodeSummary& summary = s.summary;
-      scatter_rows(c, spec, arenas[static_cast<std::size_t>(s.block)].data() + s.offset, width, job.policy_outputs,
-                   c.starts[e], summary.length);
+      scatter_rows(c, spec, arenas[static_cast<std::size_t>(s.block)].data() + s.offset, width,
+                   job.policy_outputs, c.starts[e], summary.length);
       const auto last = static_cast<std::size_t>(c.starts[e] + summary.length - 1);
       c.terminals[last] = summary.terminated ? 1 : 0;
       c.timeouts[last] = summary.terminated ? 0 : 1;
@@ -137,8 +139,8 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
 void trim_shard(ShardData& data, std::int64_t episodes) {
   RM_ASSERT(episodes >= 1 && static_cast<std::uint64_t>(episodes) <= data.episodes());
   const auto last = static_cast<std::size_t>(episodes - 1);
-  const std::int64_t steps =
-      data.values<std::int64_t>("episodes/start")[last] + data.values<std::int32_t>("episodes/length")[last];
+  const std::int64_t steps = data.values<std::int64_t>("episodes/start")[last] +
+                             data.values<std::int32_t>("episodes/length")[last];
   data.resize(static_cast<std::uint64_t>(steps), static_cast<std::uint64_t>(episodes));
 }
 

@@ -10,6 +10,7 @@ namespace rollmill {
 
 // Fills advantages and returns of environments [begin, end) from rewards * reward_scale, values (slots 0..T), ends and
 // final_values.
-void compute_gae(const RolloutBuffer& buffer, float gamma, float lambda, float reward_scale, int begin, int end);
+void compute_gae(const RolloutBuffer& buffer, float gamma, float lambda, float reward_scale,
+                 int begin, int end);
 
 }  // namespace rollmill

@@ -39,7 +39,9 @@ HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs)
   set_rollout_shape(buffer_, spec, horizon, num_envs, padded_columns(num_envs));
   // Twice over the manifest: how much there is, then where each column lies.
   std::size_t size = 0;
-  visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) { size += aligned_bytes(count * sizeof(*field)); });
+  visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {
+    size += aligned_bytes(count * sizeof(*field));
+  });
   storage_->bytes.resize(size / 4);
   auto* at = reinterpret_cast<std::byte*>(storage_->bytes.data());
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {

@@ -34,8 +34,9 @@ std::vector<std::string> list_checkpoints(const std::string& run_dir) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(checkpoints_dir(run_dir), ignored)) {
     const std::string name = entry.path().filename().string();
-    const bool digits = name.size() == 17 && name.starts_with("step_") &&
-                        std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool digits =
+        name.size() == 17 && name.starts_with("step_") &&
+        std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (digits) names.push_back(entry.path().string());
   }
   std::sort(names.rbegin(), names.rend());
@@ -52,15 +53,18 @@ std::string check_checkpoint(const std::string& folder) {
     }
     if (m.at("kind") != "checkpoint") return "MANIFEST.json is not a checkpoint's";
     if (!m.at("sha256").contains("policy.safetensors")) return "MANIFEST.json names no policy";
-    const std::string name = fs::path(folder).filename().string();  // a copy may have any other name
-    if (name.starts_with("step_") && name != checkpoint_name(m.at("env_steps").get<std::int64_t>())) {
+    const std::string name =
+        fs::path(folder).filename().string();  // a copy may have any other name
+    if (name.starts_with("step_") &&
+        name != checkpoint_name(m.at("env_steps").get<std::int64_t>())) {
       return "MANIFEST.json is of another checkpoint than the folder's name says";
     }
     if (m.at("sha256").size() != m.at("world_size").get<std::size_t>() + 1) {
       return "MANIFEST.json does not list one state file a rank";
     }
     for (const auto& [file, hash] : m.at("sha256").items()) {
-      if (file.find('/') != std::string::npos) return "MANIFEST.json names a path outside the checkpoint";
+      if (file.find('/') != std::string::npos)
+        return "MANIFEST.json names a path outside the checkpoint";
       const std::string path = folder + "/" + file;
       if (!file_exists(path)) return file + " is missing";
       if (sha256_file(path) != hash.get<std::string>()) return file + " does not match its hash";
@@ -105,10 +109,13 @@ std::string find_policy_file(const std::string& path) {
     if (folder.empty()) {
       const auto all = list_checkpoints(path);
       fail_data(path + ": no usable checkpoint" +
-                (all.empty() ? " (is this a run folder?)" : "; the newest, " + all.front() + ": " + check_checkpoint(all.front())));
+                (all.empty()
+                     ? " (is this a run folder?)"
+                     : "; the newest, " + all.front() + ": " + check_checkpoint(all.front())));
     }
   } else if (file_exists(path + "/MANIFEST.json")) {
-    if (const std::string problem = check_checkpoint(path); !problem.empty()) fail_data(path + ": " + problem);
+    if (const std::string problem = check_checkpoint(path); !problem.empty())
+      fail_data(path + ": " + problem);
   }
   return folder + "/policy.safetensors";
 }

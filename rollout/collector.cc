@@ -70,7 +70,8 @@ void HostCollector::value_truncated(int begin, int end) {
       if (ends[i] != kTruncated) continue;
       for (int k = 0; k < size; ++k) {
         columns[static_cast<std::size_t>(k * kTileRows + count)] =
-            buffer_.final_observations[(static_cast<std::int64_t>(t) * size + k) * buffer_.stride + i];
+            buffer_
+                .final_observations[(static_cast<std::int64_t>(t) * size + k) * buffer_.stride + i];
       }
       slots[count++] = t * buffer_.stride + i;
       if (count == kTileRows) flush();
@@ -108,7 +109,8 @@ std::vector<Moments> HostCollector::observation_moments() const {
     }
   });
   std::vector<Moments> total(static_cast<std::size_t>(size));
-  for (std::size_t p = 0; p < parts.size(); ++p) total[p % static_cast<std::size_t>(size)].merge(parts[p]);
+  for (std::size_t p = 0; p < parts.size(); ++p)
+    total[p % static_cast<std::size_t>(size)].merge(parts[p]);
   return total;
 }
 

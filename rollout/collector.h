@@ -27,7 +27,8 @@ struct EpisodeRecord {
 
 class HostCollector {
  public:
-  HostCollector(EnvBatch& batch, const MlpPolicy& policy, const RolloutBuffer& buffer, ThreadPool& pool);
+  HostCollector(EnvBatch& batch, const MlpPolicy& policy, const RolloutBuffer& buffer,
+                ThreadPool& pool);
 
   // Starts all environments; their first observations go into slot 0.
   void reset();

@@ -20,10 +20,12 @@ struct ActRequest {
   EpisodeColumns keys{};
   int begin = 0, end = 0;
   // out
-  void* actions = nullptr;        // int32 [N] or float32 [A][stride], within the action bounds: what the env gets
-  float* raw_actions = nullptr;   // continuous: the unbounded sample the log-probability belongs to; may be null
-  float* logprobs = nullptr;      // [N]; may be null
-  float* values = nullptr;        // [N]; may be null
+  void* actions =
+      nullptr;  // int32 [N] or float32 [A][stride], within the action bounds: what the env gets
+  float* raw_actions =
+      nullptr;  // continuous: the unbounded sample the log-probability belongs to; may be null
+  float* logprobs = nullptr;  // [N]; may be null
+  float* values = nullptr;    // [N]; may be null
 };
 
 class Policy {

@@ -11,8 +11,8 @@ Rng action_stream(std::uint64_t seed, const EpisodeColumns& k, std::int64_t i) {
 
 // Rng::integer without its rejection, for all lanes at once; returns whether any lane would have rejected (about once
 // in 2^32 / choices draws), and the range has to be done again one by one.
-bool draw_fast(const EpisodeColumns keys, std::uint64_t seed, std::uint32_t choices, int begin, int end,
-               std::int32_t* RM_RESTRICT out) {
+bool draw_fast(const EpisodeColumns keys, std::uint64_t seed, std::uint32_t choices, int begin,
+               int end, std::int32_t* RM_RESTRICT out) {
   const std::uint64_t n = choices;
   std::uint32_t any = 0;
 #pragma GCC ivdep
@@ -33,15 +33,15 @@ void draw_discrete(const ActRequest& q, std::uint64_t seed, std::uint32_t choice
 }
 
 // The first action dimension takes the stream's first word, ...
-void draw_first(const EpisodeColumns keys, std::uint64_t seed, float low, float high, int begin, int end,
-                float* RM_RESTRICT out) {
+void draw_first(const EpisodeColumns keys, std::uint64_t seed, float low, float high, int begin,
+                int end, float* RM_RESTRICT out) {
 #pragma GCC ivdep
   for (int i = begin; i < end; ++i) out[i] = action_stream(seed, keys, i).uniform(low, high);
 }
 
 // ... dimension a the word after a others.
-void draw_dimension(const EpisodeColumns& keys, std::uint64_t seed, int a, float low, float high, int begin, int end,
-                    float* out) {
+void draw_dimension(const EpisodeColumns& keys, std::uint64_t seed, int a, float low, float high,
+                    int begin, int end, float* out) {
   for (int i = begin; i < end; ++i) {
     Rng rng = action_stream(seed, keys, i);
     for (int skip = 0; skip < a; ++skip) rng.bits();

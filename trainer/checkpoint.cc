@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <vector>
+#include <nlohmann/json.hpp>
 
 #include "core/base/build_info.h"
 #include "core/base/error.h"
@@ -44,8 +44,9 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
   write_array<float>(root, "optimizer_second", s.optimizer->second);
   std::vector<std::byte> environments(s.experience->batch().snapshot_bytes());
   s.experience->batch().save(environments.data());
-  write_array<std::uint32_t>(root, "environments",
-                             {reinterpret_cast<const std::uint32_t*>(environments.data()), environments.size() / 4});
+  write_array<std::uint32_t>(
+      root, "environments",
+      {reinterpret_cast<const std::uint32_t*>(environments.data()), environments.size() / 4});
   write_array<float>(root, "observations", s.experience->first_observations());
   std::vector<float> returns;
   std::vector<std::int32_t> lengths, outcomes;
@@ -62,11 +63,13 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
 }
 
 template <class T>
-std::vector<T> read_array(H5Group& root, const std::string& name, std::size_t size, const std::string& path) {
+std::vector<T> read_array(H5Group& root, const std::string& name, std::size_t size,
+                          const std::string& path) {
   std::vector<T> values = root.open_dataset(name).read_vector<T>();
   if (values.size() != size) {
-    fail_data(path + ": " + name + " has " + std::to_string(values.size()) + " values, this run needs " +
-              std::to_string(size) + "; the checkpoint is of another configuration");
+    fail_data(path + ": " + name + " has " + std::to_string(values.size()) +
+              " values, this run needs " + std::to_string(size) +
+              "; the checkpoint is of another configuration");
   }
   return values;
 }
@@ -77,12 +80,15 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   H5Group& root = h5.root();
   const std::string env = root.get_string("environment");
   if (env != trainer.spec().id) {
-    fail_data(path + ": this checkpoint is of " + env + ", the config asks for " + trainer.spec().id);
+    fail_data(path + ": this checkpoint is of " + env + ", the config asks for " +
+              trainer.spec().id);
   }
   const auto first = read_array<float>(root, "optimizer_first", s.optimizer->first.size(), path);
   const auto second = read_array<float>(root, "optimizer_second", s.optimizer->second.size(), path);
-  const auto words = read_array<std::uint32_t>(root, "environments", s.experience->batch().snapshot_bytes() / 4, path);
-  const auto observations = read_array<float>(root, "observations", s.experience->first_observations().size(), path);
+  const auto words = read_array<std::uint32_t>(root, "environments",
+                                               s.experience->batch().snapshot_bytes() / 4, path);
+  const auto observations =
+      read_array<float>(root, "observations", s.experience->first_observations().size(), path);
   const auto returns = root.open_dataset("recent_returns").read_vector<float>();
   const auto lengths = read_array<std::int32_t>(root, "recent_lengths", returns.size(), path);
   const auto outcomes = read_array<std::int32_t>(root, "recent_outcomes", returns.size(), path);
@@ -101,7 +107,8 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   }
 }
 
-void write_manifest_of(const std::string& folder, PpoTrainer& trainer, const std::vector<std::string>& state_hashes) {
+void write_manifest_of(const std::string& folder, PpoTrainer& trainer,
+                       const std::vector<std::string>& state_hashes) {
   Json m;
   m["format_version"] = kFormatVersion;
   m["kind"] = "checkpoint";
@@ -112,7 +119,8 @@ void write_manifest_of(const std::string& folder, PpoTrainer& trainer, const std
   m["seed"] = trainer.options().seed;
   m["build"] = build_info();
   Json files = Json::object();
-  for (std::size_t r = 0; r < state_hashes.size(); ++r) files[state_file(static_cast<int>(r))] = state_hashes[r];
+  for (std::size_t r = 0; r < state_hashes.size(); ++r)
+    files[state_file(static_cast<int>(r))] = state_hashes[r];
   files["policy.safetensors"] = sha256_file(folder + "/policy.safetensors");
   m["sha256"] = files;
   write_file_atomic(folder + "/MANIFEST.json", m.dump(2) + "\n");
@@ -133,7 +141,8 @@ void prune(const std::string& run_dir, int keep) {
 
 std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
   ProcessGroup& group = trainer.group();
-  const std::string final_name = checkpoints_dir(run_dir) + "/" + checkpoint_name(trainer.progress().env_steps);
+  const std::string final_name =
+      checkpoints_dir(run_dir) + "/" + checkpoint_name(trainer.progress().env_steps);
   const std::string tmp = final_name + ".tmp";
   if (group.rank() == 0) {
     make_dirs(checkpoints_dir(run_dir));
@@ -152,14 +161,16 @@ std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
     std::error_code ignored;
     fs::remove_all(final_name, ignored);  // an equal or damaged one of an earlier try
     rename_durable(tmp, final_name);
-    write_file_atomic(checkpoints_dir(run_dir) + "/latest", checkpoint_name(trainer.progress().env_steps) + "\n");
+    write_file_atomic(checkpoints_dir(run_dir) + "/latest",
+                      checkpoint_name(trainer.progress().env_steps) + "\n");
     prune(run_dir, trainer.options().checkpoint_keep);
   }
   group.barrier("checkpoint done");
   return final_name;
 }
 
-std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer, std::string& warnings) {
+std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer,
+                                   std::string& warnings) {
   ProcessGroup& group = trainer.group();
   // Rank 0 chooses, so that all ranks load the same one even if a folder changes meanwhile.
   std::string choice;

@@ -17,6 +17,7 @@ std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer);
 // Collective. Loads the newest checkpoint whose manifest and hashes verify into the trainer and returns its folder;
 // damaged ones are reported in `warnings` and skipped. No checkpoint at all: returns "". Some, but none good: Error
 // (kBadData), never a start from scratch unasked. A checkpoint of another environment, shape or rank count: Error.
-std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer, std::string& warnings);
+std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer,
+                                   std::string& warnings);
 
 }  // namespace rollmill

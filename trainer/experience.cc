@@ -24,8 +24,12 @@ class HostExperience final : public Experience {
   void reset() override { collector_.reset(); }
   void collect(const AdvantageOptions& options) override { collector_.collect(options); }
   void advance() override { collector_.advance(); }
-  std::vector<EpisodeRecord> finished_episodes() const override { return collector_.finished_episodes(); }
-  std::vector<Moments> observation_moments() const override { return collector_.observation_moments(); }
+  std::vector<EpisodeRecord> finished_episodes() const override {
+    return collector_.finished_episodes();
+  }
+  std::vector<Moments> observation_moments() const override {
+    return collector_.observation_moments();
+  }
   std::vector<float> first_observations() const override {
     const RolloutBuffer& b = rollout_.buffer();
     return {b.observation_slot(0), b.observation_slot(1)};
@@ -57,8 +61,12 @@ class CudaExperience final : public Experience {
   void reset() override { collector_->reset(); }
   void collect(const AdvantageOptions& options) override { collector_->collect(options); }
   void advance() override { collector_->advance(); }
-  std::vector<EpisodeRecord> finished_episodes() const override { return collector_->finished_episodes(); }
-  std::vector<Moments> observation_moments() const override { return collector_->observation_moments(); }
+  std::vector<EpisodeRecord> finished_episodes() const override {
+    return collector_->finished_episodes();
+  }
+  std::vector<Moments> observation_moments() const override {
+    return collector_->observation_moments();
+  }
   std::vector<float> first_observations() const override {
     collector_->copy_to_host(shape_.buffer());
     return {shape_.buffer().observation_slot(0), shape_.buffer().observation_slot(1)};
@@ -76,9 +84,10 @@ class CudaExperience final : public Experience {
 
 }  // namespace
 
-std::unique_ptr<Experience> make_experience(const ExperienceConfig& config, const PolicyWeights& weights,
-                                            ThreadPool& pool) {
-  if (config.device.kind == DeviceChoice::Kind::kCuda) return std::make_unique<CudaExperience>(config, weights);
+std::unique_ptr<Experience> make_experience(const ExperienceConfig& config,
+                                            const PolicyWeights& weights, ThreadPool& pool) {
+  if (config.device.kind == DeviceChoice::Kind::kCuda)
+    return std::make_unique<CudaExperience>(config, weights);
   return std::make_unique<HostExperience>(config, weights, pool);
 }
 

@@ -42,7 +42,7 @@ struct ExperienceConfig {
 };
 
 // weights and pool outlive the result.
-std::unique_ptr<Experience> make_experience(const ExperienceConfig& config, const PolicyWeights& weights,
-                                            ThreadPool& pool);
+std::unique_ptr<Experience> make_experience(const ExperienceConfig& config,
+                                            const PolicyWeights& weights, ThreadPool& pool);
 
 }  // namespace rollmill

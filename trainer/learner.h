@@ -29,17 +29,18 @@ class Learner {
   virtual ~Learner() = default;
   // One PPO update from a filled buffer (advantages and returns included). `update` numbers the update in the run: it
   // keys the minibatch permutations. Reads and writes the weights and optimiser state it was made with.
-  virtual UpdateStats update(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) = 0;
+  virtual UpdateStats update(const RolloutBuffer& buffer, std::int64_t update,
+                             double learning_rate) = 0;
 };
 
 struct LearnerContext {
   const PpoOptions* options;
-  PolicyWeights* weights;       // host
-  OptimizerState* optimizer;    // host
+  PolicyWeights* weights;     // host
+  OptimizerState* optimizer;  // host
   ProcessGroup* group;
   ThreadPool* pool;
   std::uint64_t seed;
-  bool cuda = false;            // reference learner only: the buffer lies in device memory
+  bool cuda = false;  // reference learner only: the buffer lies in device memory
   int device = 0;
 };
 
@@ -47,7 +48,7 @@ std::unique_ptr<Learner> make_fused_learner(const LearnerContext& context);
 
 // Row order of one epoch: a permutation of the horizon * num_envs samples of this rank; sample s is environment
 // s % num_envs at time s / num_envs. Minibatch m takes entries [m * size, (m + 1) * size).
-void minibatch_order(std::uint64_t seed, int rank, std::int64_t update, int epoch, std::uint32_t samples,
-                     std::uint32_t* order);
+void minibatch_order(std::uint64_t seed, int rank, std::int64_t update, int epoch,
+                     std::uint32_t samples, std::uint32_t* order);
 
 }  // namespace rollmill

@@ -3,10 +3,10 @@
 
 namespace rollmill {
 
-void minibatch_order(std::uint64_t seed, int rank, std::int64_t update, int epoch, std::uint32_t samples,
-                     std::uint32_t* order) {
-  permute(Rng(seed, Purpose::kPermutation, static_cast<std::uint32_t>(rank), static_cast<std::uint32_t>(update),
-              static_cast<std::uint32_t>(epoch)),
+void minibatch_order(std::uint64_t seed, int rank, std::int64_t update, int epoch,
+                     std::uint32_t samples, std::uint32_t* order) {
+  permute(Rng(seed, Purpose::kPermutation, static_cast<std::uint32_t>(rank),
+              static_cast<std::uint32_t>(update), static_cast<std::uint32_t>(epoch)),
           samples, order);
 }
 

@@ -7,18 +7,18 @@
 namespace rollmill {
 
 struct PpoOptions {
-  int horizon = 128;                // steps per environment and update
-  int epochs = 4;                   // passes over a rollout
-  int minibatches = 4;              // per epoch; divides horizon * num_envs (all ranks together)
-  float gamma = 0.99f;              // discount
-  float gae_lambda = 0.95f;         // Schulman et al. 2016
-  float clip = 0.2f;                // of the probability ratio
-  float value_clip = 0.0f;          // of the value's change, 0: off
+  int horizon = 128;         // steps per environment and update
+  int epochs = 4;            // passes over a rollout
+  int minibatches = 4;       // per epoch; divides horizon * num_envs (all ranks together)
+  float gamma = 0.99f;       // discount
+  float gae_lambda = 0.95f;  // Schulman et al. 2016
+  float clip = 0.2f;         // of the probability ratio
+  float value_clip = 0.0f;   // of the value's change, 0: off
   float value_coefficient = 0.5f;
   float entropy_coefficient = 0.0f;
-  float max_grad_norm = 0.5f;       // 0: off
-  float target_kl = 0.0f;           // stop the epochs of an update beyond it, 0: off
-  bool normalize_advantages = true; // per minibatch, over all ranks
+  float max_grad_norm = 0.5f;        // 0: off
+  float target_kl = 0.0f;            // stop the epochs of an update beyond it, 0: off
+  bool normalize_advantages = true;  // per minibatch, over all ranks
   double learning_rate = 3e-4;
   bool anneal_learning_rate = false;  // linearly to 0 over the run
   float adam_beta1 = 0.9f, adam_beta2 = 0.999f, adam_epsilon = 1e-5f;
@@ -27,11 +27,12 @@ struct PpoOptions {
 // Means over the minibatches of one update (over all ranks).
 struct UpdateStats {
   double policy_loss = 0, value_loss = 0, entropy = 0;
-  double approx_kl = 0;       // mean of (ratio - 1) - log ratio (Schulman's k3), last epoch
+  double approx_kl = 0;  // mean of (ratio - 1) - log ratio (Schulman's k3), last epoch
   double clip_fraction = 0;
-  double grad_norm = 0;       // before clipping
-  double first_ratio_error = 0;  // max |ratio - 1| of the first minibatch: 0 where forward passes agree bit for bit
-  int epochs = 0;             // done before the KL limit
+  double grad_norm = 0;  // before clipping
+  double first_ratio_error =
+      0;  // max |ratio - 1| of the first minibatch: 0 where forward passes agree bit for bit
+  int epochs = 0;  // done before the KL limit
 };
 
 }  // namespace rollmill

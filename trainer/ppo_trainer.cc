@@ -32,11 +32,12 @@ BatchConfig batch_config(const TrainOptions& o, const ProcessGroup& group) {
 PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank)
     : options_(options),
       group_(group),
-      pool_(std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores())),
+      pool_(
+          std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores())),
       spec_(find_env(options.env.id).spec()),
       weights_(shape_for(spec_, options.hidden)) {
-  weights_.normalizer =
-      ObservationNormalizer(spec_.observation_size(), options_.normalize_observations, options_.clip_observations);
+  weights_.normalizer = ObservationNormalizer(
+      spec_.observation_size(), options_.normalize_observations, options_.clip_observations);
   initialize_weights(weights_, options_.seed, options_.log_std_init);
   optimizer_.first.resize(weights_.params.size());
   optimizer_.second.resize(weights_.params.size());
@@ -48,7 +49,8 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *pool_);
-  LearnerContext context{&options_.ppo, &weights_, &optimizer_, &group_, pool_.get(), options_.seed};
+  LearnerContext context{&options_.ppo, &weights_,   &optimizer_,
+                         &group_,       pool_.get(), options_.seed};
   context.cuda = experience_->cuda();
   context.device = config.device.gpu(local_rank);
   learner_ = make_learner(options_.kernels, context);
@@ -82,7 +84,8 @@ UpdateReport PpoTrainer::step() {
   report.learn_seconds = seconds_since(learn_start);
   if (!std::isfinite(report.stats.grad_norm) || !std::isfinite(report.stats.policy_loss)) {
     fail_numerical("update " + std::to_string(progress_.update) +
-                   ": NaN or infinity in the loss or its gradient; lower ppo.learning_rate, or normalise observations "
+                   ": NaN or infinity in the loss or its gradient; lower ppo.learning_rate, or "
+                   "normalise observations "
                    "(policy.normalize_observations = true); the last checkpoint is good");
   }
 
@@ -100,7 +103,8 @@ UpdateReport PpoTrainer::step() {
 
 double PpoTrainer::learning_rate() const {
   if (!options_.ppo.anneal_learning_rate) return options_.ppo.learning_rate;
-  const double done = static_cast<double>(progress_.env_steps) / static_cast<double>(options_.total_steps);
+  const double done =
+      static_cast<double>(progress_.env_steps) / static_cast<double>(options_.total_steps);
   return options_.ppo.learning_rate * std::max(0.0, 1.0 - done);
 }
 
@@ -108,7 +112,8 @@ double PpoTrainer::learning_rate() const {
 void PpoTrainer::count_episodes(UpdateReport& report) {
   std::vector<EpisodeRecord> finished = experience_->finished_episodes();
   if (group_.world_size() > 1) {
-    const std::string mine(reinterpret_cast<const char*>(finished.data()), finished.size() * sizeof(EpisodeRecord));
+    const std::string mine(reinterpret_cast<const char*>(finished.data()),
+                           finished.size() * sizeof(EpisodeRecord));
     finished.clear();
     for (const std::string& part : group_.all_gather(mine, "finished episodes")) {
       const std::size_t count = part.size() / sizeof(EpisodeRecord);
@@ -117,7 +122,8 @@ void PpoTrainer::count_episodes(UpdateReport& report) {
       std::memcpy(finished.data() + at, part.data(), count * sizeof(EpisodeRecord));
     }
   }
-  const std::size_t window = options_.stop_window > 0 ? static_cast<std::size_t>(options_.stop_window) : 100;
+  const std::size_t window =
+      options_.stop_window > 0 ? static_cast<std::size_t>(options_.stop_window) : 100;
   for (const EpisodeRecord& e : finished) {
     progress_.recent.push_back(e);
     if (progress_.recent.size() > window) progress_.recent.pop_front();
@@ -136,7 +142,8 @@ void PpoTrainer::count_episodes(UpdateReport& report) {
 void PpoTrainer::update_normalizer() {
   std::vector<Moments> mine = experience_->observation_moments();
   if (group_.world_size() > 1) {
-    const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(Moments));
+    const std::string bytes(reinterpret_cast<const char*>(mine.data()),
+                            mine.size() * sizeof(Moments));
     std::vector<Moments> total(mine.size());
     for (const std::string& part : group_.all_gather(bytes, "observation statistics")) {
       for (std::size_t k = 0; k < total.size(); ++k) {
@@ -152,7 +159,8 @@ void PpoTrainer::update_normalizer() {
 
 std::int64_t PpoTrainer::bytes_per_environment() const {
   EnvBatch& batch = experience_->batch();
-  return batch.bytes_per_environment() + static_cast<std::int64_t>(experience_->buffer_bytes()) / batch.num_envs();
+  return batch.bytes_per_environment() +
+         static_cast<std::int64_t>(experience_->buffer_bytes()) / batch.num_envs();
 }
 
 }  // namespace rollmill

@@ -16,11 +16,12 @@ namespace rollmill {
 
 // What one update did, for logs and metrics.
 struct UpdateReport {
-  std::int64_t update = 0;       // updates done, this one included
-  std::int64_t env_steps = 0;    // all ranks, since the start of the run
-  std::int64_t episodes = 0;     // finished since the start
+  std::int64_t update = 0;     // updates done, this one included
+  std::int64_t env_steps = 0;  // all ranks, since the start of the run
+  std::int64_t episodes = 0;   // finished since the start
   double learning_rate = 0;
-  double mean_return = 0;        // of the last episodes (at most 100, or the stop window); NaN before the first
+  double mean_return =
+      0;  // of the last episodes (at most 100, or the stop window); NaN before the first
   double mean_length = 0;
   UpdateStats stats;
   double collect_seconds = 0, learn_seconds = 0;

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
+#include <nlohmann/json.hpp>
 
 #include "core/base/build_info.h"
 #include "core/base/error.h"
@@ -27,7 +27,9 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // "section.key" -> value of the program's own resolved print: one "key = value" a line below "[section]".
 std::map<std::string, std::string> resolved_keys(const std::string& text) {
@@ -37,7 +39,8 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
   while (std::getline(in, line)) {
     if (line.size() > 2 && line.front() == '[') {
       section = line.substr(1, line.find(']') - 1) + ".";
-    } else if (const auto equals = line.find(" = "); equals != std::string::npos && line.front() != '#') {
+    } else if (const auto equals = line.find(" = ");
+               equals != std::string::npos && line.front() != '#') {
       keys[section + line.substr(0, equals)] = line.substr(equals + 3);
     }
   }
@@ -45,8 +48,9 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 }
 
 bool may_change(const std::string& key) {
-  static constexpr std::array<const char*, 7> kFree = {"run.threads", "run.name",    "trainer.total_steps", "stop.",
-                                                       "checkpoint.", "evaluation.", "trainer.kernels"};
+  static constexpr std::array<const char*, 7> kFree = {
+      "run.threads", "run.name",    "trainer.total_steps", "stop.",
+      "checkpoint.", "evaluation.", "trainer.kernels"};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
   }
@@ -72,11 +76,17 @@ MetricsRecord metrics_of(const UpdateReport& r, double seconds) {
   MetricsRecord m;
   m.add("step", r.env_steps).add("update", r.update).add("episodes", r.episodes);
   m.add("return_mean", r.mean_return).add("length_mean", r.mean_length);
-  m.add("policy_loss", r.stats.policy_loss).add("value_loss", r.stats.value_loss).add("entropy", r.stats.entropy);
+  m.add("policy_loss", r.stats.policy_loss)
+      .add("value_loss", r.stats.value_loss)
+      .add("entropy", r.stats.entropy);
   m.add("approx_kl", r.stats.approx_kl).add("clip_fraction", r.stats.clip_fraction);
-  m.add("grad_norm", r.stats.grad_norm).add("learning_rate", r.learning_rate).add("epochs", r.stats.epochs);
+  m.add("grad_norm", r.stats.grad_norm)
+      .add("learning_rate", r.learning_rate)
+      .add("epochs", r.stats.epochs);
   m.add("first_ratio_error", r.stats.first_ratio_error);
-  m.add("collect_seconds", r.collect_seconds).add("learn_seconds", r.learn_seconds).add("seconds", seconds);
+  m.add("collect_seconds", r.collect_seconds)
+      .add("learn_seconds", r.learn_seconds)
+      .add("seconds", seconds);
   return m;
 }
 
@@ -107,14 +117,16 @@ std::string open_folder(const TrainJob& job) {
     for (const auto& entry : fs::directory_iterator(dir)) {
       const std::string name = entry.path().filename().string();
       if (name == "lock.json" || (name == "checkpoints" && fs::is_empty(entry.path()))) continue;
-      fail_io(dir + " holds files that are not a training run (" + name + "); choose another --out");
+      fail_io(dir + " holds files that are not a training run (" + name +
+              "); choose another --out");
     }
     check_writable(dir);
     make_dirs(checkpoints_dir(dir));
     write_file_atomic(config_path, job.config_text);
     return "new";
   }
-  const std::string difference = config_difference(read_file(config_path, 1 << 22), job.config_text);
+  const std::string difference =
+      config_difference(read_file(config_path, 1 << 22), job.config_text);
   if (!difference.empty()) {
     fail_io(dir + " holds a run with another config (" + difference + "); choose another --out");
   }
@@ -122,11 +134,15 @@ std::string open_folder(const TrainJob& job) {
   const bool done = read_run_state(dir) == "done";
   if (done && !longer) return "done";
   if (!job.resume && done) {
-    fail_io(dir + " holds a finished run of this config with other lengths or limits; extend it with --resume, or choose "
-                  "another --out");
+    fail_io(dir +
+            " holds a finished run of this config with other lengths or limits; extend it with "
+            "--resume, or choose "
+            "another --out");
   }
   if (!job.resume) {
-    fail_io(dir + " holds an unfinished run of this config; continue it with --resume, or choose another --out");
+    fail_io(dir +
+            " holds an unfinished run of this config; continue it with --resume, or choose another "
+            "--out");
   }
   make_dirs(checkpoints_dir(dir));
   remove_leftovers(checkpoints_dir(dir));
@@ -161,7 +177,8 @@ void Loop::restore(PpoTrainer& trainer) {
   } else {
     log_info("resuming from {} ({} steps)", folder, trainer.progress().env_steps);
   }
-  MetricsWriter::truncate_after(job_.out_dir + "/metrics.jsonl", "step", trainer.progress().env_steps);
+  MetricsWriter::truncate_after(job_.out_dir + "/metrics.jsonl", "step",
+                                trainer.progress().env_steps);
 }
 
 // The same on all ranks: a signal that reached one of them, or rank 0's clock.
@@ -172,7 +189,8 @@ Loop::Decision Loop::decide(PpoTrainer& trainer, Clock::time_point last_checkpoi
   d.checkpoint = o.checkpoint_updates > 0 ? trainer.progress().update % o.checkpoint_updates == 0
                                           : seconds_since(last_checkpoint) >= o.checkpoint_seconds;
   if (group_.world_size() == 1) return d;
-  const std::string mine = {static_cast<char>('0' + static_cast<int>(d.stop)), d.checkpoint ? '1' : '0'};
+  const std::string mine = {static_cast<char>('0' + static_cast<int>(d.stop)),
+                            d.checkpoint ? '1' : '0'};
   const auto all = group_.all_gather(mine, "stop and checkpoint flags");
   d.checkpoint = all.front()[1] == '1';
   for (const std::string& other : all) {
@@ -214,7 +232,8 @@ TrainResult Loop::run(bool resume) {
   if (group_.rank() == 0) {
     if (metrics) metrics->sync();
     const int code = result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
-    write_run_status(job_.out_dir, result.finished ? "done" : "preempted", code, result.env_steps, "");
+    write_run_status(job_.out_dir, result.finished ? "done" : "preempted", code, result.env_steps,
+                     "");
   }
   return result;
 }
@@ -230,13 +249,14 @@ std::string config_difference(const std::string& there, const std::string& here)
     if (it->second != value) return key + ": " + it->second + " there, " + value + " here";
   }
   for (const auto& [key, value] : a) {
-    if (!may_change(key) && b.find(key) == b.end()) return key + ": " + value + " there, absent here";
+    if (!may_change(key) && b.find(key) == b.end())
+      return key + ": " + value + " there, absent here";
   }
   return "";
 }
 
-void write_run_status(const std::string& dir, const std::string& state, int exit_code, std::int64_t env_steps,
-                      const std::string& message) {
+void write_run_status(const std::string& dir, const std::string& state, int exit_code,
+                      std::int64_t env_steps, const std::string& message) {
   nlohmann::ordered_json j;
   j["state"] = state;
   j["exit_code"] = exit_code;
@@ -270,7 +290,8 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
     TrainResult result;
     result.finished = result.already_done = true;
     result.checkpoint = newest_good_checkpoint(job.out_dir);
-    if (result.checkpoint.empty()) fail_data(job.out_dir + " is marked done but has no usable checkpoint");
+    if (result.checkpoint.empty())
+      fail_data(job.out_dir + " is marked done but has no usable checkpoint");
     return result;
   }
   try {

@@ -14,7 +14,7 @@ enum class StopRequest { kNone, kInterrupt, kTerminate };
 
 struct TrainJob {
   TrainOptions options;
-  std::string config_text;   // resolved
+  std::string config_text;  // resolved
   std::string out_dir;
   bool resume = false;
   int local_rank = 0;
@@ -26,9 +26,9 @@ struct TrainResult {
   bool finished = false;      // false: stopped early, resumable
   bool already_done = false;  // the folder held this run, finished
   StopRequest stopped_by = StopRequest::kNone;
-  std::string checkpoint;     // the last one
+  std::string checkpoint;  // the last one
   std::int64_t env_steps = 0, updates = 0;
-  double seconds = 0;         // of this process's loop
+  double seconds = 0;  // of this process's loop
 };
 
 // Collective. Throws Error; the run's status file then says "failed" with the exit code.
@@ -39,8 +39,8 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group);
 std::string config_difference(const std::string& there, const std::string& here);
 
 // RUN_STATUS.json, atomically: state "running" | "done" | "preempted" | "failed".
-void write_run_status(const std::string& dir, const std::string& state, int exit_code, std::int64_t env_steps,
-                      const std::string& message);
+void write_run_status(const std::string& dir, const std::string& state, int exit_code,
+                      std::int64_t env_steps, const std::string& message);
 // The state, or "" without a readable status file.
 std::string read_run_state(const std::string& dir);
 

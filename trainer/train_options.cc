@@ -12,7 +12,8 @@ namespace {
 
 void read_ppo(Config& c, PpoOptions& o) {
   const auto number = [&](const char* key, float& value, double low, double high) {
-    value = static_cast<float>(c.get_float(std::string("ppo.") + key, static_cast<double>(value), low, high));
+    value = static_cast<float>(
+        c.get_float(std::string("ppo.") + key, static_cast<double>(value), low, high));
   };
   o.horizon = static_cast<int>(c.get_int("ppo.horizon", o.horizon, 1, 1 << 20));
   o.epochs = static_cast<int>(c.get_int("ppo.epochs", o.epochs, 1, 1000));
@@ -42,7 +43,8 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 64);
   o.hidden.clear();
-  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16)) o.hidden.push_back(static_cast<int>(h));
+  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
+    o.hidden.push_back(static_cast<int>(h));
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   o.clip_observations = static_cast<float>(c.get_int("policy.clip_observations", 10, 1, 1 << 20));
@@ -53,12 +55,14 @@ TrainOptions read_train_options(Config& c, int world_size) {
   } catch (const Error& e) {
     c.fail("env.device", e.what());
   }
-  if (device.kind == DeviceChoice::Kind::kCuda) o.kernels = "reference";  // the fused kernels are the CPU's
+  if (device.kind == DeviceChoice::Kind::kCuda)
+    o.kernels = "reference";  // the fused kernels are the CPU's
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   read_ppo(c, o.ppo);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
-  o.stop_window = static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
+  o.stop_window =
+      static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
   o.checkpoint_updates = c.get_int("checkpoint.every_updates", 0, 0);
   o.checkpoint_seconds = c.get_float("checkpoint.every_seconds", 60, 0, 1e9);
   o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
@@ -67,20 +71,24 @@ TrainOptions read_train_options(Config& c, int world_size) {
   const std::int64_t samples = static_cast<std::int64_t>(o.ppo.horizon) * o.env.num_envs;
   if (samples % o.ppo.minibatches != 0) {
     c.fail("ppo.minibatches", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
-                                  " samples cannot be cut into " + std::to_string(o.ppo.minibatches) +
+                                  " samples cannot be cut into " +
+                                  std::to_string(o.ppo.minibatches) +
                                   " equal minibatches; choose a divisor");
   }
   if (samples > (std::int64_t{1} << 31)) {
-    c.fail("ppo.horizon", "ppo.horizon x env.num_envs = " + std::to_string(samples) + " is more than 2^31 samples");
+    c.fail("ppo.horizon", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
+                              " is more than 2^31 samples");
   }
   if (o.env.num_envs % world_size != 0) {
-    c.fail("env.num_envs", std::to_string(o.env.num_envs) + " environments cannot be shared equally by " +
+    c.fail("env.num_envs", std::to_string(o.env.num_envs) +
+                               " environments cannot be shared equally by " +
                                std::to_string(world_size) + " ranks");
   }
   const std::int64_t local = samples / world_size;
   if (local % o.ppo.minibatches != 0) {
-    c.fail("ppo.minibatches", "each of " + std::to_string(world_size) + " ranks has " + std::to_string(local) +
-                                  " samples an update, not a multiple of " + std::to_string(o.ppo.minibatches));
+    c.fail("ppo.minibatches", "each of " + std::to_string(world_size) + " ranks has " +
+                                  std::to_string(local) + " samples an update, not a multiple of " +
+                                  std::to_string(o.ppo.minibatches));
   }
   return o;
 }

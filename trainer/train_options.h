@@ -13,9 +13,9 @@ namespace rollmill {
 class Config;
 
 struct TrainOptions {
-  std::string name;             // default of --out: runs/<name>
+  std::string name;  // default of --out: runs/<name>
   std::uint64_t seed = 1;
-  int threads = 0;              // 0: all cores
+  int threads = 0;  // 0: all cores
   EnvOptions env;
   std::vector<int> hidden = {64, 64};
   float log_std_init = 0.0f;
@@ -23,14 +23,16 @@ struct TrainOptions {
   float clip_observations = 10.0f;
   std::string kernels = "fused";
   std::int64_t total_steps = 0;  // environment steps, over all ranks
-  float reward_scale = 1.0f;     // multiplies rewards where advantages are computed; logs and datasets keep the raw ones
+  float reward_scale =
+      1.0f;  // multiplies rewards where advantages are computed; logs and datasets keep the raw ones
   PpoOptions ppo;
-  double stop_at_return = 0;     // with stop_window > 0: end once the mean of that many last episodes reaches it
+  double stop_at_return =
+      0;  // with stop_window > 0: end once the mean of that many last episodes reaches it
   int stop_window = 0;
   std::int64_t checkpoint_updates = 0;  // 0: only by time
   double checkpoint_seconds = 60;
   int checkpoint_keep = 3;
-  int evaluation_episodes = 1000;       // after training; 0: none
+  int evaluation_episodes = 1000;  // after training; 0: none
   bool evaluation_greedy = true;
 };
 

@@ -6,8 +6,8 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "evaluation/speed.h"
 #include "envs/registry.h"
+#include "evaluation/speed.h"
 
 namespace rollmill {
 
@@ -18,7 +18,9 @@ int run_bench(const Arguments& arguments) {
   std::optional<double> seconds_option;
   std::vector<std::string> ids;
   bool json = false, env_only = false;
-  Args parser("bench", "Measures E (environment), R (environment + policy) and T (training), in steps per second.");
+  Args parser(
+      "bench",
+      "Measures E (environment), R (environment + policy) and T (training), in steps per second.");
   parser.positional("ENV", env_id, "environment; all of them if left out", false);
   parser.option("--num-envs", num_envs, "environments in the batch", 1, 1 << 24);
   parser.option("--threads", threads, "threads", 1, 1024);
@@ -35,19 +37,25 @@ int run_bench(const Arguments& arguments) {
   }
   auto list = nlohmann::ordered_json::array();
   if (!json) {
-    print_out(fmt::format("{}\n{:<28}{:>9}{:>8}{:>12}{:>12}{:>12}{:>10}\n", processor_name(), "environment", "envs",
-                          "threads", "E", "R", "T", "B/env"));
+    print_out(fmt::format("{}\n{:<28}{:>9}{:>8}{:>12}{:>12}{:>12}{:>10}\n", processor_name(),
+                          "environment", "envs", "threads", "E", "R", "T", "B/env"));
   }
   for (const std::string& id : ids) {
     const SpeedFigures f = measure_speed({id, static_cast<int>(num_envs), static_cast<int>(threads),
                                           static_cast<int>(horizon), seconds, env_only});
     if (json) {
-      list.push_back({{"env", id}, {"num_envs", num_envs}, {"threads", threads}, {"E", f.environment}, {"R", f.rollout},
-                      {"T", f.training}, {"bytes_per_env", f.bytes_per_environment}, {"processor", processor_name()}});
+      list.push_back({{"env", id},
+                      {"num_envs", num_envs},
+                      {"threads", threads},
+                      {"E", f.environment},
+                      {"R", f.rollout},
+                      {"T", f.training},
+                      {"bytes_per_env", f.bytes_per_environment},
+                      {"processor", processor_name()}});
     } else {
-      print_out(fmt::format("{:<28}{:>9}{:>8}{:>12}{:>12}{:>12}{:>10}\n", id, num_envs, threads, human(f.environment),
-                            env_only ? "-" : human(f.rollout), env_only ? "-" : human(f.training),
-                            f.bytes_per_environment));
+      print_out(fmt::format("{:<28}{:>9}{:>8}{:>12}{:>12}{:>12}{:>10}\n", id, num_envs, threads,
+                            human(f.environment), env_only ? "-" : human(f.rollout),
+                            env_only ? "-" : human(f.training), f.bytes_per_environment));
     }
   }
   if (json) print_out(list.dump(2) + "\n");

@@ -10,30 +10,38 @@
 namespace rollmill {
 namespace {
 
-std::string number(double v) { return v >= 3e38 ? "inf" : v <= -3e38 ? "-inf" : fmt::format("{:.7g}", v); }
+std::string number(double v) {
+  return v >= 3e38 ? "inf" : v <= -3e38 ? "-inf" : fmt::format("{:.7g}", v);
+}
 
 std::string action_text(const EnvSpec& s) {
-  return s.discrete ? fmt::format("Discrete({})", s.choices) : fmt::format("Box({})", s.action_size());
+  return s.discrete ? fmt::format("Discrete({})", s.choices)
+                    : fmt::format("Box({})", s.action_size());
 }
 
 std::string field_line(const FieldSpec& f, const std::string& extra) {
-  return fmt::format("  {:<26}{:<8}[{}, {}]{}{}\n", f.name, f.unit, number(f.low), number(f.high), extra,
-                     f.note.empty() ? "" : "  " + f.note);
+  return fmt::format("  {:<26}{:<8}[{}, {}]{}{}\n", f.name, f.unit, number(f.low), number(f.high),
+                     extra, f.note.empty() ? "" : "  " + f.note);
 }
 
 std::string describe_text(const EnvSpec& s, bool expert) {
   std::string t = fmt::format("{}\n  {}\n\n", s.id, s.summary);
-  t += fmt::format("time limit    {} steps\nreward        [{}, {}] a step\nsolved at     mean return {}\nexpert        {}\n",
-                   s.time_limit, number(s.reward_low), number(s.reward_high), number(s.solved_at),
-                   expert ? "yes" : "no");
-  t += fmt::format("references    {}\n\nobservation   Box({}) float32\n", s.references, s.observation_size());
+  t += fmt::format(
+      "time limit    {} steps\nreward        [{}, {}] a step\nsolved at     mean return {}\nexpert "
+      "       {}\n",
+      s.time_limit, number(s.reward_low), number(s.reward_high), number(s.solved_at),
+      expert ? "yes" : "no");
+  t += fmt::format("references    {}\n\nobservation   Box({}) float32\n", s.references,
+                   s.observation_size());
   for (const FieldSpec& f : s.observation) t += field_line(f, "");
   t += fmt::format("\naction        {}\n", action_text(s));
   for (const FieldSpec& f : s.action) t += field_line(f, "");
   t += "\nends\n";
-  for (const std::string& o : s.outcomes) t += "  " + o + (o == "time_limit" ? "  (truncation)\n" : "  (termination)\n");
+  for (const std::string& o : s.outcomes)
+    t += "  " + o + (o == "time_limit" ? "  (truncation)\n" : "  (termination)\n");
   t += "\nparameters    set with [env.params] or --set env.params.NAME=VALUE\n";
-  for (const ParamSpec& p : s.params) t += field_line(p.field, fmt::format("  default {}", number(p.default_value)));
+  for (const ParamSpec& p : s.params)
+    t += field_line(p.field, fmt::format("  default {}", number(p.default_value)));
   return t;
 }
 
@@ -41,7 +49,8 @@ nlohmann::ordered_json describe_json(const EnvSpec& s, bool expert) {
   const auto fields = [](const std::vector<FieldSpec>& list) {
     auto a = nlohmann::ordered_json::array();
     for (const FieldSpec& f : list) {
-      a.push_back({{"name", f.name}, {"unit", f.unit}, {"low", f.low}, {"high", f.high}, {"note", f.note}});
+      a.push_back(
+          {{"name", f.name}, {"unit", f.unit}, {"low", f.low}, {"high", f.high}, {"note", f.note}});
     }
     return a;
   };
@@ -59,8 +68,12 @@ nlohmann::ordered_json describe_json(const EnvSpec& s, bool expert) {
   j["outcomes"] = s.outcomes;
   j["params"] = nlohmann::ordered_json::array();
   for (const ParamSpec& p : s.params) {
-    j["params"].push_back({{"name", p.field.name}, {"unit", p.field.unit}, {"default", p.default_value},
-                           {"low", p.field.low}, {"high", p.field.high}, {"note", p.field.note}});
+    j["params"].push_back({{"name", p.field.name},
+                           {"unit", p.field.unit},
+                           {"default", p.default_value},
+                           {"low", p.field.low},
+                           {"high", p.field.high},
+                           {"note", p.field.note}});
   }
   return j;
 }
@@ -86,7 +99,8 @@ int run_envs(const Arguments& arguments) {
   for (const EnvEntry& entry : env_registry()) {
     const EnvSpec s = entry.spec();
     if (json) list.push_back(describe_json(s, entry.expert != nullptr));
-    text += fmt::format("{:<28}{:<14}{:<14}{}\n", s.id, fmt::format("Box({})", s.observation_size()), action_text(s), s.summary);
+    text += fmt::format("{:<28}{:<14}{:<14}{}\n", s.id,
+                        fmt::format("Box({})", s.observation_size()), action_text(s), s.summary);
   }
   print_out(json ? list.dump(2) + "\n" : text);
   return 0;

@@ -18,13 +18,15 @@ namespace rollmill {
 namespace {
 
 // The environment as the run was trained in; a bare policy file, "random" and "expert" need --env.
-EnvOptions find_environment(const std::string& target, const std::string& env_id, const std::vector<std::string>& set) {
+EnvOptions find_environment(const std::string& target, const std::string& env_id,
+                            const std::vector<std::string>& set) {
   const std::string config_path = target + "/config.toml";
   if (file_exists(config_path)) {
     Config config = Config::from_file(config_path, set);
     EnvOptions env = read_train_options(config, 1).env;
     config.finish();
-    if (!env_id.empty() && env_id != env.id) fail_usage(target + " was trained on " + env.id + ", not on " + env_id);
+    if (!env_id.empty() && env_id != env.id)
+      fail_usage(target + " was trained on " + env.id + ", not on " + env_id);
     return env;
   }
   std::string id = env_id;
@@ -51,11 +53,13 @@ int run_evaluate(const Arguments& arguments) {
   bool sampled = false, greedy = false, json = false, quiet = false;
   std::string out;
   Args parser("evaluate", "Scores a policy over whole episodes with fixed seeds.");
-  parser.positional("POLICY", target, "run, checkpoint, policy.safetensors, \"random\" or \"expert\"");
+  parser.positional("POLICY", target,
+                    "run, checkpoint, policy.safetensors, \"random\" or \"expert\"");
   parser.option("--episodes", episodes, "number of episodes", 1, 1 << 26);
   parser.option("--threads", threads, "0: all cores", 0, 1024);
   parser.option("--env", env_id, "environment, where the policy does not say");
-  parser.list("--set", set, "override an environment key of the run's config, as in --set env.params.gravity=20");
+  parser.list("--set", set,
+              "override an environment key of the run's config, as in --set env.params.gravity=20");
   parser.option("--seed", seed, "instead of the fixed evaluation seed");
   parser.option("--out", out, "also write the JSON report to this file");
   parser.option("--min-return", min_return, "exit 1 unless the mean return is at least this");

@@ -1,8 +1,8 @@
 #include <fmt/core.h>
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <nlohmann/json.hpp>
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -40,7 +40,8 @@ std::string report_text(const std::string& out, const GenerateResult& r, double 
       "  dataset       {}\n  content hash  {}\n  card          {}/CARD.md\n",
       r.manifest.steps(), r.manifest.episodes(), r.manifest.shards.size(),
       human(static_cast<double>(r.new_transitions)), seconds,
-      human(static_cast<double>(r.new_transitions) / std::max(seconds, 1e-9)), out, r.manifest.content_hash(), out);
+      human(static_cast<double>(r.new_transitions) / std::max(seconds, 1e-9)), out,
+      r.manifest.content_hash(), out);
 }
 
 }  // namespace
@@ -76,16 +77,18 @@ int run_generate(const Arguments& arguments) {
   const GenerateResult result = run_dataset_job(
       options, *loaded.policy, out, args.resume, config.resolved_toml(), session.group(), pool,
       [&](const GenerateProgress& p) {
-        progress.update(fmt::format("{}  {} transitions  {} shards  {} transitions/s", entry.id,
-                                    human(static_cast<double>(p.transitions)), p.shards,
-                                    human(static_cast<double>(p.transitions) / std::max(seconds(), 1e-9))));
+        progress.update(
+            fmt::format("{}  {} transitions  {} shards  {} transitions/s", entry.id,
+                        human(static_cast<double>(p.transitions)), p.shards,
+                        human(static_cast<double>(p.transitions) / std::max(seconds(), 1e-9))));
       },
       [] { return stop_signal() != 0; });
   progress.finish("");
   const bool done = result.manifest.state == DatasetState::kDone;
   if (launch.rank == 0) {
     if (result.already_done && !args.quiet) log_info("{} is complete: nothing to generate", out);
-    print_out(args.json ? report_json(out, result, seconds()) : report_text(out, result, seconds()));
+    print_out(args.json ? report_json(out, result, seconds())
+                        : report_text(out, result, seconds()));
     if (!done) log_info("stopped early; continue with --resume");
   }
   return done ? 0 : stop_signal() == 2 ? 130 : 75;

@@ -67,7 +67,8 @@ Json inspect_run(const std::string& dir) {
     j["status"] = parse_json_strict(read_file(path, 1 << 20), path, 4);
   }
   j["checkpoints"] = Json::array();
-  for (const std::string& folder : list_checkpoints(dir)) j["checkpoints"].push_back(inspect_checkpoint(folder));
+  for (const std::string& folder : list_checkpoints(dir))
+    j["checkpoints"].push_back(inspect_checkpoint(folder));
   if (file_exists(dir + "/evaluation.json")) {
     const std::string path = dir + "/evaluation.json";
     j["evaluation"] = parse_json_strict(read_file(path, 1 << 20), path, 4);
@@ -97,18 +98,21 @@ Json inspect_dataset(const std::string& dir) {
   for (const Column& c : m.spec.columns) {
     std::string shape = c.per_episode() ? "(E" : "(S";
     for (auto d : c.row_shape) shape += ", " + std::to_string(d);
-    j["columns"].push_back(fmt::format("{} {}{} {}", c.name, shape, c.row_shape.empty() ? ",)" : ")", dtype_name(c.dtype)));
+    j["columns"].push_back(fmt::format("{} {}{} {}", c.name, shape,
+                                       c.row_shape.empty() ? ",)" : ")", dtype_name(c.dtype)));
   }
   if (!stats.returns.empty()) {
     const std::vector<double> returns(stats.returns.begin(), stats.returns.end());
     const std::vector<double> lengths(stats.lengths.begin(), stats.lengths.end());
     const auto [low, high] = std::minmax_element(returns.begin(), returns.end());
-    j["returns"] = {{"mean", mean(returns)}, {"median", median(returns)}, {"min", *low}, {"max", *high}};
+    j["returns"] = {
+        {"mean", mean(returns)}, {"median", median(returns)}, {"min", *low}, {"max", *high}};
     j["mean_length"] = mean(lengths);
     Json ends = Json::object();
     for (const auto& [code, count] : stats.outcomes) {
       const auto k = static_cast<std::size_t>(code);
-      ends[k < m.spec.outcome_names.size() ? m.spec.outcome_names[k] : std::to_string(code)] = count;
+      ends[k < m.spec.outcome_names.size() ? m.spec.outcome_names[k] : std::to_string(code)] =
+          count;
     }
     j["ends"] = ends;
   }
@@ -128,9 +132,11 @@ void print_tree(const Json& j, int depth, std::string& out) {
         print_tree(item, depth + 1, out);
       }
     } else if (value.is_array() && !value.empty() && value.front().is_string()) {
-      for (const auto& item : value) out += pad + fmt::format("{:<16}{}\n", key, item.get<std::string>());
+      for (const auto& item : value)
+        out += pad + fmt::format("{:<16}{}\n", key, item.get<std::string>());
     } else {
-      out += pad + fmt::format("{:<16}{}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+      out += pad + fmt::format("{:<16}{}\n", key,
+                               value.is_string() ? value.get<std::string>() : value.dump());
     }
   }
 }

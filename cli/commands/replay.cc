@@ -25,8 +25,9 @@ int run_replay(const Arguments& arguments) {
   if (!parser.parse(arguments)) return 0;
   ThreadPool pool(threads > 0 ? static_cast<int>(threads) : available_cores());
   Progress progress(quiet);
-  const ReplayReport r = replay_dataset(
-      dataset, pool, [&](std::int64_t episodes) { progress.update(fmt::format("replayed {} episodes", episodes)); });
+  const ReplayReport r = replay_dataset(dataset, pool, [&](std::int64_t episodes) {
+    progress.update(fmt::format("replayed {} episodes", episodes));
+  });
   progress.finish("");
   if (json) {
     nlohmann::ordered_json j;
@@ -35,16 +36,18 @@ int run_replay(const Arguments& arguments) {
     j["episodes"] = r.episodes;
     j["steps"] = r.steps;
     if (!r.equal) {
-      j["first_difference"] = {{"shard", r.shard},       {"episode", r.episode},   {"step", r.step},
-                               {"field", r.field},       {"recorded", r.recorded}, {"replayed", r.replayed}};
+      j["first_difference"] = {{"shard", r.shard},       {"episode", r.episode},
+                               {"step", r.step},         {"field", r.field},
+                               {"recorded", r.recorded}, {"replayed", r.replayed}};
     }
     print_out(j.dump(2) + "\n");
   } else if (r.equal) {
-    print_out(fmt::format("{}: {} episodes, {} steps replayed, all bits equal\n", dataset, r.episodes, r.steps));
+    print_out(fmt::format("{}: {} episodes, {} steps replayed, all bits equal\n", dataset,
+                          r.episodes, r.steps));
   }
   if (r.equal) return 0;
-  fail_data(fmt::format("{}/{}: episode {} differs first at step {}, {}: recorded {}, replayed {}", dataset, r.shard,
-                        r.episode, r.step, r.field, r.recorded, r.replayed));
+  fail_data(fmt::format("{}/{}: episode {} differs first at step {}, {}: recorded {}, replayed {}",
+                        dataset, r.shard, r.episode, r.step, r.field, r.recorded, r.replayed));
 }
 
 }  // namespace rollmill

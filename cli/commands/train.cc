@@ -23,22 +23,28 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string progress_line(const TrainOptions& o, const UpdateReport& r, double seconds, std::int64_t first_steps) {
+std::string progress_line(const TrainOptions& o, const UpdateReport& r, double seconds,
+                          std::int64_t first_steps) {
   const double rate = static_cast<double>(r.env_steps - first_steps) / std::max(seconds, 1e-9);
   const double left = static_cast<double>(o.total_steps - r.env_steps) / std::max(rate, 1.0);
-  return fmt::format("{} {:3.0f} %  steps {}/{}  return {:.1f}  {} steps/s  kl {:.4f}  entropy {:.2f}  eta {:.0f} s",
-                     o.env.id, 100.0 * static_cast<double>(r.env_steps) / static_cast<double>(o.total_steps),
-                     human(static_cast<double>(r.env_steps)), human(static_cast<double>(o.total_steps)), r.mean_return,
-                     human(rate), r.stats.approx_kl, r.stats.entropy, std::max(left, 0.0));
+  return fmt::format(
+      "{} {:3.0f} %  steps {}/{}  return {:.1f}  {} steps/s  kl {:.4f}  entropy {:.2f}  eta {:.0f} "
+      "s",
+      o.env.id, 100.0 * static_cast<double>(r.env_steps) / static_cast<double>(o.total_steps),
+      human(static_cast<double>(r.env_steps)), human(static_cast<double>(o.total_steps)),
+      r.mean_return, human(rate), r.stats.approx_kl, r.stats.entropy, std::max(left, 0.0));
 }
 
 StopRequest poll_stop() {
   const int signal = stop_signal();
-  return signal == 0 ? StopRequest::kNone : signal == 2 ? StopRequest::kInterrupt : StopRequest::kTerminate;
+  return signal == 0   ? StopRequest::kNone
+         : signal == 2 ? StopRequest::kInterrupt
+                       : StopRequest::kTerminate;
 }
 
 // Scores the finished policy as the recipe says and writes RUN/evaluation.json.
-EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoint, const std::string& out) {
+EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoint,
+                              const std::string& out) {
   const EnvEntry& entry = find_env(o.env.id);
   ThreadPool pool(o.threads);
   const LoadedPolicy loaded =
@@ -57,16 +63,20 @@ EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoi
 }
 
 std::string written_where(const std::string& out, const TrainResult& r, bool evaluated) {
-  return fmt::format("run         {}\n  policy      {}/policy.safetensors\n  metrics     {}/metrics.jsonl\n{}", out,
-                     r.checkpoint, out, evaluated ? "  evaluation  " + out + "/evaluation.json\n" : "");
+  return fmt::format(
+      "run         {}\n  policy      {}/policy.safetensors\n  metrics     {}/metrics.jsonl\n{}",
+      out, r.checkpoint, out, evaluated ? "  evaluation  " + out + "/evaluation.json\n" : "");
 }
 
-int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, const TrainResult& result) {
+int finish(const JobArgs& args, const TrainOptions& o, const std::string& out,
+           const TrainResult& result) {
   if (!result.finished) {
-    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps, result.checkpoint);
+    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps,
+             result.checkpoint);
     return result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
   }
-  if (result.already_done && !args.quiet) log_info("{} holds this run, finished: nothing to train", out);
+  if (result.already_done && !args.quiet)
+    log_info("{} holds this run, finished: nothing to train", out);
   if (o.evaluation_episodes == 0) {
     if (!args.json) print_out(written_where(out, result, false));
     return 0;
@@ -111,7 +121,8 @@ int run_train(const Arguments& arguments) {
   job.stop = poll_stop;
   job.on_update = [&](const UpdateReport& r) {
     if (first_steps < 0) {
-      first_steps = r.env_steps - static_cast<std::int64_t>(job.options.ppo.horizon) * job.options.env.num_envs;
+      first_steps = r.env_steps -
+                    static_cast<std::int64_t>(job.options.ppo.horizon) * job.options.env.num_envs;
     }
     const bool last = r.env_steps >= job.options.total_steps;
     if (!progress.due() && !last) return;
@@ -119,11 +130,13 @@ int run_train(const Arguments& arguments) {
     progress.update(progress_line(job.options, r, seconds, first_steps));
   };
   const TrainResult result = run_train_job(job, session.group());
-  if (launch.rank != 0) return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
-  progress.finish(fmt::format("{}: {} steps in {:.2f} s ({} steps/s)", job.options.env.id,
-                              human(static_cast<double>(result.env_steps)), result.seconds,
-                              human(static_cast<double>(result.env_steps - std::max<std::int64_t>(first_steps, 0)) /
-                                    std::max(result.seconds, 1e-9))));
+  if (launch.rank != 0)
+    return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
+  progress.finish(fmt::format(
+      "{}: {} steps in {:.2f} s ({} steps/s)", job.options.env.id,
+      human(static_cast<double>(result.env_steps)), result.seconds,
+      human(static_cast<double>(result.env_steps - std::max<std::int64_t>(first_steps, 0)) /
+            std::max(result.seconds, 1e-9))));
   return finish(args, job.options, job.out_dir, result);
 }
 

@@ -37,13 +37,15 @@ VerifyReport verify_checkpoints(const std::string& path) {
 int run_verify(const Arguments& arguments) {
   std::string path;
   bool json = false, quiet = false;
-  Args parser("verify", "Checks every hash and structural promise of a dataset, run or checkpoint.");
+  Args parser("verify",
+              "Checks every hash and structural promise of a dataset, run or checkpoint.");
   parser.positional("PATH", path, "dataset, run or checkpoint folder");
   parser.flag("--json", json, "print the report as JSON");
   parser.flag("--quiet", quiet, "problems only");
   if (!parser.parse(arguments)) return 0;
   if (!std::filesystem::is_directory(path)) fail_data(path + ": no such folder");
-  const bool run = file_exists(path + "/config.toml") || std::filesystem::exists(checkpoints_dir(path)) ||
+  const bool run = file_exists(path + "/config.toml") ||
+                   std::filesystem::exists(checkpoints_dir(path)) ||
                    file_exists(path + "/policy.safetensors");
   const VerifyReport report = run ? verify_checkpoints(path) : verify_dataset(path);
   if (json) {
@@ -55,13 +57,16 @@ int run_verify(const Arguments& arguments) {
     j["steps"] = report.steps;
     j["content_hash"] = report.content_hash;
     j["problems"] = nlohmann::json::array();
-    for (const Problem& p : report.problems) j["problems"].push_back({{"file", p.file}, {"what", p.what}});
+    for (const Problem& p : report.problems)
+      j["problems"].push_back({{"file", p.file}, {"what", p.what}});
     print_out(j.dump(2) + "\n");
   } else if (report.ok() && !quiet) {
     print_out(run ? fmt::format("{}: {} checkpoints, every hash matches\n", path, report.shards)
-                  : fmt::format("{}: {} shards, {} episodes, {} transitions, every hash matches{}\n  content hash  {}\n",
+                  : fmt::format("{}: {} shards, {} episodes, {} transitions, every hash "
+                                "matches{}\n  content hash  {}\n",
                                 path, report.shards, report.episodes, report.steps,
-                                report.finished ? "" : " (the job is unfinished)", report.content_hash));
+                                report.finished ? "" : " (the job is unfinished)",
+                                report.content_hash));
   }
   for (const Problem& p : report.problems) log_error("{}/{}: {}", path, p.file, p.what);
   return report.ok() ? 0 : static_cast<int>(ExitCode::kBadData);

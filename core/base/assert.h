@@ -10,15 +10,17 @@
 namespace rollmill::internal {
 
 [[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "rollmill: bug: %s does not hold at %s:%d; please report it\n", condition, file, line);
+  std::fprintf(stderr, "rollmill: bug: %s does not hold at %s:%d; please report it\n", condition,
+               file, line);
   std::abort();
 }
 
 }  // namespace rollmill::internal
 
-#define RM_ASSERT(condition)                                                             \
-  (static_cast<bool>(condition) ? void(0)                                                \
-                                : ::rollmill::internal::assertion_failed(#condition, __FILE__, __LINE__))
+#define RM_ASSERT(condition)    \
+  (static_cast<bool>(condition) \
+       ? void(0)                \
+       : ::rollmill::internal::assertion_failed(#condition, __FILE__, __LINE__))
 
 #if defined(RM_ENABLE_VALIDATE)
 #define RM_VALIDATE(condition) RM_ASSERT(condition)

@@ -31,8 +31,9 @@ class ThreadPool {
       return;
     }
     using Plain = std::remove_reference_t<Body>;
-    dispatch(tasks, [](void* context, int task) { (*static_cast<Plain*>(context))(task); },
-             const_cast<void*>(static_cast<const void*>(&body)));
+    dispatch(
+        tasks, [](void* context, int task) { (*static_cast<Plain*>(context))(task); },
+        const_cast<void*>(static_cast<const void*>(&body)));
   }
 
  private:

@@ -17,10 +17,10 @@ struct LaunchInfo {
   int rank = 0, world_size = 1, local_rank = 0, local_world_size = 1;
   std::string master_addr;
   int master_port = 0;
-  std::string run_id;        // TORCHELASTIC_RUN_ID or "none"
-  int restart_count = 0;     // TORCHELASTIC_RESTART_COUNT
-  bool agent_store = false;  // TORCHELASTIC_USE_AGENT_STORE: the agent already serves the store
-  int timeout_seconds = 120; // ROLLMILL_TIMEOUT; of every collective and of the rendezvous
+  std::string run_id;         // TORCHELASTIC_RUN_ID or "none"
+  int restart_count = 0;      // TORCHELASTIC_RESTART_COUNT
+  bool agent_store = false;   // TORCHELASTIC_USE_AGENT_STORE: the agent already serves the store
+  int timeout_seconds = 120;  // ROLLMILL_TIMEOUT; of every collective and of the rendezvous
 };
 
 // Reads and checks the variables; throws a usage error that names what is missing or contradictory.
@@ -36,7 +36,8 @@ class ProcessGroup {
   virtual void all_reduce_sum(float* data, std::int64_t n, const char* what) = 0;
   virtual void all_reduce_sum(double* data, std::int64_t n, const char* what) = 0;
   // In place, device memory of this rank's GPU, on the given CUDA stream (as void*); throws on backends without CUDA.
-  virtual void all_reduce_sum_device(float* data, std::int64_t n, void* stream, const char* what) = 0;
+  virtual void all_reduce_sum_device(float* data, std::int64_t n, void* stream,
+                                     const char* what) = 0;
   // Everybody's bytes, in rank order; sizes may differ.
   virtual std::vector<std::string> all_gather(const std::string& bytes, const char* what) = 0;
   virtual void barrier(const char* what) = 0;

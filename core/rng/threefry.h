@@ -16,7 +16,9 @@ struct Uint4 {
 
 namespace internal {
 
-RM_HD constexpr std::uint32_t rotate_left(std::uint32_t v, int n) { return (v << n) | (v >> (32 - n)); }
+RM_HD constexpr std::uint32_t rotate_left(std::uint32_t v, int n) {
+  return (v << n) | (v >> (32 - n));
+}
 
 // One round: two mixes. Even rounds pair (x,y)(z,w), odd rounds (x,w)(z,y).
 template <int kFirst, int kSecond>

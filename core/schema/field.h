@@ -24,7 +24,8 @@ constexpr int count_words() {
   int count = 0;
   Struct s{};
   s.visit([&count](const char*, auto& field) {
-    static_assert(kIsWord<std::remove_reference_t<decltype(field)>>, "state fields are float, int32 or uint32");
+    static_assert(kIsWord<std::remove_reference_t<decltype(field)>>,
+                  "state fields are float, int32 or uint32");
     ++count;
   });
   return count;

@@ -81,7 +81,9 @@ struct MountainCar {
   }
 
   // Energy pumping: push the way the car moves.
-  RM_HD static Action::Value expert(Strided<const float> o, const Params&) { return o[1] < 0.0f ? 0 : 2; }
+  RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
+    return o[1] < 0.0f ? 0 : 2;
+  }
 };
 
 }  // namespace rollmill

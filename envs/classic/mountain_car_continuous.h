@@ -86,7 +86,9 @@ struct MountainCarContinuous {
   }
 
   // Energy pumping: push the way the car moves.
-  RM_HD static Action::Value expert(Strided<const float> o, const Params&) { return {{o[1] < 0.0f ? -1.0f : 1.0f}}; }
+  RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
+    return {{o[1] < 0.0f ? -1.0f : 1.0f}};
+  }
 };
 
 }  // namespace rollmill

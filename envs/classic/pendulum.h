@@ -93,7 +93,8 @@ struct Pendulum {
   RM_HD static Action::Value expert(Strided<const float> o, const Params& p) {
     const float theta = math::atan2(o[1], o[0]);
     const float inertia = p.mass * p.length * p.length / 3.0f;
-    const float energy = 0.5f * inertia * (o[2] * o[2]) + 0.5f * p.mass * p.gravity * p.length * (o[0] - 1.0f);
+    const float energy =
+        0.5f * inertia * (o[2] * o[2]) + 0.5f * p.mass * p.gravity * p.length * (o[0] - 1.0f);
     const float pump = energy < 0.0f ? (o[2] < 0.0f ? -p.max_torque : p.max_torque) : 0.0f;
     const float hold = -(10.0f * theta + 2.0f * o[2]);
     const float torque = o[0] > 0.9f ? hold : pump;

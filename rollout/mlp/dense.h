@@ -19,8 +19,8 @@ namespace internal {
 // y[rows][vectors*16] = bias + sum over k of x[r][k] * w[k][...], one register block.
 template <int kRows, int kVectors>
 inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int inputs,
-                          const float* RM_RESTRICT w, std::int64_t w_row, const float* RM_RESTRICT bias,
-                          float* RM_RESTRICT y, std::int64_t y_row) {
+                          const float* RM_RESTRICT w, std::int64_t w_row,
+                          const float* RM_RESTRICT bias, float* RM_RESTRICT y, std::int64_t y_row) {
   F16 acc[kRows][kVectors];
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) {
@@ -48,14 +48,17 @@ inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int in
 
 template <int kVectors>
 inline void forward_columns(const float* x, std::int64_t x_row, int inputs, const float* w,
-                            std::int64_t w_row, const float* bias, float* y, std::int64_t y_row, int rows) {
+                            std::int64_t w_row, const float* bias, float* y, std::int64_t y_row,
+                            int rows) {
   int r = 0;
   for (; r + kBlockRows <= rows; r += kBlockRows) {
-    forward_block<kBlockRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row, y_row);
+    forward_block<kBlockRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
+                                        y_row);
   }
   // What is left of the rows as one smaller block: a single row would wait on its own multiply-adds.
   const auto rest = [&]<int kRows>() {
-    forward_block<kRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row, y_row);
+    forward_block<kRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
+                                   y_row);
   };
   switch (rows - r) {
     case 5: rest.template operator()<5>(); break;
@@ -69,8 +72,9 @@ inline void forward_columns(const float* x, std::int64_t x_row, int inputs, cons
 
 // dw[k][...] += sum over r of x[r][k] * dy[r][...] for kRows values of k.
 template <int kRows, int kVectors>
-inline void weight_block(const float* RM_RESTRICT x, std::int64_t x_row, const float* RM_RESTRICT dy,
-                         std::int64_t dy_row, int rows, float* RM_RESTRICT dw, std::int64_t dw_row) {
+inline void weight_block(const float* RM_RESTRICT x, std::int64_t x_row,
+                         const float* RM_RESTRICT dy, std::int64_t dy_row, int rows,
+                         float* RM_RESTRICT dw, std::int64_t dw_row) {
   F16 acc[kRows][kVectors];
 #pragma GCC unroll 8
   for (int k = 0; k < kRows; ++k) {
@@ -118,23 +122,23 @@ inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, 
 }  // namespace internal
 
 // y [rows][width] = bias [width] + x [rows][inputs] * w [inputs][width]; width a multiple of 16. bias may be null.
-inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const float* w, const float* bias,
-                          int width, float* y, std::int64_t y_row, int rows) {
+inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const float* w,
+                          const float* bias, int width, float* y, std::int64_t y_row, int rows) {
   constexpr int kWide = kBlockVectors * 16;
   int f = 0;
   for (; f + kWide <= width; f += kWide) {
-    internal::forward_columns<kBlockVectors>(x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f,
-                                             y + f, y_row, rows);
+    internal::forward_columns<kBlockVectors>(
+        x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f, y + f, y_row, rows);
   }
   for (; f < width; f += 16) {
-    internal::forward_columns<1>(x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f, y + f,
-                                 y_row, rows);
+    internal::forward_columns<1>(x, x_row, inputs, w + f, width,
+                                 bias == nullptr ? nullptr : bias + f, y + f, y_row, rows);
   }
 }
 
 // dx [rows][width_in] = dy [rows][outputs] * wt [outputs][width_in], wt the transposed weights.
-inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, const float* wt, int width_in,
-                             float* dx, std::int64_t dx_row, int rows) {
+inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, const float* wt,
+                             int width_in, float* dx, std::int64_t dx_row, int rows) {
   dense_forward(dy, dy_row, outputs, wt, nullptr, width_in, dx, dx_row, rows);
 }
 

@@ -32,8 +32,8 @@ RM_HD_NOINLINE void log_softmax(float* RM_RESTRICT z, int choices, int rows) {
 // Inverse-CDF sampling from log-probabilities with one uniform per row: the first action whose cumulative
 // probability exceeds u (the last one takes what rounding leaves over).
 template <int kTile = kTileRows>
-RM_HD_NOINLINE void sample_categorical(const float* RM_RESTRICT logp, const float* RM_RESTRICT u, int choices, int rows,
-                               std::int32_t* RM_RESTRICT action) {
+RM_HD_NOINLINE void sample_categorical(const float* RM_RESTRICT logp, const float* RM_RESTRICT u,
+                                       int choices, int rows, std::int32_t* RM_RESTRICT action) {
   float cumulative[kTile];
   for (int r = 0; r < rows; ++r) {
     cumulative[r] = 0.0f;
@@ -50,7 +50,7 @@ RM_HD_NOINLINE void sample_categorical(const float* RM_RESTRICT logp, const floa
 // The most probable action; the lowest index among equals.
 template <int kTile = kTileRows>
 RM_HD_NOINLINE void argmax_categorical(const float* RM_RESTRICT logp, int choices, int rows,
-                               std::int32_t* RM_RESTRICT action) {
+                                       std::int32_t* RM_RESTRICT action) {
   float top[kTile];
   for (int r = 0; r < rows; ++r) {
     top[r] = logp[r];
@@ -67,8 +67,8 @@ RM_HD_NOINLINE void argmax_categorical(const float* RM_RESTRICT logp, int choice
 
 // Log-density of one dimension of a diagonal Gaussian, added to logp.
 template <int kTile = kTileRows>
-RM_HD_NOINLINE void add_gaussian_logp(const float* RM_RESTRICT raw, const float* RM_RESTRICT mean, float log_std,
-                              int rows, float* RM_RESTRICT logp) {
+RM_HD_NOINLINE void add_gaussian_logp(const float* RM_RESTRICT raw, const float* RM_RESTRICT mean,
+                                      float log_std, int rows, float* RM_RESTRICT logp) {
   const float inv_std = math::exp(-log_std);
   for (int r = 0; r < rows; ++r) {
     const float z = (raw[r] - mean[r]) * inv_std;

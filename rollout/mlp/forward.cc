@@ -22,13 +22,15 @@ ForwardScratch::ForwardScratch(const MlpLayout& layout)
       critic(layout.critic),
       head(static_cast<std::size_t>(layout.shape.outputs) * kTileRows) {}
 
-void normalize_column(const float* RM_RESTRICT column, int rows, int k, const ObservationNormalizer& normalizer,
-                      float* RM_RESTRICT out, int out_step) {
+void normalize_column(const float* RM_RESTRICT column, int rows, int k,
+                      const ObservationNormalizer& normalizer, float* RM_RESTRICT out,
+                      int out_step) {
   if (!normalizer.enabled()) {
     for (int r = 0; r < rows; ++r) out[r * out_step] = column[r];
     return;
   }
-  const float shift = normalizer.shift()[k], scale = normalizer.scale()[k], clip = normalizer.clip();
+  const float shift = normalizer.shift()[k], scale = normalizer.scale()[k],
+              clip = normalizer.clip();
   for (int r = 0; r < rows; ++r) {
     out[r * out_step] = normalize_observation(column[r], shift, scale, clip);
   }
@@ -47,8 +49,8 @@ void network_forward(const std::vector<DenseLayer>& net, const float* params, co
   for (int l = 0; l < layers; ++l) {
     const DenseLayer& layer = net[static_cast<std::size_t>(l)];
     float* out = activations.layer(l);
-    dense_forward(input, input_row, layer.inputs, params + layer.weight, params + layer.bias, layer.width, out,
-                  layer.width, rows);
+    dense_forward(input, input_row, layer.inputs, params + layer.weight, params + layer.bias,
+                  layer.width, out, layer.width, rows);
     if (l + 1 < layers) tanh_forward(out, static_cast<std::int64_t>(rows) * layer.width);
     input = out;
     input_row = layer.width;

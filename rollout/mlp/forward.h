@@ -30,7 +30,7 @@ struct ForwardScratch {
   explicit ForwardScratch(const MlpLayout& layout);
   AlignedVector<float> input;  // [kTileRows][observations], normalised
   NetActivations actor, critic;
-  AlignedVector<float> head;   // [outputs][kTileRows]: the actor's outputs as columns
+  AlignedVector<float> head;  // [outputs][kTileRows]: the actor's outputs as columns
 };
 
 // Copies rows begin..begin+rows of column storage (element k at columns[k * stride + i]) into input [rows][size].
@@ -38,8 +38,8 @@ void gather_input(const float* columns, std::int64_t stride, std::int64_t begin,
                   const ObservationNormalizer& normalizer, float* input);
 
 // One element (k) of those rows: out[r * out_step] from column[r].
-void normalize_column(const float* column, int rows, int k, const ObservationNormalizer& normalizer, float* out,
-                      int out_step);
+void normalize_column(const float* column, int rows, int k, const ObservationNormalizer& normalizer,
+                      float* out, int out_step);
 
 // Runs a network on `rows` rows of input; tanh between layers, the head is linear.
 void network_forward(const std::vector<DenseLayer>& net, const float* params, const float* input,

@@ -5,7 +5,8 @@
 namespace rollmill {
 namespace {
 
-std::vector<DenseLayer> chain(int inputs, const std::vector<int>& hidden, int outputs, std::int64_t& offset) {
+std::vector<DenseLayer> chain(int inputs, const std::vector<int>& hidden, int outputs,
+                              std::int64_t& offset) {
   std::vector<DenseLayer> layers;
   std::vector<int> sizes = hidden;
   sizes.push_back(outputs);
@@ -39,7 +40,8 @@ MlpLayout::MlpLayout(const PolicyShape& s) : shape(s) {
 std::int64_t MlpLayout::parameter_count() const {
   std::int64_t count = shape.discrete ? 0 : shape.outputs;
   for (const auto* net : {&actor, &critic}) {
-    for (const auto& layer : *net) count += static_cast<std::int64_t>(layer.inputs + 1) * layer.outputs;
+    for (const auto& layer : *net)
+      count += static_cast<std::int64_t>(layer.inputs + 1) * layer.outputs;
   }
   return count;
 }

@@ -15,8 +15,8 @@ namespace rollmill {
 constexpr int pad16(int n) { return (n + 15) / 16 * 16; }
 
 struct DenseLayer {
-  int inputs = 0, outputs = 0;      // real sizes
-  int width = 0;                    // outputs padded to 16
+  int inputs = 0, outputs = 0;        // real sizes
+  int width = 0;                      // outputs padded to 16
   std::int64_t weight = 0, bias = 0;  // offsets into the flat array
 };
 
@@ -34,11 +34,11 @@ struct MlpLayout {
 
   PolicyShape shape;
   std::vector<DenseLayer> actor, critic;  // hidden layers, then the head
-  std::int64_t log_std = 0;               // offset of [outputs padded to 16]; continuous actions only
-  std::int64_t size = 0;                  // floats in the flat array, padding included
+  std::int64_t log_std = 0;  // offset of [outputs padded to 16]; continuous actions only
+  std::int64_t size = 0;     // floats in the flat array, padding included
   int max_width = 0;
 
-  std::int64_t parameter_count() const;   // without padding
+  std::int64_t parameter_count() const;  // without padding
 };
 
 }  // namespace rollmill

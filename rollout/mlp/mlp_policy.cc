@@ -17,8 +17,8 @@ PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden) {
   return {spec.observation_size(), spec.discrete, spec.policy_outputs(), hidden};
 }
 
-MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed, bool greedy,
-                     std::string id)
+MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed,
+                     bool greedy, std::string id)
     : weights_(weights), seed_(seed), greedy_(greedy), id_(std::move(id)) {
   for (const auto& f : spec.action) {
     low_.push_back(static_cast<float>(f.low));
@@ -52,7 +52,8 @@ ForwardScratch& MlpPolicy::scratch() const {
 
 void MlpPolicy::act(const ActRequest& q) const {
   ForwardScratch& s = scratch();
-  for (int i = q.begin; i < q.end; i += kTileRows) act_tile(q, i, std::min(kTileRows, q.end - i), s);
+  for (int i = q.begin; i < q.end; i += kTileRows)
+    act_tile(q, i, std::min(kTileRows, q.end - i), s);
 }
 
 void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
@@ -120,7 +121,8 @@ void MlpPolicy::sample_gaussian(const ActRequest& q, int begin, int rows, const 
   for (int r = 0; r < rows; ++r) q.logprobs[begin + r] = logp[r];
 }
 
-void MlpPolicy::value(const float* observations, std::int64_t stride, int begin, int end, float* values) const {
+void MlpPolicy::value(const float* observations, std::int64_t stride, int begin, int end,
+                      float* values) const {
   const MlpLayout& layout = weights_.layout;
   ForwardScratch& s = scratch();
   const int size = layout.shape.observations;
@@ -136,8 +138,10 @@ void MlpPolicy::value(const float* observations, std::int64_t stride, int begin,
 namespace {
 
 // Modified Gram-Schmidt on a random normal matrix, in float64; rows of the shorter side are orthonormal.
-void orthogonal(Rng rng, int inputs, int outputs, double gain, std::vector<double>& w /* [inputs][outputs] */) {
-  const bool by_outputs = outputs <= inputs;  // orthonormal vectors: columns (outputs) or rows (inputs)
+void orthogonal(Rng rng, int inputs, int outputs, double gain,
+                std::vector<double>& w /* [inputs][outputs] */) {
+  const bool by_outputs =
+      outputs <= inputs;  // orthonormal vectors: columns (outputs) or rows (inputs)
   const int count = by_outputs ? outputs : inputs, length = by_outputs ? inputs : outputs;
   std::vector<std::vector<double>> q(static_cast<std::size_t>(count));
   for (auto& v : q) {

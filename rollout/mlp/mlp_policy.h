@@ -33,7 +33,8 @@ class MlpPolicy final : public Policy {
 
   void act(const ActRequest& request) const override;
   // V(s) of columns [begin, end), into values[i].
-  void value(const float* observations, std::int64_t stride, int begin, int end, float* values) const;
+  void value(const float* observations, std::int64_t stride, int begin, int end,
+             float* values) const;
 
   std::string id() const override { return id_; }
   std::string hash() const override;

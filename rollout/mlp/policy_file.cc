@@ -17,27 +17,31 @@ Tensor weight_tensor(const std::string& name, const DenseLayer& layer, const flo
   std::vector<float> w(static_cast<std::size_t>(layer.inputs) * layer.outputs);
   for (int o = 0; o < layer.outputs; ++o) {
     for (int i = 0; i < layer.inputs; ++i) {
-      w[static_cast<std::size_t>(o) * layer.inputs + i] = params[layer.weight + static_cast<std::int64_t>(i) * layer.width + o];
+      w[static_cast<std::size_t>(o) * layer.inputs + i] =
+          params[layer.weight + static_cast<std::int64_t>(i) * layer.width + o];
     }
   }
   return make_tensor<float>(name, {layer.outputs, layer.inputs}, w);
 }
 
-void add_net(TensorFile& file, const std::string& name, const std::vector<DenseLayer>& net, const float* params) {
+void add_net(TensorFile& file, const std::string& name, const std::vector<DenseLayer>& net,
+             const float* params) {
   for (std::size_t l = 0; l < net.size(); ++l) {
     const std::string prefix = name + "." + std::to_string(l);
     file.tensors.push_back(weight_tensor(prefix + ".weight", net[l], params));
-    file.tensors.push_back(make_tensor<float>(prefix + ".bias", {net[l].outputs},
-                                              std::span(params + net[l].bias, static_cast<std::size_t>(net[l].outputs))));
+    file.tensors.push_back(make_tensor<float>(
+        prefix + ".bias", {net[l].outputs},
+        std::span(params + net[l].bias, static_cast<std::size_t>(net[l].outputs))));
   }
 }
 
-void read_net(const TensorFile& file, const std::string& name, const std::vector<DenseLayer>& net, float* params,
-              const std::string& path) {
+void read_net(const TensorFile& file, const std::string& name, const std::vector<DenseLayer>& net,
+              float* params, const std::string& path) {
   for (std::size_t l = 0; l < net.size(); ++l) {
     const std::string prefix = name + "." + std::to_string(l);
     const DenseLayer& layer = net[l];
-    const Tensor& w = file.expect(prefix + ".weight", DType::kF32, {layer.outputs, layer.inputs}, path);
+    const Tensor& w =
+        file.expect(prefix + ".weight", DType::kF32, {layer.outputs, layer.inputs}, path);
     const auto* values = reinterpret_cast<const float*>(w.bytes.data());
     for (int o = 0; o < layer.outputs; ++o) {
       for (int i = 0; i < layer.inputs; ++i) {
@@ -58,12 +62,13 @@ std::string metadata(const TensorFile& file, const std::string& key, const std::
   return it->second;
 }
 
-int number(const std::string& text, int low, int high, const std::string& what, const std::string& path) {
+int number(const std::string& text, int low, int high, const std::string& what,
+           const std::string& path) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
-    fail_data(path + ": header value '" + what + "' = '" + text + "' is not a number from " + std::to_string(low) +
-              " to " + std::to_string(high));
+    fail_data(path + ": header value '" + what + "' = '" + text + "' is not a number from " +
+              std::to_string(low) + " to " + std::to_string(high));
   }
   return value;
 }
@@ -87,21 +92,23 @@ void save_policy(const std::string& path, const std::string& env_id, const Polic
   TensorFile file;
   std::string hidden;
   for (int h : layout.shape.hidden) hidden += (hidden.empty() ? "" : ",") + std::to_string(h);
-  file.metadata = {{"format", kFormat},
-                   {"env_id", env_id},
-                   {"observations", std::to_string(layout.shape.observations)},
-                   {"outputs", std::to_string(layout.shape.outputs)},
-                   {"actions", layout.shape.discrete ? "discrete" : "continuous"},
-                   {"hidden", hidden},
-                   {"activation", "tanh"},
-                   {"normalize_observations", weights.normalizer.enabled() ? "1" : "0"},
-                   {"clip_observations", std::to_string(static_cast<int>(weights.normalizer.clip()))}};
+  file.metadata = {
+      {"format", kFormat},
+      {"env_id", env_id},
+      {"observations", std::to_string(layout.shape.observations)},
+      {"outputs", std::to_string(layout.shape.outputs)},
+      {"actions", layout.shape.discrete ? "discrete" : "continuous"},
+      {"hidden", hidden},
+      {"activation", "tanh"},
+      {"normalize_observations", weights.normalizer.enabled() ? "1" : "0"},
+      {"clip_observations", std::to_string(static_cast<int>(weights.normalizer.clip()))}};
   add_net(file, "actor", layout.actor, weights.params.data());
   add_net(file, "critic", layout.critic, weights.params.data());
   if (!layout.shape.discrete) {
-    file.tensors.push_back(make_tensor<float>(
-        "log_std", {layout.shape.outputs},
-        std::span(weights.params.data() + layout.log_std, static_cast<std::size_t>(layout.shape.outputs))));
+    file.tensors.push_back(
+        make_tensor<float>("log_std", {layout.shape.outputs},
+                           std::span(weights.params.data() + layout.log_std,
+                                     static_cast<std::size_t>(layout.shape.outputs))));
   }
   if (weights.normalizer.enabled()) {
     std::vector<double> mean, m2, count;
@@ -126,7 +133,8 @@ PolicyFile load_policy(const std::string& path) {
   }
   check_finite(file, path);
   PolicyShape shape;
-  shape.observations = number(metadata(file, "observations", path), 1, 1 << 20, "observations", path);
+  shape.observations =
+      number(metadata(file, "observations", path), 1, 1 << 20, "observations", path);
   shape.outputs = number(metadata(file, "outputs", path), 1, 1 << 16, "outputs", path);
   shape.discrete = metadata(file, "actions", path) == "discrete";
   shape.hidden = number_list(metadata(file, "hidden", path), path);
@@ -141,7 +149,8 @@ PolicyFile load_policy(const std::string& path) {
     std::memcpy(w.params.data() + w.layout.log_std, t.bytes.data(), t.bytes.size());
   }
   const bool normalize = metadata(file, "normalize_observations", path) == "1";
-  const int clip = number(metadata(file, "clip_observations", path), 1, 1 << 20, "clip_observations", path);
+  const int clip =
+      number(metadata(file, "clip_observations", path), 1, 1 << 20, "clip_observations", path);
   w.normalizer = ObservationNormalizer(shape.observations, normalize, static_cast<float>(clip));
   if (normalize) {
     std::vector<Moments> moments(static_cast<std::size_t>(shape.observations));
@@ -166,8 +175,8 @@ void check_policy_fits(const PolicyFile& policy, const EnvSpec& spec, const std:
     return std::to_string(s.observations) + " observations, " + std::to_string(s.outputs) +
            (s.discrete ? " choices" : " continuous actions");
   };
-  fail_data(path + ": this policy is for " + policy.env_id + " (" + text(have) + "), not for " + spec.id + " (" +
-            text(want) + ")");
+  fail_data(path + ": this policy is for " + policy.env_id + " (" + text(have) + "), not for " +
+            spec.id + " (" + text(want) + ")");
 }
 
 }  // namespace rollmill

@@ -11,21 +11,26 @@ namespace rollmill {
 
 struct AdamStep {
   float beta1, beta2, epsilon;
-  float step_size;    // lr / (1 - beta1^t)
-  float inv_root_v;   // 1 / sqrt(1 - beta2^t)
+  float step_size;   // lr / (1 - beta1^t)
+  float inv_root_v;  // 1 / sqrt(1 - beta2^t)
   float gradient_scale;
 };
 
-inline AdamStep adam_step(float beta1, float beta2, float epsilon, double learning_rate, std::int64_t t,
-                          float gradient_scale) {
+inline AdamStep adam_step(float beta1, float beta2, float epsilon, double learning_rate,
+                          std::int64_t t, float gradient_scale) {
   const double c1 = 1.0 - std::pow(static_cast<double>(beta1), static_cast<double>(t));
   const double c2 = 1.0 - std::pow(static_cast<double>(beta2), static_cast<double>(t));
-  return {beta1, beta2, epsilon, static_cast<float>(learning_rate / c1), static_cast<float>(1.0 / std::sqrt(c2)),
+  return {beta1,
+          beta2,
+          epsilon,
+          static_cast<float>(learning_rate / c1),
+          static_cast<float>(1.0 / std::sqrt(c2)),
           gradient_scale};
 }
 
-inline void adam_range(const AdamStep& s, const float* RM_RESTRICT gradient, std::int64_t begin, std::int64_t end,
-                       float* RM_RESTRICT params, float* RM_RESTRICT m, float* RM_RESTRICT v) {
+inline void adam_range(const AdamStep& s, const float* RM_RESTRICT gradient, std::int64_t begin,
+                       std::int64_t end, float* RM_RESTRICT params, float* RM_RESTRICT m,
+                       float* RM_RESTRICT v) {
   for (std::int64_t i = begin; i < end; ++i) {
     const float g = gradient[i] * s.gradient_scale;
     m[i] = s.beta1 * m[i] + (1.0f - s.beta1) * g;

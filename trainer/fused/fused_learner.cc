@@ -49,7 +49,8 @@ class FusedLearner final : public Learner {
     gradient_.resize(static_cast<std::size_t>(layout_.size));
   }
 
-  UpdateStats update(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) override;
+  UpdateStats update(const RolloutBuffer& buffer, std::int64_t update,
+                     double learning_rate) override;
 
  private:
   struct Minibatch {
@@ -60,7 +61,8 @@ class FusedLearner final : public Learner {
   };
 
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
-  void shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin, int end);
+  void shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin,
+                      int end);
   void gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin, int rows);
   void actor_tile(Shard& shard, int rows, float inv_n);
   void critic_tile(Shard& shard, int rows, float inv_n);
@@ -78,8 +80,10 @@ class FusedLearner final : public Learner {
   std::vector<std::uint32_t> order_;
 };
 
-UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update, double learning_rate) {
-  const auto samples = static_cast<std::uint32_t>(b.horizon) * static_cast<std::uint32_t>(b.num_envs);
+UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
+                                 double learning_rate) {
+  const auto samples =
+      static_cast<std::uint32_t>(b.horizon) * static_cast<std::uint32_t>(b.num_envs);
   const int rows = static_cast<int>(samples) / o_.minibatches;
   order_.resize(samples);
   UpdateStats stats;
@@ -115,7 +119,8 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update, do
 }
 
 // Advantage statistics over the minibatch of all ranks.
-FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std::uint32_t* order, int rows) {
+FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std::uint32_t* order,
+                                              int rows) {
   Minibatch mb{order, rows, 0.0f, 1.0f, 1.0f / static_cast<float>(rows * c_.group->world_size())};
   if (!o_.normalize_advantages) return mb;
   double sums[2] = {0, 0};
@@ -136,7 +141,8 @@ FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std:
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
   const int shards = std::clamp((mb.rows + kShardRows - 1) / kShardRows, 1, kMaxShards);
-  while (static_cast<int>(shards_.size()) < shards) shards_.push_back(std::make_unique<Shard>(layout_));
+  while (static_cast<int>(shards_.size()) < shards)
+    shards_.push_back(std::make_unique<Shard>(layout_));
   actor_transposed_.pack(layout_.actor, c_.weights->params.data());
   critic_transposed_.pack(layout_.critic, c_.weights->params.data());
   c_.pool->run(shards, [&](int s) {
@@ -156,7 +162,8 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   return sums;
 }
 
-void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin, int end) {
+void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
+                                  int begin, int end) {
   std::fill(shard.gradient.begin(), shard.gradient.end(), 0.0f);
   shard.sums = {};
   for (int at = begin; at < end; at += kTileRows) {
@@ -167,7 +174,8 @@ void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, S
   }
 }
 
-void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin, int rows) {
+void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin,
+                               int rows) {
   const int size = b.observation_size;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   alignas(kColumnAlignment) float columns[kTileRows];
@@ -180,7 +188,8 @@ void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shar
   }
   for (int k = 0; k < size; ++k) {
     for (int r = 0; r < rows; ++r) columns[r] = b.observations[observation[r] + k * b.stride];
-    normalize_column(columns, rows, k, c_.weights->normalizer, shard.forward.input.data() + k, size);
+    normalize_column(columns, rows, k, c_.weights->normalizer, shard.forward.input.data() + k,
+                     size);
   }
   TileRows& tile = shard.tile;
   for (int r = 0; r < rows; ++r) {
@@ -210,26 +219,29 @@ void FusedLearner::actor_tile(Shard& s, int rows, float inv_n) {
   network_forward(net, params, s.forward.input.data(), size, rows, s.forward.actor);
   const int width = net.back().width;
   float* head = s.forward.head.data();
-  head_to_columns(s.forward.actor.layer(static_cast<int>(net.size()) - 1), width, outputs, rows, head);
+  head_to_columns(s.forward.actor.layer(static_cast<int>(net.size()) - 1), width, outputs, rows,
+                  head);
   float* dhead = s.dhead_columns.data();
   if (layout_.shape.discrete) {
     categorical_rows(o_, s.tile, head, outputs, rows, inv_n, dhead, s.sums);
   } else {
-    gaussian_rows(o_, s.tile, head, s.raw.data(), params + layout_.log_std, outputs, rows, inv_n, dhead,
-                  s.gradient.data() + layout_.log_std, s.sums);
+    gaussian_rows(o_, s.tile, head, s.raw.data(), params + layout_.log_std, outputs, rows, inv_n,
+                  dhead, s.gradient.data() + layout_.log_std, s.sums);
   }
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int a = 0; a < outputs; ++a) {
-    for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width + a)] = dhead[a * kTileRows + r];
+    for (int r = 0; r < rows; ++r)
+      s.dhead[static_cast<std::size_t>(r * width + a)] = dhead[a * kTileRows + r];
   }
-  network_backward(net, actor_transposed_, s.forward.input.data(), size, rows, s.forward.actor, s.dhead.data(),
-                   s.scratch.data(), layout_.max_width, s.gradient.data());
+  network_backward(net, actor_transposed_, s.forward.input.data(), size, rows, s.forward.actor,
+                   s.dhead.data(), s.scratch.data(), layout_.max_width, s.gradient.data());
 }
 
 void FusedLearner::critic_tile(Shard& s, int rows, float inv_n) {
   const auto& net = layout_.critic;
   const int size = layout_.shape.observations;
-  network_forward(net, c_.weights->params.data(), s.forward.input.data(), size, rows, s.forward.critic);
+  network_forward(net, c_.weights->params.data(), s.forward.input.data(), size, rows,
+                  s.forward.critic);
   const int width = net.back().width;
   const float* head = s.forward.critic.layer(static_cast<int>(net.size()) - 1);
   alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows];
@@ -237,8 +249,8 @@ void FusedLearner::critic_tile(Shard& s, int rows, float inv_n) {
   value_rows(o_, s.tile, value, rows, inv_n, dvalue, s.sums);
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
-  network_backward(net, critic_transposed_, s.forward.input.data(), size, rows, s.forward.critic, s.dhead.data(),
-                   s.scratch.data(), layout_.max_width, s.gradient.data());
+  network_backward(net, critic_transposed_, s.forward.input.data(), size, rows, s.forward.critic,
+                   s.dhead.data(), s.scratch.data(), layout_.max_width, s.gradient.data());
 }
 
 // gradient = shard 0 + shard 1 + ... in that order.
@@ -262,7 +274,8 @@ double FusedLearner::gradient_norm_squared() {
   double lanes[16] = {};
   const float* g = gradient_.data();
   for (std::int64_t i = 0; i < layout_.size; i += 16) {
-    for (int l = 0; l < 16; ++l) lanes[l] += static_cast<double>(g[i + l]) * static_cast<double>(g[i + l]);
+    for (int l = 0; l < 16; ++l)
+      lanes[l] += static_cast<double>(g[i + l]) * static_cast<double>(g[i + l]);
   }
   double sum = 0;
   for (double lane : lanes) sum += lane;
@@ -274,9 +287,11 @@ void FusedLearner::apply_adam(double norm, double learning_rate) {
   ++state.step;
   float scale = 1.0f;
   if (o_.max_grad_norm > 0.0f) {
-    scale = static_cast<float>(std::min(1.0, static_cast<double>(o_.max_grad_norm) / (norm + 1e-6)));
+    scale =
+        static_cast<float>(std::min(1.0, static_cast<double>(o_.max_grad_norm) / (norm + 1e-6)));
   }
-  const AdamStep step = adam_step(o_.adam_beta1, o_.adam_beta2, o_.adam_epsilon, learning_rate, state.step, scale);
+  const AdamStep step =
+      adam_step(o_.adam_beta1, o_.adam_beta2, o_.adam_epsilon, learning_rate, state.step, scale);
   const auto chunks = static_cast<int>((layout_.size + kReduceChunk - 1) / kReduceChunk);
   c_.pool->run(chunks, [&](int chunk) {
     const std::int64_t begin = chunk * kReduceChunk;

@@ -25,12 +25,14 @@ struct LossSums {
 // What a minibatch row brings along; columns of one tile.
 struct TileRows {
   alignas(kColumnAlignment) std::int32_t action[kTileRows];
-  alignas(kColumnAlignment) float old_logp[kTileRows], advantage[kTileRows], target[kTileRows], old_value[kTileRows];
+  alignas(kColumnAlignment) float old_logp[kTileRows], advantage[kTileRows], target[kTileRows],
+      old_value[kTileRows];
 };
 
 // d loss / d logp of each row, and the policy's part of the sums. inv_n = 1 / rows of the whole minibatch.
-inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile, const float* RM_RESTRICT logp, int rows,
-                                 float inv_n, float* RM_RESTRICT dlogp, LossSums& sums) {
+inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile,
+                                 const float* RM_RESTRICT logp, int rows, float inv_n,
+                                 float* RM_RESTRICT dlogp, LossSums& sums) {
   float policy[kTileRows], kl[kTileRows], clipped[kTileRows], error[kTileRows];
   for (int r = 0; r < rows; ++r) {
     const float log_ratio = logp[r] - tile.old_logp[r];
@@ -51,13 +53,15 @@ inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile, cons
     sums.kl += static_cast<double>(kl[r]);
     sums.clipped += static_cast<double>(clipped[r]);
     // Written so that a NaN is kept.
-    if (!(static_cast<double>(error[r]) <= sums.ratio_error)) sums.ratio_error = static_cast<double>(error[r]);
+    if (!(static_cast<double>(error[r]) <= sums.ratio_error))
+      sums.ratio_error = static_cast<double>(error[r]);
   }
 }
 
 // Discrete actions. z: logits in, log-probabilities out; dz: d loss / d logits. [choices][kTileRows].
-inline void categorical_rows(const PpoOptions& o, const TileRows& tile, float* RM_RESTRICT z, int choices, int rows,
-                             float inv_n, float* RM_RESTRICT dz, LossSums& sums) {
+inline void categorical_rows(const PpoOptions& o, const TileRows& tile, float* RM_RESTRICT z,
+                             int choices, int rows, float inv_n, float* RM_RESTRICT dz,
+                             LossSums& sums) {
   float logp[kTileRows] = {}, dlogp[kTileRows], entropy[kTileRows];
   log_softmax(z, choices, rows);
   for (int r = 0; r < rows; ++r) entropy[r] = 0.0f;
@@ -84,9 +88,9 @@ inline void categorical_rows(const PpoOptions& o, const TileRows& tile, float* R
 }
 
 // Continuous actions. mean and raw: [dims][kTileRows]; dmean likewise; dlog_std [dims] accumulates.
-inline void gaussian_rows(const PpoOptions& o, const TileRows& tile, const float* mean, const float* raw,
-                          const float* log_std, int dims, int rows, float inv_n, float* dmean, float* dlog_std,
-                          LossSums& sums) {
+inline void gaussian_rows(const PpoOptions& o, const TileRows& tile, const float* mean,
+                          const float* raw, const float* log_std, int dims, int rows, float inv_n,
+                          float* dmean, float* dlog_std, LossSums& sums) {
   float logp[kTileRows] = {}, dlogp[kTileRows];
   float entropy = 0.0f;
   for (int a = 0; a < dims; ++a) {
@@ -108,8 +112,8 @@ inline void gaussian_rows(const PpoOptions& o, const TileRows& tile, const float
 }
 
 // d loss / d value of each row.
-inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* RM_RESTRICT value, int rows,
-                       float inv_n, float* RM_RESTRICT dvalue, LossSums& sums) {
+inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* RM_RESTRICT value,
+                       int rows, float inv_n, float* RM_RESTRICT dvalue, LossSums& sums) {
   const float scale = o.value_coefficient * inv_n;
   float loss[kTileRows];
   for (int r = 0; r < rows; ++r) {
