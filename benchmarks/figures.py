@@ -78,7 +78,7 @@ def training_time(binary, repeats, cwd):
         took, output = timed([binary, "train", os.path.join(ROOT, "configs/cartpole_ppo.toml"), "--seed", str(seed), "--out",
                               f"run{seed}", "--json", "--quiet"], cwd)
         seconds.append(took)
-        returns.append(json.loads(output)["mean_return"])
+        returns.append(json.loads(output)["evaluation"]["mean_return"])
     return {"median_seconds": statistics.median(seconds), "max_seconds": max(seconds), "returns": returns}
 
 

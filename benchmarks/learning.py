@@ -33,7 +33,7 @@ def train(binary, recipe, seed, folder):
     seconds = time.perf_counter() - start
     with open(os.path.join(out, "RUN_STATUS.json")) as file:
         steps = json.load(file)["step"]
-    report = json.loads(output)
+    report = json.loads(output)["evaluation"]
     return {"return": report["mean_return"], "interval": report["mean_return_95"], "seconds": seconds, "steps": steps}
 
 

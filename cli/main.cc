@@ -1,5 +1,6 @@
 // `rollmill SUBCOMMAND ...`: a table. Errors become one line and an exit code here and nowhere else.
 #include <cstring>
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -69,8 +70,11 @@ int main(int argc, char** argv) {
   try {
     return rollmill::dispatch(argc, argv);
   } catch (const rollmill::Error& e) {
-    rollmill::log_error("{}", e.what());
+    if (!e.reported()) rollmill::log_error("{}", e.what());
     return static_cast<int>(e.code());
+  } catch (const std::filesystem::filesystem_error& e) {
+    rollmill::log_error("{}: {}", e.path1().string(), e.code().message());
+    return static_cast<int>(rollmill::ExitCode::kIo);
   } catch (const std::bad_alloc&) {
     rollmill::log_error("out of memory; lower env.num_envs or ppo.horizon");
     return static_cast<int>(rollmill::ExitCode::kIo);

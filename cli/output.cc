@@ -42,6 +42,10 @@ void install_signal_handlers() {
   std::signal(SIGHUP, SIG_IGN);  // a lost terminal must not end a job
 }
 
+void restore_signal_handlers() {
+  for (int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, SIG_DFL);
+}
+
 int stop_signal() { return received; }
 
 std::string human(double v) {

@@ -10,6 +10,8 @@ void print_out(const std::string& text);
 
 // SIGINT, SIGTERM and SIGUSR1 set a flag that jobs poll; a second one of any leaves at once (exit 130 or 75).
 void install_signal_handlers();
+// Back to the system's defaults: for work after which nothing is lost.
+void restore_signal_handlers();
 // 0 or the signal's number.
 int stop_signal();
 

@@ -177,6 +177,9 @@ DatasetSpec read_spec(const Fields& fields, const std::string& where) {
   spec.env_version = fields.text("environment_version");
   spec.env_params = fields.text("environment_params");
   spec.env_params_hash = fields.hex("environment_params_hash", 32);
+  if (spec.env_params_hash != params_hash(spec.env_params)) {
+    Fields::refuse(where + ": \"environment_params\" does not match its hash");
+  }
   spec.policy_id = fields.text("policy");
   spec.policy_hash = fields.text("policy_hash");
   spec.seed = fields.u64("seed");

@@ -29,6 +29,20 @@ void check_header(const H5Group& root) {
                             std::to_string(kDatasetFormatVersion));
 }
 
+// A shard of another job: the manifest and the shards each say what made them.
+void check_origin(const H5Group& root, const DatasetSpec& spec) {
+  const auto same = [&](const char* name, const std::string& wanted) {
+    const std::string have = root.get_string(name);
+    if (have != wanted) refuse(root.what(), std::string(name) + " is '" + have + "', the manifest says '" + wanted + "'");
+  };
+  same("environment", spec.env_id);
+  same("environment_version", spec.env_version);
+  same("environment_params", spec.env_params);
+  same("policy", spec.policy_id);
+  same("policy_hash", spec.policy_hash);
+  if (root.get_uint64("seed") != spec.seed) refuse(root.what(), "its seed is not the manifest's");
+}
+
 // HDF5's metadata carries no checksum here: a flipped bit can hand out another chunk's rows, each with a good checksum.
 void check_content(const H5Group& root, const ShardData& data) {
   if (root.get_string("content") != data.content_hash())
@@ -74,7 +88,8 @@ ShardData load_columns(H5File& file, const std::vector<Column>& columns) {
 }  // namespace
 
 ShardData load_shard(const std::string& path, const std::vector<Column>& columns,
-                     const std::vector<std::string>& only, const std::string& sha256) {
+                     const std::vector<std::string>& only, const std::string& sha256,
+                     const DatasetSpec* made_by) {
   H5Limits limits;
   limits.probe = sha256.empty();
   if (!sha256.empty()) {
@@ -83,6 +98,7 @@ ShardData load_shard(const std::string& path, const std::vector<Column>& columns
   }
   H5File file = H5File::open_untrusted(path, limits);
   check_header(file.root());
+  if (made_by != nullptr) check_origin(file.root(), *made_by);
   std::vector<Column> wanted;
   for (const Column& column : columns) {
     if (only.empty() || std::find(only.begin(), only.end(), column.name) != only.end())
@@ -121,7 +137,7 @@ DatasetReader::DatasetReader(std::string dir)
 ShardData DatasetReader::load(std::size_t shard, const std::vector<std::string>& only) const {
   const ShardInfo& info = manifest_.shards.at(shard);
   const std::string path = dir_ + "/" + info.file;
-  ShardData data = load_shard(path, manifest_.spec.columns, only, info.sha256);
+  ShardData data = load_shard(path, manifest_.spec.columns, only, info.sha256, &manifest_.spec);
   if (data.first_episode != info.first_episode)
     refuse(path, "it starts with another episode than the manifest says");
   if (!only.empty()) return data;

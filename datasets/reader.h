@@ -14,9 +14,11 @@ inline constexpr std::uint64_t kMaxShardBytes = std::uint64_t{32} << 30;
 
 // The shard's columns in order; only those named when `only` is not empty. Error kBadData naming file and column for a
 // damaged file, values without the hash they were written with, unknown or missing columns, wrong dtype or shape. Values are not judged: see check_structure.
+// made_by: what the shard's own attributes must say of environment, parameters, policy and seed.
 // HDF5 may crash on damaged bytes: the file is probed in a child process unless `sha256` is given and is the file's.
 ShardData load_shard(const std::string& path, const std::vector<Column>& columns,
-                     const std::vector<std::string>& only = {}, const std::string& sha256 = {});
+                     const std::vector<std::string>& only = {}, const std::string& sha256 = {},
+                     const DatasetSpec* made_by = nullptr);
 // A shard without a manifest: the columns that its own attributes list.
 ShardData load_shard(const std::string& path);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/thread_pool.h"
+#include "envs/env_options.h"
 
 namespace rollmill {
 
@@ -19,6 +20,10 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
   const EnvSpec spec = job.env->spec();
   EvaluationReport r;
   r.env_id = spec.id;
+  EnvOptions env;
+  env.params = job.params;
+  env.time_limit = job.time_limit;
+  r.env_params = env_params_json(*job.env, env);
   r.policy_id = job.policy->id();
   r.policy_hash = job.policy->hash();
   r.seed = job.seed;
@@ -63,6 +68,7 @@ std::string format_text(const EvaluationReport& r) {
 std::string format_json(const EvaluationReport& r) {
   nlohmann::ordered_json j;
   j["env"] = r.env_id;
+  j["env_params"] = r.env_params;
   j["policy"] = r.policy_id;
   j["policy_hash"] = r.policy_hash;
   j["seed"] = r.seed;

@@ -17,7 +17,7 @@ class ProcessGroup;
 inline constexpr std::uint64_t kEvaluationSeed = 0x524D4556414C3031;  // "RMEVAL01"
 
 struct EvaluationReport {
-  std::string env_id, policy_id, policy_hash;
+  std::string env_id, env_params, policy_id, policy_hash;
   std::uint64_t seed = 0;
   bool greedy = true;
   std::vector<double> returns;  // by episode number

@@ -39,6 +39,11 @@ double standard_deviation(const std::vector<double>& values) {
 Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_t seed,
                                  int resamples) {
   RM_ASSERT(!values.empty() && resamples >= 40);
+  if (values.size() > 200'000) {  // the bootstrap's limit, at a thousandth of its cost
+    const double m = mean(values);
+    const double half = 1.959964 * standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
+    return {m - half, m + half};
+  }
   std::vector<double> means;
   const auto n = static_cast<std::uint32_t>(values.size());
   for (int r = 0; r < resamples; ++r) {

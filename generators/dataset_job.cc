@@ -12,8 +12,10 @@
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/config/config.h"
+#include "core/dist/from_rank_zero.h"
 #include "core/dist/process_group.h"
 #include "core/io/atomic_file.h"
+#include "core/io/dir_lock.h"
 #include "core/io/hash.h"
 #include "core/log/log.h"
 #include "datasets/card.h"
@@ -67,11 +69,7 @@ DatasetSpec make_spec(const GenerateOptions& o, const EnvEntry& entry, const Pol
                                (f.note.empty() ? "" : ": " + f.note);
   }
   spec.outcome_names = env.outcomes;
-  Column action;
-  action.dtype = !env.discrete ? DType::kF32 : env.choices <= 127 ? DType::kI8 : DType::kI32;
-  if (!env.discrete) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
-  spec.columns = standard_columns(DType::kF32, {static_cast<std::uint64_t>(env.observation_size())},
-                                  action, o.policy_outputs, 0);
+  spec.columns = dataset_columns(env, o.policy_outputs);
   return spec;
 }
 
@@ -83,7 +81,6 @@ EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Polic
   job.seed = o.seed;
   job.policy = &policy;
   job.policy_outputs = o.policy_outputs;
-  job.max_steps = 10'000'000;
   return job;
 }
 
@@ -161,6 +158,7 @@ class DatasetJob {
   ProcessGroup& group_;
   ThreadPool& pool_;
   Manifest manifest_;  // rank 0's is the one on disk; other ranks have the state at the start
+  std::optional<DirLock> lock_;  // rank 0's
   std::optional<AsyncShardWriter> writer_;
   GenerateProgress done_;
   std::int64_t new_transitions_ = 0;
@@ -175,25 +173,17 @@ bool DatasetJob::satisfied() const {
 
 // Rank 0 opens or creates the dataset; what goes wrong there is every rank's error.
 void DatasetJob::open(DatasetSpec& spec, bool resume) {
-  std::string answer;
-  if (group_.rank() == 0) {
-    try {
-      open_first(spec, resume);
-      answer = "0 " + std::to_string(spec.shard_episodes);
-    } catch (const Error& e) {
-      answer = std::to_string(static_cast<int>(e.code())) + " " + e.what();
-    }
-  }
-  answer = group_.all_gather(answer, "opening the dataset").front();
-  const auto code = static_cast<ExitCode>(std::stoi(answer));
-  const std::string text = answer.substr(answer.find(' ') + 1);
-  if (code != ExitCode::kDone) throw Error(code, text);
-  spec.shard_episodes = std::stoll(text);
+  const std::string answer = from_rank_zero(group_, "opening the dataset", [&] {
+    open_first(spec, resume);
+    return std::to_string(spec.shard_episodes);
+  });
+  spec.shard_episodes = std::stoll(answer);
   if (group_.rank() != 0) manifest_ = read_manifest(dir_);
 }
 
 void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
   make_dirs(dir_);
+  lock_.emplace(dir_, "generate");
   remove_leftovers(dir_);  // of a process that was killed; this one holds the lock
   if (!has_manifest(dir_)) {
     for (const auto& entry : std::filesystem::directory_iterator(dir_)) {

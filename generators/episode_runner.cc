@@ -39,7 +39,8 @@ class Block {
     config.first_episode = static_cast<std::uint32_t>(job.first + begin);
     config.episode_offset = 1;
     config.episode_stride = static_cast<std::uint32_t>(lanes);
-    config.time_limit = job.time_limit;
+    // An environment without a time limit gets the job's: an endless episode must not hang it.
+    config.time_limit = job.time_limit == 0 ? static_cast<int>(job.max_steps) : job.time_limit;
     config.params = job.params;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ = std::make_unique<HostRollout>(batch_->spec(), kWindow, count_);
@@ -50,7 +51,6 @@ class Block {
       if (episode_.back() < job.first + job.count) ++active_;
     }
     pending_.resize(static_cast<std::size_t>(count_));
-    lengths_.assign(static_cast<std::size_t>(count_), 0);
   }
 
   void run() {
@@ -91,12 +91,6 @@ class Block {
     std::int64_t begin = first;
     for (int t = 0; t < kWindow; ++t) {
       const std::uint8_t end = b.ends[t * b.stride + lane];
-      ++lengths_[lane];
-      const bool cut = end == kRunning && job_.max_steps > 0 && lengths_[lane] >= job_.max_steps;
-      if (cut)
-        fail_numerical("episode " + std::to_string(episode_[lane]) + " did not end within " +
-                       std::to_string(job_.max_steps) +
-                       " steps; give the environment a time limit");
       if (end == kRunning) continue;
       if (record_) append_rows(lane, static_cast<int>(begin), t + 1);
       finish(lane, t, end);
@@ -150,7 +144,6 @@ class Block {
     }
     sink_(index_, rows);
     pending_[lane].clear();
-    lengths_[lane] = 0;
     episode_[lane] += lanes_;
   }
 
@@ -161,7 +154,7 @@ class Block {
   const EpisodeSink& sink_;
   std::unique_ptr<EnvBatch> batch_;
   std::unique_ptr<HostRollout> rollout_;
-  std::vector<std::int64_t> episode_, lengths_;
+  std::vector<std::int64_t> episode_;
   std::vector<std::vector<std::uint32_t>> pending_;
 };
 

@@ -24,8 +24,8 @@ struct EpisodeJob {
   const Policy* policy = nullptr;
   std::int64_t first = 0, count = 0;  // episode numbers [first, first + count)
   bool policy_outputs = false;        // record logprobs and values
-  std::int64_t max_steps =
-      0;  // per episode; beyond it the episode is cut as truncated. 0: only the time limit
+  // Time limit of an environment that has none, so that an endless episode cannot hang the job.
+  std::int64_t max_steps = 1'000'000;
 };
 
 struct EpisodeSummary {

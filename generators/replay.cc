@@ -98,6 +98,14 @@ void check_actions(const EnvSpec& spec, const ShardData& shard, const std::strin
   }
 }
 
+// The layout that this environment's shards have: a manifest may claim anything.
+void check_columns(const EnvEntry& entry, const DatasetSpec& spec, const std::string& where) {
+  for (const bool policy_outputs : {false, true}) {
+    if (spec.columns == dataset_columns(entry.spec(), policy_outputs)) return;
+  }
+  fail_data(where + ": its columns are not those of " + spec.env_id);
+}
+
 std::string text_of(DType dtype, const std::byte* p) {
   switch (dtype) {
     case DType::kF32: {
@@ -185,6 +193,7 @@ ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool,
     fail_data(dir + ": " + e.what());
   }
   const EnvOptions env = parse_env_params_json(*entry, spec.env_params, dir + "/MANIFEST.json");
+  check_columns(*entry, spec, dir + "/MANIFEST.json");
   ReplayReport report;
   for (std::size_t s = 0; s < reader.shards(); ++s) {
     const ShardData recorded = reader.load(s);

@@ -86,6 +86,14 @@ void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, i
 
 }  // namespace
 
+std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs) {
+  Column action;
+  action.dtype = !env.discrete ? DType::kF32 : env.choices <= 127 ? DType::kI8 : DType::kI32;
+  if (!env.discrete) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
+  const auto size = static_cast<std::uint64_t>(env.observation_size());
+  return standard_columns(DType::kF32, {size}, action, policy_outputs, 0);
+}
+
 void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
   const EnvSpec spec = job.env->spec();
   const auto count = static_cast<std::size_t>(job.count);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "datasets/shard.h"
 #include "generators/episode_runner.h"
@@ -9,6 +10,9 @@
 namespace rollmill {
 
 class ThreadPool;
+
+// The columns of an environment's shards.
+std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs);
 
 // Fills `data` (made with the job's columns) with episodes [job.first, job.first + job.count) in episode order.
 void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data);

@@ -1,10 +1,13 @@
 #include "rollout/buffer.h"
 
 #include <cstddef>
+#include <fstream>
+#include <string>
 #include <type_traits>
 
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
+#include "core/base/error.h"
 #include "rollout/rollout_fields.h"
 
 namespace rollmill {
@@ -27,6 +30,19 @@ namespace {
 
 constexpr std::size_t aligned_bytes(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
+// The kernel grants more than it has and kills later: better one line now.
+void check_memory(std::size_t wanted) {
+  std::ifstream in("/proc/meminfo");
+  std::string word;
+  std::size_t kib = 0;
+  while (in >> word) {
+    if (word == "MemAvailable:" && in >> kib && wanted / 1024 > kib) {
+      fail_io("not enough memory: a rollout of this size takes " + std::to_string(wanted >> 20) + " MiB, " +
+                 std::to_string(kib >> 10) + " MiB are free; lower env.num_envs or ppo.horizon");
+    }
+  }
+}
+
 }  // namespace
 
 struct HostRollout::Storage {
@@ -42,6 +58,7 @@ HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs)
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {
     size += aligned_bytes(count * sizeof(*field));
   });
+  check_memory(size);
   storage_->bytes.resize(size / 4);
   auto* at = reinterpret_cast<std::byte*>(storage_->bytes.data());
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {

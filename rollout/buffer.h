@@ -30,7 +30,7 @@ struct RolloutBuffer {
   float* returns = nullptr;     // [T] advantages + values: targets of the value function
 
   std::int64_t action_columns() const { return static_cast<std::int64_t>(action_size) * stride; }
-  float* observation_slot(int t) const { return observations + t * observation_size * stride; }
+  float* observation_slot(int t) const { return observations + std::int64_t{t} * observation_size * stride; }
   std::int32_t* discrete_slot(int t) const {
     return static_cast<std::int32_t*>(actions) + t * action_columns();
   }

@@ -8,6 +8,7 @@
 #include "core/io/atomic_file.h"
 #include "core/io/hash.h"
 #include "core/io/strict_json.h"
+#include "core/log/log.h"
 
 namespace rollmill {
 namespace {
@@ -35,11 +36,13 @@ std::vector<std::string> list_checkpoints(const std::string& run_dir) {
   for (const auto& entry : fs::directory_iterator(checkpoints_dir(run_dir), ignored)) {
     const std::string name = entry.path().filename().string();
     const bool digits =
-        name.size() == 17 && name.starts_with("step_") &&
+        name.size() >= 17 && name.starts_with("step_") &&
         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (digits) names.push_back(entry.path().string());
   }
-  std::sort(names.rbegin(), names.rend());
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a > b;
+  });
   return names;
 }
 
@@ -77,9 +80,12 @@ std::string check_checkpoint(const std::string& folder) {
   return "";
 }
 
-std::string newest_good_checkpoint(const std::string& run_dir) {
+std::string newest_good_checkpoint(const std::string& run_dir, std::string& problems) {
+  problems.clear();
   for (const std::string& folder : list_checkpoints(run_dir)) {
-    if (check_checkpoint(folder).empty()) return folder;
+    const std::string problem = check_checkpoint(folder);
+    if (problem.empty()) return folder;
+    problems += (problems.empty() ? "" : "; ") + folder + ": " + problem;
   }
   return "";
 }
@@ -105,14 +111,13 @@ std::string find_policy_file(const std::string& path) {
   if (!fs::is_directory(path)) return path;
   std::string folder = path;
   if (!file_exists(path + "/policy.safetensors")) {
-    folder = newest_good_checkpoint(path);
+    std::string problems;
+    folder = newest_good_checkpoint(path, problems);
     if (folder.empty()) {
-      const auto all = list_checkpoints(path);
       fail_data(path + ": no usable checkpoint" +
-                (all.empty()
-                     ? " (is this a run folder?)"
-                     : "; the newest, " + all.front() + ": " + check_checkpoint(all.front())));
+                (problems.empty() ? " (is this a run folder?)" : ": " + problems));
     }
+    if (!problems.empty()) log_warn("{}; going back to {}", problems, folder);
   } else if (file_exists(path + "/MANIFEST.json")) {
     if (const std::string problem = check_checkpoint(path); !problem.empty())
       fail_data(path + ": " + problem);

@@ -28,8 +28,8 @@ std::string check_checkpoint(const std::string& folder);
 // Throws Error(kBadData) when the manifest is damaged.
 CheckpointInfo read_checkpoint_info(const std::string& folder);
 
-// Folder of the newest checkpoint that verifies; "" if there is none.
-std::string newest_good_checkpoint(const std::string& run_dir);
+// Folder of the newest checkpoint that verifies; "" if there is none. `problems` says what is wrong with newer ones.
+std::string newest_good_checkpoint(const std::string& run_dir, std::string& problems);
 
 // The policy file that a command line names: a policy.safetensors, a checkpoint folder, or a run (its newest good
 // checkpoint). Throws Error(kBadData) that says what was looked for.

@@ -105,7 +105,7 @@ std::vector<Moments> HostCollector::observation_moments() const {
   pool_.run(buffer_.horizon, [&](int t) {
     for (int k = 0; k < size; ++k) {
       const float* column = buffer_.observation_slot(t) + k * buffer_.stride;
-      parts[static_cast<std::size_t>(t * size + k)] = column_moments(column, buffer_.num_envs);
+      parts[static_cast<std::size_t>(std::int64_t{t} * size + k)] = column_moments(column, buffer_.num_envs);
     }
   });
   std::vector<Moments> total(static_cast<std::size_t>(size));

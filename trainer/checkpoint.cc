@@ -1,6 +1,7 @@
 #include "trainer/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <span>
@@ -12,6 +13,8 @@
 #include "core/io/atomic_file.h"
 #include "core/io/h5.h"
 #include "core/io/hash.h"
+#include "envs/env_options.h"
+#include "envs/registry.h"
 #include "rollout/checkpoint_folder.h"
 #include "rollout/mlp/policy_file.h"
 
@@ -83,6 +86,9 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
     fail_data(path + ": this checkpoint is of " + env + ", the config asks for " +
               trainer.spec().id);
   }
+  if (root.get_int64("format_version") > kFormatVersion) {
+    fail_data(path + ": a newer format than this program reads");
+  }
   const auto first = read_array<float>(root, "optimizer_first", s.optimizer->first.size(), path);
   const auto second = read_array<float>(root, "optimizer_second", s.optimizer->second.size(), path);
   const auto words = read_array<std::uint32_t>(root, "environments",
@@ -92,6 +98,14 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   const auto returns = root.open_dataset("recent_returns").read_vector<float>();
   const auto lengths = read_array<std::int32_t>(root, "recent_lengths", returns.size(), path);
   const auto outcomes = read_array<std::int32_t>(root, "recent_outcomes", returns.size(), path);
+  for (const auto* moments : {&first, &second}) {
+    if (!std::all_of(moments->begin(), moments->end(), [](float v) { return std::isfinite(v); })) {
+      fail_data(path + ": the optimiser's state has NaN or infinity in it");
+    }
+  }
+  for (std::int32_t outcome : outcomes) {
+    if (outcome < 0 || outcome > 255) fail_data(path + ": an outcome code is out of range");
+  }
   // Everything was read and fits: only now does the trainer change.
   std::copy(first.begin(), first.end(), s.optimizer->first.begin());
   std::copy(second.begin(), second.end(), s.optimizer->second.begin());
@@ -155,12 +169,18 @@ std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
   write_state(mine, trainer);
   const auto hashes = group.all_gather(sha256_file(mine), "checkpoint hashes");
   if (group.rank() == 0) {
-    save_policy(tmp + "/policy.safetensors", trainer.spec().id, trainer.weights());
+    const EnvOptions& env = trainer.options().env;
+    save_policy(tmp + "/policy.safetensors", env.id, env_params_json(find_env(env.id), env),
+                trainer.weights());
     write_manifest_of(tmp, trainer, hashes);
     fsync_dir(tmp);
     std::error_code ignored;
-    fs::remove_all(final_name, ignored);  // an equal or damaged one of an earlier try
+    // One of this number is there when a run resumes at its very end: moved away, replaced, then removed, so that a kill
+    // leaves a good checkpoint in every case.
+    const std::string old = tmp_name(final_name);
+    fs::rename(final_name, old, ignored);
     rename_durable(tmp, final_name);
+    fs::remove_all(old, ignored);
     write_file_atomic(checkpoints_dir(run_dir) + "/latest",
                       checkpoint_name(trainer.progress().env_steps) + "\n");
     prune(run_dir, trainer.options().checkpoint_keep);
@@ -175,17 +195,9 @@ std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& train
   // Rank 0 chooses, so that all ranks load the same one even if a folder changes meanwhile.
   std::string choice;
   if (group.rank() == 0) {
-    const auto all = list_checkpoints(run_dir);
     std::string problems;
-    for (const std::string& folder : all) {
-      const std::string problem = check_checkpoint(folder);
-      if (problem.empty()) {
-        choice = folder;
-        break;
-      }
-      problems += (problems.empty() ? "" : "; ") + folder + ": " + problem;
-    }
-    if (!problems.empty() && choice.empty()) choice = "!" + problems;
+    choice = newest_good_checkpoint(run_dir, problems);
+    if (choice.empty() && !problems.empty()) choice = "!" + problems;
     if (!problems.empty() && choice[0] != '!') warnings = problems + "; going back to " + choice;
   }
   choice = group.all_gather(choice, "checkpoint to load").front();

@@ -86,7 +86,7 @@ UpdateReport PpoTrainer::step() {
     fail_numerical("update " + std::to_string(progress_.update) +
                    ": NaN or infinity in the loss or its gradient; lower ppo.learning_rate, or "
                    "normalise observations "
-                   "(policy.normalize_observations = true); the last checkpoint is good");
+                   "(policy.normalize_observations = true); a checkpoint before it, if there is one, is good");
   }
 
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
@@ -126,8 +126,8 @@ void PpoTrainer::count_episodes(UpdateReport& report) {
       options_.stop_window > 0 ? static_cast<std::size_t>(options_.stop_window) : 100;
   for (const EpisodeRecord& e : finished) {
     progress_.recent.push_back(e);
-    if (progress_.recent.size() > window) progress_.recent.pop_front();
   }
+  while (progress_.recent.size() > window) progress_.recent.pop_front();
   progress_.episodes += static_cast<std::int64_t>(finished.size());
   double returns = 0, lengths = 0;
   for (const EpisodeRecord& e : progress_.recent) {

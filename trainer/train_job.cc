@@ -13,6 +13,7 @@
 
 #include "core/base/build_info.h"
 #include "core/base/error.h"
+#include "core/dist/from_rank_zero.h"
 #include "core/io/atomic_file.h"
 #include "core/io/dir_lock.h"
 #include "core/io/strict_json.h"
@@ -48,9 +49,9 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 }
 
 bool may_change(const std::string& key) {
-  static constexpr std::array<const char*, 7> kFree = {
+  static constexpr std::array<const char*, 6> kFree = {
       "run.threads", "run.name",    "trainer.total_steps", "stop.",
-      "checkpoint.", "evaluation.", "trainer.kernels"};
+      "checkpoint.", "evaluation."};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
   }
@@ -90,22 +91,9 @@ MetricsRecord metrics_of(const UpdateReport& r, double seconds) {
   return m;
 }
 
-// One collective answer of rank 0 to everybody; its Error becomes everybody's Error.
-template <class Body>
-std::string from_rank_zero(ProcessGroup& group, const char* what, Body&& body) {
-  std::string answer;
-  if (group.rank() == 0) {
-    try {
-      answer = "0 " + body();
-    } catch (const Error& e) {
-      answer = std::to_string(static_cast<int>(e.code())) + " " + e.what();
-    }
-  }
-  answer = group.all_gather(answer, what).front();
-  const int code = std::stoi(answer);
-  const std::string text = answer.substr(answer.find(' ') + 1);
-  if (code != 0) throw Error(static_cast<ExitCode>(code), text);
-  return text;
+bool last_checkpoint_is_damaged(const std::string& dir) {
+  const auto all = list_checkpoints(dir);
+  return all.empty() || !check_checkpoint(all.front()).empty();
 }
 
 // Rank 0 decides what the folder is: "new", "resume" or "done".
@@ -132,7 +120,7 @@ std::string open_folder(const TrainJob& job) {
   }
   const bool longer = asks_for_more(read_file(config_path, 1 << 22), job.config_text);
   const bool done = read_run_state(dir) == "done";
-  if (done && !longer) return "done";
+  if (done && !longer && !(job.resume && last_checkpoint_is_damaged(dir))) return "done";
   if (!job.resume && done) {
     fail_io(dir +
             " holds a finished run of this config with other lengths or limits; extend it with "
@@ -146,6 +134,9 @@ std::string open_folder(const TrainJob& job) {
   }
   make_dirs(checkpoints_dir(dir));
   remove_leftovers(checkpoints_dir(dir));
+  for (const auto& entry : fs::directory_iterator(checkpoints_dir(dir))) {
+    if (entry.path().extension() == ".tmp") fs::remove_all(entry.path());  // a checkpoint begun
+  }
   write_file_atomic(config_path, job.config_text);
   return "resume";
 }
@@ -289,9 +280,12 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
   if (kind == "done") {
     TrainResult result;
     result.finished = result.already_done = true;
-    result.checkpoint = newest_good_checkpoint(job.out_dir);
-    if (result.checkpoint.empty())
-      fail_data(job.out_dir + " is marked done but has no usable checkpoint");
+    std::string problems;
+    result.checkpoint = newest_good_checkpoint(job.out_dir, problems);
+    if (!problems.empty()) {
+      fail_data(problems + "; train its last steps again with --resume");
+    }
+    if (result.checkpoint.empty()) fail_data(job.out_dir + " is marked done but has no checkpoint");
     return result;
   }
   try {

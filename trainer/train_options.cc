@@ -48,21 +48,25 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   o.clip_observations = static_cast<float>(c.get_int("policy.clip_observations", 10, 1, 1 << 20));
-  o.kernels = c.get_choice("trainer.kernels", "fused", {"fused", "reference"});
   DeviceChoice device;
   try {
     device = parse_device(o.env.device, "env.device");
   } catch (const Error& e) {
     c.fail("env.device", e.what());
   }
-  if (device.kind == DeviceChoice::Kind::kCuda)
-    o.kernels = "reference";  // the fused kernels are the CPU's
+  const bool cuda = device.kind == DeviceChoice::Kind::kCuda;
+  o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
+  if (cuda && o.kernels == "fused") {
+    c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" + o.env.device +
+                                  "\" use \"reference\"");
+  }
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   read_ppo(c, o.ppo);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
+  if (o.stop_window > 0 && !c.has("stop.mean_return")) c.fail("stop.window", "needs stop.mean_return");
   o.checkpoint_updates = c.get_int("checkpoint.every_updates", 0, 0);
   o.checkpoint_seconds = c.get_float("checkpoint.every_seconds", 60, 0, 1e9);
   o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
@@ -75,9 +79,9 @@ TrainOptions read_train_options(Config& c, int world_size) {
                                   std::to_string(o.ppo.minibatches) +
                                   " equal minibatches; choose a divisor");
   }
-  if (samples > (std::int64_t{1} << 31)) {
+  if (samples >= (std::int64_t{1} << 31)) {
     c.fail("ppo.horizon", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
-                              " is more than 2^31 samples");
+                              " is 2^31 samples or more");
   }
   if (o.env.num_envs % world_size != 0) {
     c.fail("env.num_envs", std::to_string(o.env.num_envs) +

@@ -1,5 +1,8 @@
 #include <fmt/core.h>
 
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -7,39 +10,61 @@
 #include "core/base/thread_pool.h"
 #include "core/config/config.h"
 #include "core/io/atomic_file.h"
+#include "core/io/strict_json.h"
 #include "core/log/log.h"
 #include "envs/env_options.h"
 #include "evaluation/protocol.h"
 #include "generators/policies.h"
 #include "rollout/checkpoint_folder.h"
-#include "trainer/train_options.h"
 
 namespace rollmill {
 namespace {
 
-// The environment as the run was trained in; a bare policy file, "random" and "expert" need --env.
+std::string toml_of(const EnvEntry& entry, const EnvOptions& env) {
+  const EnvSpec spec = entry.spec();
+  std::string text = fmt::format("[env]\nid = \"{}\"\ntime_limit = {}\n[env.params]\n", env.id, env.time_limit);
+  for (std::size_t k = 0; k < spec.params.size(); ++k) {
+    const double v = env.params[k];
+    text += spec.params[k].integer ? fmt::format("{} = {}\n", spec.params[k].field.name, static_cast<std::int64_t>(v))
+                                   : fmt::format("{} = {:#}\n", spec.params[k].field.name, v);
+  }
+  return text;
+}
+
+// The world that a trained policy knows, or the default one of --env, with the overrides.
 EnvOptions find_environment(const std::string& target, const std::string& env_id,
                             const std::vector<std::string>& set) {
-  const std::string config_path = target + "/config.toml";
-  if (file_exists(config_path)) {
-    Config config = Config::from_file(config_path, set);
-    EnvOptions env = read_train_options(config, 1).env;
-    config.finish();
-    if (!env_id.empty() && env_id != env.id)
-      fail_usage(target + " was trained on " + env.id + ", not on " + env_id);
-    return env;
-  }
-  std::string id = env_id;
+  std::string text = "[env]\nid = \"" + env_id + "\"\n";
   if (target != "random" && target != "expert") {
     const std::string path = find_policy_file(target);
-    const std::string trained_on = load_policy(path).env_id;
-    if (id.empty()) id = trained_on;
+    const PolicyFile policy = load_policy(path);
+    if (!env_id.empty() && env_id != policy.env_id) {
+      fail_data(path + ": this policy is for " + policy.env_id + ", not for " + env_id);
+    }
+    const EnvEntry* entry = nullptr;
+    try {
+      entry = &find_env(policy.env_id);
+    } catch (const Error& e) {
+      fail_data(path + ": " + e.what());
+    }
+    text = toml_of(*entry, parse_env_params_json(*entry, policy.env_params, path));
+  } else if (env_id.empty()) {
+    fail_usage("policy '" + target + "' needs --env ID");
   }
-  if (id.empty()) fail_usage("policy '" + target + "' needs --env ID");
-  Config config = Config::from_string("[env]\nid = \"" + id + "\"\n", "--env", set);
+  Config config = Config::from_string(text, "--env", set);
   EnvOptions env = read_env_options(config, 1);
   config.finish();
   return env;
+}
+
+// --resume: a report of the same question in the folder is the answer.
+bool already_answered(const std::string& path, const EvaluationReport& asked, std::int64_t episodes, std::string& text) {
+  if (!file_exists(path)) return false;
+  text = read_file(path, 1 << 24);
+  const auto j = parse_json_strict(text, path, 8);
+  return j.value("policy_hash", "") == asked.policy_hash && j.value("env", "") == asked.env_id &&
+         j.value("env_params", "") == asked.env_params && j.value("seed", std::uint64_t{0}) == asked.seed &&
+         j.value("greedy", !asked.greedy) == asked.greedy && j.value("episodes", std::int64_t{-1}) == episodes;
 }
 
 }  // namespace
@@ -50,7 +75,7 @@ int run_evaluate(const Arguments& arguments) {
   std::optional<std::int64_t> seed;
   std::optional<double> min_return;
   std::vector<std::string> set;
-  bool sampled = false, greedy = false, json = false, quiet = false;
+  bool sampled = false, greedy = false, json = false, quiet = false, resume = false;
   std::string out;
   Args parser("evaluate", "Scores a policy over whole episodes with fixed seeds.");
   parser.positional("POLICY", target,
@@ -61,7 +86,8 @@ int run_evaluate(const Arguments& arguments) {
   parser.list("--set", set,
               "override an environment key of the run's config, as in --set env.params.gravity=20");
   parser.option("--seed", seed, "instead of the fixed evaluation seed");
-  parser.option("--out", out, "also write the JSON report to this file");
+  parser.option("--out", out, "folder for evaluation.json");
+  parser.flag("--resume", resume, "with --out: answer from the folder if it holds this very evaluation");
   parser.option("--min-return", min_return, "exit 1 unless the mean return is at least this");
   parser.flag("--sampled", sampled, "sample actions instead of taking the most probable one");
   parser.flag("--greedy", greedy, "take the most probable action (the default)");
@@ -79,12 +105,29 @@ int run_evaluate(const Arguments& arguments) {
   job.time_limit = env.time_limit;
   job.seed = seed ? static_cast<std::uint64_t>(*seed) : kEvaluationSeed;
   job.count = episodes;
-  job.max_steps = 1'000'000;
   const LoadedPolicy loaded = load_named_policy(target, entry, env.params, job.seed, !sampled);
   job.policy = loaded.policy.get();
-  const EvaluationReport report = evaluate(job, !sampled, pool);
-  if (!out.empty()) write_file_atomic(out, format_json(report));
-  if (!quiet) print_out(json ? format_json(report) : format_text(report));
+  EvaluationReport report;
+  report.policy_hash = job.policy->hash();
+  report.env_id = env.id;
+  report.env_params = env_params_json(entry, env);
+  report.seed = job.seed;
+  report.greedy = !sampled;
+  std::string text;
+  if (resume && !out.empty() && already_answered(out + "/evaluation.json", report, episodes, text)) {
+    report.mean_return = parse_json_strict(text, out, 8).at("mean_return").get<double>();
+    if (!quiet) print_out(text);
+  } else {
+    report = evaluate(job, !sampled, pool);
+    if (!out.empty()) {
+      make_dirs(out);
+      write_file_atomic(out + "/evaluation.json", format_json(report));
+    }
+    if (json || !quiet) print_out(json ? format_json(report) : format_text(report));
+  }
+  if (!std::isfinite(report.mean_return)) {
+    fail_numerical("the mean return is not a number: the policy or the environment produced NaN or infinity");
+  }
   if (min_return && !(report.mean_return >= *min_return)) {
     log_error("mean return {:.2f} is below --min-return {}", report.mean_return, *min_return);
     return 1;

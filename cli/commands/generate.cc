@@ -1,7 +1,6 @@
 #include <fmt/core.h>
 
 #include <chrono>
-#include <optional>
 #include <nlohmann/json.hpp>
 
 #include "cli/args.h"
@@ -10,8 +9,6 @@
 #include "cli/session.h"
 #include "core/base/thread_pool.h"
 #include "core/config/config.h"
-#include "core/io/atomic_file.h"
-#include "core/io/dir_lock.h"
 #include "core/log/log.h"
 #include "core/log/progress.h"
 #include "generators/dataset_job.h"
@@ -52,8 +49,9 @@ int run_generate(const Arguments& arguments) {
   args.add_to(parser);
   if (!parser.parse(arguments)) return 0;
   install_signal_handlers();
-  Config config = Config::from_file(args.config, args.overrides());
   const LaunchInfo launch = read_launch_info();
+  init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", launch.rank);
+  Config config = Config::from_file(args.config, args.overrides());
   const GenerateOptions options = read_generate_options(config);
   config.finish();
   if (args.check) {
@@ -64,18 +62,13 @@ int run_generate(const Arguments& arguments) {
   const EnvEntry& entry = find_env(options.env.id);
   const LoadedPolicy loaded =
       load_named_policy(options.policy, entry, options.env.params, options.seed, options.greedy);
-  Session session(launch, args.quiet, /*cuda=*/false);
-  std::optional<DirLock> lock;
-  if (launch.rank == 0) {
-    make_dirs(out);
-    lock.emplace(out, "generate");
-  }
+  const auto group = make_process_group(launch, /*cuda=*/false);
   ThreadPool pool(options.threads > 0 ? options.threads : default_threads(launch));
   Progress progress(args.quiet, launch.rank);
   const auto start = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   const GenerateResult result = run_dataset_job(
-      options, *loaded.policy, out, args.resume, config.resolved_toml(), session.group(), pool,
+      options, *loaded.policy, out, args.resume, config.resolved_toml(), *group, pool,
       [&](const GenerateProgress& p) {
         progress.update(
             fmt::format("{}  {} transitions  {} shards  {} transitions/s", entry.id,
@@ -87,8 +80,11 @@ int run_generate(const Arguments& arguments) {
   const bool done = result.manifest.state == DatasetState::kDone;
   if (launch.rank == 0) {
     if (result.already_done && !args.quiet) log_info("{} is complete: nothing to generate", out);
-    print_out(args.json ? report_json(out, result, seconds())
-                        : report_text(out, result, seconds()));
+    if (args.json) {
+      print_out(report_json(out, result, seconds()));
+    } else if (!args.quiet) {
+      print_out(report_text(out, result, seconds()));
+    }
     if (!done) log_info("stopped early; continue with --resume");
   }
   return done ? 0 : stop_signal() == 2 ? 130 : 75;

@@ -84,7 +84,7 @@ Json inspect_dataset(const std::string& dir) {
   j["folder"] = dir;
   j["state"] = m.state == DatasetState::kDone ? "done" : "running";
   j["env"] = m.spec.env_id;
-  j["env_params"] = Json::parse(m.spec.env_params);
+  j["env_params"] = parse_json_strict(m.spec.env_params, dir + "/MANIFEST.json: environment_params", 4);
   j["policy"] = m.spec.policy_id;
   j["seed"] = m.spec.seed;
   j["episodes"] = m.episodes();

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -56,7 +58,6 @@ EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoi
   job.seed = kEvaluationSeed;
   job.policy = loaded.policy.get();
   job.count = o.evaluation_episodes;
-  job.max_steps = 1'000'000;
   const EvaluationReport report = evaluate(job, o.evaluation_greedy, pool);
   write_file_atomic(out + "/evaluation.json", format_json(report));
   return report;
@@ -68,26 +69,34 @@ std::string written_where(const std::string& out, const TrainResult& r, bool eva
       out, r.checkpoint, out, evaluated ? "  evaluation  " + out + "/evaluation.json\n" : "");
 }
 
-int finish(const JobArgs& args, const TrainOptions& o, const std::string& out,
-           const TrainResult& result) {
+std::string report_json(const std::string& out, const TrainResult& r, const EvaluationReport* report) {
+  nlohmann::ordered_json j;
+  j["run"] = out;
+  j["finished"] = r.finished;
+  j["steps"] = r.env_steps;
+  j["updates"] = r.updates;
+  j["seconds"] = r.seconds;
+  j["checkpoint"] = r.checkpoint;
+  j["policy"] = r.checkpoint + "/policy.safetensors";
+  if (report != nullptr) j["evaluation"] = nlohmann::ordered_json::parse(format_json(*report));
+  return j.dump(2) + "\n";
+}
+
+int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, const TrainResult& result) {
+  std::optional<EvaluationReport> report;
   if (!result.finished) {
-    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps,
-             result.checkpoint);
-    return result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
-  }
-  if (result.already_done && !args.quiet)
-    log_info("{} holds this run, finished: nothing to train", out);
-  if (o.evaluation_episodes == 0) {
-    if (!args.json) print_out(written_where(out, result, false));
-    return 0;
-  }
-  const EvaluationReport report = evaluate_run(o, result.checkpoint, out);
-  if (args.json) {
-    print_out(format_json(report));
+    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps, result.checkpoint);
   } else {
-    print_out(format_text(report) + written_where(out, result, true));
+    if (result.already_done) log_info("{} holds this run, finished: nothing to train", out);
+    restore_signal_handlers();  // the run is on disk: Ctrl-C may end the evaluation at once
+    if (o.evaluation_episodes > 0) report = evaluate_run(o, result.checkpoint, out);
   }
-  return 0;
+  if (args.json) {
+    print_out(report_json(out, result, report ? &*report : nullptr));
+  } else if (!args.quiet && result.finished) {
+    print_out((report ? format_text(*report) : "") + written_where(out, result, report.has_value()));
+  }
+  return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
 }
 
 }  // namespace
@@ -98,8 +107,9 @@ int run_train(const Arguments& arguments) {
   args.add_to(parser);
   if (!parser.parse(arguments)) return 0;
   install_signal_handlers();
-  Config config = Config::from_file(args.config, args.overrides());
   const LaunchInfo launch = read_launch_info();
+  init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", launch.rank);
+  Config config = Config::from_file(args.config, args.overrides());
   TrainJob job;
   job.options = read_train_options(config, launch.world_size);
   config.finish();
@@ -114,7 +124,7 @@ int run_train(const Arguments& arguments) {
   job.local_rank = launch.local_rank;
   const DeviceChoice device = parse_device(job.options.env.device, "env.device");
   if (device.kind != DeviceChoice::Kind::kCpu) require_cuda(device.gpu(launch.local_rank));
-  Session session(launch, args.quiet, device.kind == DeviceChoice::Kind::kCuda);
+  const auto group = make_process_group(launch, device.kind == DeviceChoice::Kind::kCuda);
   Progress progress(args.quiet, launch.rank);
   const auto start = Clock::now();
   std::int64_t first_steps = -1;
@@ -129,7 +139,7 @@ int run_train(const Arguments& arguments) {
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     progress.update(progress_line(job.options, r, seconds, first_steps));
   };
-  const TrainResult result = run_train_job(job, session.group());
+  const TrainResult result = run_train_job(job, *group);
   if (launch.rank != 0)
     return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
   progress.finish(fmt::format(

@@ -25,9 +25,13 @@ class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   ExitCode code() const noexcept { return code_; }
+  // Whether another rank reports it: this one ends with the same code, in silence.
+  bool reported() const noexcept { return reported_; }
+  void set_reported() noexcept { reported_ = true; }
 
  private:
   ExitCode code_;
+  bool reported_ = false;
 };
 
 [[noreturn]] inline void fail_usage(const std::string& m) { throw Error(ExitCode::kUsage, m); }

@@ -2,7 +2,11 @@
 
 #include <sched.h>
 
+#include <string>
+#include <system_error>
+
 #include "core/base/assert.h"
+#include "core/base/error.h"
 
 namespace rollmill {
 namespace {
@@ -34,10 +38,18 @@ ThreadPool::ThreadPool(int threads) {
   // More threads than cores: a thread that spins keeps the one it waits for from running.
   spins_ = threads <= available_cores() ? kSpins : 0;
   workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
+  try {
+    for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
+  } catch (const std::system_error& e) {
+    stop();
+    fail_usage("cannot start " + std::to_string(threads) + " threads: " + e.what() +
+               "; lower run.threads (--threads)");
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stop_ = true;
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
@@ -56,6 +68,8 @@ void ThreadPool::run_range(int thread) {
 }
 
 void ThreadPool::dispatch(int tasks, Call call, void* context) {
+  RM_ASSERT(!busy_);  // one loop at a time, and none inside another
+  busy_ = true;
   call_ = call;
   context_ = context;
   tasks_ = tasks;
@@ -74,6 +88,7 @@ void ThreadPool::dispatch(int tasks, Call call, void* context) {
       pending_.wait(left, std::memory_order_acquire);
     }
   }
+  busy_ = false;
   if (error_) std::rethrow_exception(error_);
 }
 

@@ -14,7 +14,7 @@ namespace rollmill {
 
 class ThreadPool {
  public:
-  // threads >= 1, the caller included: threads - 1 workers are started.
+  // threads >= 1, the caller included: threads - 1 workers are started. Throws a usage error where the system refuses.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -40,6 +40,7 @@ class ThreadPool {
   using Call = void (*)(void* context, int task);
   void dispatch(int tasks, Call call, void* context);
   void work(int thread);
+  void stop();
   void run_range(int thread);
 
   std::vector<std::thread> workers_;
@@ -50,6 +51,7 @@ class ThreadPool {
   std::exception_ptr error_;
   std::atomic<bool> failed_{false};
   bool stop_ = false;
+  bool busy_ = false;
   alignas(64) std::atomic<std::uint32_t> generation_{0};
   alignas(64) std::atomic<std::uint32_t> pending_{0};
 };

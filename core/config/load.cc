@@ -19,7 +19,7 @@ namespace {
 constexpr std::ptrdiff_t kMaxKeyDots = 15;
 
 struct FileDescriptor {
-  explicit FileDescriptor(int fd) : fd(fd) {}
+  explicit FileDescriptor(int opened) : fd(opened) {}
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   ~FileDescriptor() {

@@ -85,9 +85,24 @@ std::vector<int> number_list(const std::string& text, const std::string& path) {
   return values;
 }
 
+// Before anything is allocated: a header may claim any shape.
+void check_size(const TensorFile& file, const PolicyShape& shape, const std::string& path) {
+  std::uint64_t bytes = 0, wanted = 0;
+  for (const Tensor& t : file.tensors) bytes += t.bytes.size();
+  auto inputs = static_cast<std::uint64_t>(shape.observations);
+  for (int h : shape.hidden) {
+    wanted += (inputs + 1) * static_cast<std::uint64_t>(h) * 2 * sizeof(float);
+    inputs = static_cast<std::uint64_t>(h);
+  }
+  if (wanted > bytes) {
+    fail_data(path + ": its header describes a larger network than its tensors hold");
+  }
+}
+
 }  // namespace
 
-void save_policy(const std::string& path, const std::string& env_id, const PolicyWeights& weights) {
+void save_policy(const std::string& path, const std::string& env_id, const std::string& env_params,
+                 const PolicyWeights& weights) {
   const MlpLayout& layout = weights.layout;
   TensorFile file;
   std::string hidden;
@@ -95,6 +110,7 @@ void save_policy(const std::string& path, const std::string& env_id, const Polic
   file.metadata = {
       {"format", kFormat},
       {"env_id", env_id},
+                   {"env_params", env_params},
       {"observations", std::to_string(layout.shape.observations)},
       {"outputs", std::to_string(layout.shape.outputs)},
       {"actions", layout.shape.discrete ? "discrete" : "continuous"},
@@ -136,10 +152,17 @@ PolicyFile load_policy(const std::string& path) {
   shape.observations =
       number(metadata(file, "observations", path), 1, 1 << 20, "observations", path);
   shape.outputs = number(metadata(file, "outputs", path), 1, 1 << 16, "outputs", path);
-  shape.discrete = metadata(file, "actions", path) == "discrete";
+  const std::string actions = metadata(file, "actions", path);
+  if (actions != "discrete" && actions != "continuous") fail_data(path + ": unknown kind of actions '" + actions + "'");
+  shape.discrete = actions == "discrete";
+  if (metadata(file, "activation", path) != "tanh") {
+    fail_data(path + ": activation '" + metadata(file, "activation", path) + "' is not one this program has (tanh)");
+  }
   shape.hidden = number_list(metadata(file, "hidden", path), path);
+  check_size(file, shape, path);
   PolicyFile policy;
   policy.env_id = metadata(file, "env_id", path);
+  policy.env_params = metadata(file, "env_params", path);
   policy.weights = std::make_unique<PolicyWeights>(shape);
   PolicyWeights& w = *policy.weights;
   read_net(file, "actor", w.layout.actor, w.params.data(), path);
@@ -162,6 +185,9 @@ PolicyFile load_policy(const std::string& path) {
     read("normalizer.mean", &Moments::mean);
     read("normalizer.m2", &Moments::m2);
     read("normalizer.count", &Moments::count);
+    for (const Moments& m : moments) {
+      if (m.count < 0 || m.m2 < 0) fail_data(path + ": its normaliser has a negative count or variance");
+    }
     w.normalizer.set_moments(std::move(moments));
   }
   return policy;

@@ -13,10 +13,12 @@ namespace rollmill {
 
 struct PolicyFile {
   std::string env_id;
+  std::string env_params;  // JSON of envs/env_options.h: parameters and time limit it was trained with
   std::unique_ptr<PolicyWeights> weights;
 };
 
-void save_policy(const std::string& path, const std::string& env_id, const PolicyWeights& weights);
+void save_policy(const std::string& path, const std::string& env_id, const std::string& env_params,
+                 const PolicyWeights& weights);
 
 // Throws Error(kBadData) for anything that is not such a file, or has NaN or infinity in it.
 PolicyFile load_policy(const std::string& path);

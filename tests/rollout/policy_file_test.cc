@@ -26,7 +26,7 @@ TEST(PolicyFile, RoundTripIsExact) {
       PolicyWeights weights(shape_for(spec, {7, 20}));
       testing::rough_weights(weights, normalize);
       const std::string path = dir / "policy.safetensors";
-      save_policy(path, spec.id, weights);
+      save_policy(path, spec.id, "{}", weights);
       const PolicyFile file = load_policy(path);
       EXPECT_EQ(file.env_id, spec.id);
       EXPECT_EQ(file.weights->layout.shape, weights.layout.shape);
@@ -59,7 +59,7 @@ class DamagedPolicy : public ::testing::Test {
     const EnvSpec spec = testing::act_spec(true);
     PolicyWeights weights(shape_for(spec, {7}));
     testing::rough_weights(weights, true);
-    save_policy(path, spec.id, weights);
+    save_policy(path, spec.id, "{}", weights);
     file = read_safetensors(path);
   }
   int load() {

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   const EnvSpec spec = testing::act_spec(std::string(argv[1]) == "discrete");
   PolicyWeights weights(shape_for(spec, {24, 40}));
   testing::rough_weights(weights, true);
-  save_policy(argv[2], spec.id, weights);
+  save_policy(argv[2], spec.id, "{}", weights);
   constexpr int kRows = 64;
   testing::Acted a(spec, kRows), greedy(spec, kRows);
   MlpPolicy(spec, weights, 9, false).act(a.request(0, kRows));

@@ -165,7 +165,9 @@ TEST_F(CheckpointFolders, DamageIsNamedAndSteppedOver) {
   EXPECT_EQ(update, 4);
   EXPECT_NE(warnings.find(saved[4]), std::string::npos) << warnings;
   EXPECT_NE(warnings.find(saved[3]), std::string::npos) << warnings;
-  EXPECT_EQ(newest_good_checkpoint(run.path()), saved[3]);
+  std::string problems;
+  EXPECT_EQ(newest_good_checkpoint(run.path(), problems), saved[3]);
+  EXPECT_NE(problems.find(saved[4]), std::string::npos) << problems;
   EXPECT_EQ(find_policy_file(run.path()), saved[3] + "/policy.safetensors");
   fs::remove(saved[3] + "/policy.safetensors");
   EXPECT_EQ(load(&warnings), saved[2]);

@@ -16,10 +16,20 @@ struct AdamStep {
   float gradient_scale;
 };
 
+// By squaring, not by libm: C libraries differ in pow's last bit, and ranks may have different ones.
+inline double integer_power(double base, std::int64_t exponent) {
+  double result = 1.0;
+  for (; exponent > 0; exponent >>= 1) {
+    if (exponent & 1) result *= base;
+    base *= base;
+  }
+  return result;
+}
+
 inline AdamStep adam_step(float beta1, float beta2, float epsilon, double learning_rate,
                           std::int64_t t, float gradient_scale) {
-  const double c1 = 1.0 - std::pow(static_cast<double>(beta1), static_cast<double>(t));
-  const double c2 = 1.0 - std::pow(static_cast<double>(beta2), static_cast<double>(t));
+  const double c1 = 1.0 - integer_power(static_cast<double>(beta1), t);
+  const double c2 = 1.0 - integer_power(static_cast<double>(beta2), t);
   return {beta1,
           beta2,
           epsilon,
