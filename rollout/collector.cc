@@ -85,32 +85,45 @@ void HostCollector::advance() {
               static_cast<std::size_t>(buffer_.observation_size * buffer_.stride) * sizeof(float));
 }
 
-std::vector<EpisodeRecord> HostCollector::finished_episodes() const {
+std::vector<EpisodeRecord> HostCollector::finished_episodes(int groups) const {
+  RM_ASSERT(buffer_.num_envs % groups == 0);
+  const int envs = buffer_.num_envs / groups;
   std::vector<EpisodeRecord> records;
-  for (int t = 0; t < buffer_.horizon; ++t) {
-    const std::int64_t at = t * buffer_.stride;
-    for (int i = 0; i < buffer_.num_envs; ++i) {
-      if (buffer_.ends[at + i] == kRunning) continue;
-      records.push_back({buffer_.episode_returns[at + i], buffer_.episode_lengths[at + i],
-                         buffer_.outcomes[at + i]});
+  for (int g = 0; g < groups; ++g) {
+    for (int t = 0; t < buffer_.horizon; ++t) {
+      const std::int64_t at = t * buffer_.stride;
+      for (std::int64_t i = at + g * envs; i < at + (g + 1) * envs; ++i) {
+        if (buffer_.ends[i] == kRunning) continue;
+        records.push_back(
+            {buffer_.episode_returns[i], buffer_.episode_lengths[i], buffer_.outcomes[i]});
+      }
     }
   }
   return records;
 }
 
-std::vector<Moments> HostCollector::observation_moments() const {
-  const int size = buffer_.observation_size;
-  // One part per time step and element, each summed in environment order; merged in time order.
-  std::vector<Moments> parts(static_cast<std::size_t>(buffer_.horizon) * size);
+std::vector<Moments> HostCollector::observation_moments(int groups) const {
+  RM_ASSERT(buffer_.num_envs % groups == 0);
+  const int size = buffer_.observation_size, envs = buffer_.num_envs / groups;
+  // One part per group, time step and element, each summed in environment order; merged in time order.
+  const std::int64_t parts_of_group = std::int64_t{buffer_.horizon} * size;
+  std::vector<Moments> parts(static_cast<std::size_t>(parts_of_group * groups));
   pool_.run(buffer_.horizon, [&](int t) {
-    for (int k = 0; k < size; ++k) {
-      const float* column = buffer_.observation_slot(t) + k * buffer_.stride;
-      parts[static_cast<std::size_t>(std::int64_t{t} * size + k)] = column_moments(column, buffer_.num_envs);
+    for (int g = 0; g < groups; ++g) {
+      for (int k = 0; k < size; ++k) {
+        const float* column = buffer_.observation_slot(t) + k * buffer_.stride + g * envs;
+        parts[static_cast<std::size_t>(g * parts_of_group + std::int64_t{t} * size + k)] =
+            column_moments(column, envs);
+      }
     }
   });
-  std::vector<Moments> total(static_cast<std::size_t>(size));
-  for (std::size_t p = 0; p < parts.size(); ++p)
-    total[p % static_cast<std::size_t>(size)].merge(parts[p]);
+  std::vector<Moments> total(static_cast<std::size_t>(size) * static_cast<std::size_t>(groups));
+  for (int g = 0; g < groups; ++g) {
+    for (std::int64_t p = 0; p < parts_of_group; ++p) {
+      total[static_cast<std::size_t>(g * size + p % size)].merge(
+          parts[static_cast<std::size_t>(g * parts_of_group + p)]);
+    }
+  }
   return total;
 }
 

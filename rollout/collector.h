@@ -37,9 +37,11 @@ class HostCollector {
   // Moves slot horizon to slot 0: call when the learner is done with the buffer.
   void advance();
 
-  std::vector<EpisodeRecord> finished_episodes() const;
+  // groups: the environments in that many equal parts, one part after the other.
+  std::vector<EpisodeRecord> finished_episodes(int groups = 1) const;
   // Moments of every observation of slots 0..horizon-1, one per element; the same on any number of threads.
-  std::vector<Moments> observation_moments() const;
+  // With groups: one set for each part of the environments, [groups][observation_size].
+  std::vector<Moments> observation_moments(int groups = 1) const;
 
  private:
   void collect_block(const AdvantageOptions& options, int begin, int end);

@@ -24,11 +24,11 @@ class HostExperience final : public Experience {
   void reset() override { collector_.reset(); }
   void collect(const AdvantageOptions& options) override { collector_.collect(options); }
   void advance() override { collector_.advance(); }
-  std::vector<EpisodeRecord> finished_episodes() const override {
-    return collector_.finished_episodes();
+  std::vector<EpisodeRecord> finished_episodes(int groups) const override {
+    return collector_.finished_episodes(groups);
   }
-  std::vector<Moments> observation_moments() const override {
-    return collector_.observation_moments();
+  std::vector<Moments> observation_moments(int groups) const override {
+    return collector_.observation_moments(groups);
   }
   std::vector<float> first_observations() const override {
     const RolloutBuffer& b = rollout_.buffer();
@@ -61,10 +61,12 @@ class CudaExperience final : public Experience {
   void reset() override { collector_->reset(); }
   void collect(const AdvantageOptions& options) override { collector_->collect(options); }
   void advance() override { collector_->advance(); }
-  std::vector<EpisodeRecord> finished_episodes() const override {
+  std::vector<EpisodeRecord> finished_episodes(int groups) const override {
+    RM_ASSERT(groups == 1);
     return collector_->finished_episodes();
   }
-  std::vector<Moments> observation_moments() const override {
+  std::vector<Moments> observation_moments(int groups) const override {
+    RM_ASSERT(groups == 1);
     return collector_->observation_moments();
   }
   std::vector<float> first_observations() const override {

@@ -24,8 +24,8 @@ class Experience {
   virtual void reset() = 0;
   virtual void collect(const AdvantageOptions& options) = 0;
   virtual void advance() = 0;
-  virtual std::vector<EpisodeRecord> finished_episodes() const = 0;
-  virtual std::vector<Moments> observation_moments() const = 0;
+  virtual std::vector<EpisodeRecord> finished_episodes(int groups) const = 0;
+  virtual std::vector<Moments> observation_moments(int groups) const = 0;
   // The observations that the next rollout starts from, [D][stride] on the host: for checkpoints.
   virtual std::vector<float> first_observations() const = 0;
   virtual void set_first_observations(const std::vector<float>& observations) = 0;

@@ -42,13 +42,16 @@ struct LearnerContext {
   std::uint64_t seed;
   bool cuda = false;  // reference learner only: the buffer lies in device memory
   int device = 0;
+  // Logical groups of environments over all ranks whose sums are added in a fixed order, so that results do not depend on
+  // the number of ranks (trainer.reduction = "exact"); 0: one group a rank. Fused learner only.
+  int groups = 0;
 };
 
 std::unique_ptr<Learner> make_fused_learner(const LearnerContext& context);
 
-// Row order of one epoch: a permutation of the horizon * num_envs samples of this rank; sample s is environment
+// Row order of one epoch: a permutation of the horizon * num_envs samples of this group; sample s is environment
 // s % num_envs at time s / num_envs. Minibatch m takes entries [m * size, (m + 1) * size).
-void minibatch_order(std::uint64_t seed, int rank, std::int64_t update, int epoch,
+void minibatch_order(std::uint64_t seed, int group, std::int64_t update, int epoch,
                      std::uint32_t samples, std::uint32_t* order);
 
 }  // namespace rollmill

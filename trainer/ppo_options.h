@@ -16,8 +16,8 @@ struct PpoOptions {
   float value_clip = 0.0f;   // of the value's change, 0: off
   float value_coefficient = 0.5f;
   float entropy_coefficient = 0.0f;
-  float max_grad_norm = 0.5f;        // 0: off
-  float target_kl = 0.0f;            // end an update after an epoch whose mean KL exceeds 1.5 x this; 0: off
+  float max_grad_norm = 0.5f;  // 0: off
+  float target_kl = 0.0f;  // end an update after an epoch whose mean KL exceeds 1.5 x this; 0: off
   bool normalize_advantages = true;  // per minibatch, over all ranks
   double learning_rate = 3e-4;
   bool anneal_learning_rate = false;  // linearly to 0 over the run

@@ -53,6 +53,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
                          &group_,       pool_.get(), options_.seed};
   context.cuda = experience_->cuda();
   context.device = config.device.gpu(local_rank);
+  context.groups = options.groups;
   learner_ = make_learner(options_.kernels, context);
   experience_->reset();
 }
@@ -83,10 +84,11 @@ UpdateReport PpoTrainer::step() {
   report.stats = learner_->update(experience_->buffer(), progress_.update, report.learning_rate);
   report.learn_seconds = seconds_since(learn_start);
   if (!std::isfinite(report.stats.grad_norm) || !std::isfinite(report.stats.policy_loss)) {
-    fail_numerical("update " + std::to_string(progress_.update) +
-                   ": NaN or infinity in the loss or its gradient; lower ppo.learning_rate, or "
-                   "normalise observations "
-                   "(policy.normalize_observations = true); a checkpoint before it, if there is one, is good");
+    fail_numerical(
+        "update " + std::to_string(progress_.update) +
+        ": NaN or infinity in the loss or its gradient; lower ppo.learning_rate, or "
+        "normalise observations "
+        "(policy.normalize_observations = true); a checkpoint before it, if there is one, is good");
   }
 
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
@@ -110,7 +112,7 @@ double PpoTrainer::learning_rate() const {
 
 // Episodes of all ranks, in rank order: every rank keeps the same window and stops at the same update.
 void PpoTrainer::count_episodes(UpdateReport& report) {
-  std::vector<EpisodeRecord> finished = experience_->finished_episodes();
+  std::vector<EpisodeRecord> finished = experience_->finished_episodes(local_groups());
   if (group_.world_size() > 1) {
     const std::string mine(reinterpret_cast<const char*>(finished.data()),
                            finished.size() * sizeof(EpisodeRecord));
@@ -139,22 +141,24 @@ void PpoTrainer::count_episodes(UpdateReport& report) {
   report.mean_length = n > 0 ? lengths / n : std::numeric_limits<double>::quiet_NaN();
 }
 
+// Groups of all ranks, merged in group order.
 void PpoTrainer::update_normalizer() {
-  std::vector<Moments> mine = experience_->observation_moments();
-  if (group_.world_size() > 1) {
-    const std::string bytes(reinterpret_cast<const char*>(mine.data()),
-                            mine.size() * sizeof(Moments));
-    std::vector<Moments> total(mine.size());
-    for (const std::string& part : group_.all_gather(bytes, "observation statistics")) {
-      for (std::size_t k = 0; k < total.size(); ++k) {
-        Moments m;
-        std::memcpy(&m, part.data() + k * sizeof(Moments), sizeof(Moments));
-        total[k].merge(m);
-      }
+  const std::vector<Moments> mine = experience_->observation_moments(local_groups());
+  const std::string bytes(reinterpret_cast<const char*>(mine.data()),
+                          mine.size() * sizeof(Moments));
+  std::vector<Moments> total(static_cast<std::size_t>(spec_.observation_size()));
+  for (const std::string& part : group_.all_gather(bytes, "observation statistics")) {
+    for (std::size_t k = 0; k < part.size() / sizeof(Moments); ++k) {
+      Moments m;
+      std::memcpy(&m, part.data() + k * sizeof(Moments), sizeof(Moments));
+      total[k % total.size()].merge(m);
     }
-    mine = total;
   }
-  weights_.normalizer.merge(mine);
+  weights_.normalizer.merge(total);
+}
+
+int PpoTrainer::local_groups() const {
+  return options_.groups > 0 ? options_.groups / group_.world_size() : 1;
 }
 
 std::int64_t PpoTrainer::bytes_per_environment() const {

@@ -64,6 +64,7 @@ class PpoTrainer {
   double learning_rate() const;
   void count_episodes(UpdateReport& report);
   void update_normalizer();
+  int local_groups() const;
 
   TrainOptions options_;
   ProcessGroup& group_;

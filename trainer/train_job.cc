@@ -50,8 +50,7 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 
 bool may_change(const std::string& key) {
   static constexpr std::array<const char*, 6> kFree = {
-      "run.threads", "run.name",    "trainer.total_steps", "stop.",
-      "checkpoint.", "evaluation."};
+      "run.threads", "run.name", "trainer.total_steps", "stop.", "checkpoint.", "evaluation."};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
   }
@@ -286,6 +285,9 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
       fail_data(problems + "; train its last steps again with --resume");
     }
     if (result.checkpoint.empty()) fail_data(job.out_dir + " is marked done but has no checkpoint");
+    const CheckpointInfo info = read_checkpoint_info(result.checkpoint);
+    result.env_steps = info.env_steps;
+    result.updates = info.update;
     return result;
   }
   try {

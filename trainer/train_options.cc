@@ -34,6 +34,25 @@ void read_ppo(Config& c, PpoOptions& o) {
   number("adam_epsilon", o.adam_epsilon, 1e-12, 1);
 }
 
+// What trainer.reduction = "exact" needs.
+void check_groups(const Config& c, const TrainOptions& o, int world_size) {
+  const std::string groups = std::to_string(o.groups) + " groups";
+  if (o.kernels != "fused")
+    c.fail("trainer.reduction", "\"exact\" needs trainer.kernels = \"fused\"");
+  if (o.groups % world_size != 0) {
+    c.fail("trainer.groups",
+           groups + " cannot be shared equally by " + std::to_string(world_size) + " ranks");
+  }
+  if (o.env.num_envs % o.groups != 0) {
+    c.fail("trainer.groups",
+           groups + " do not divide env.num_envs = " + std::to_string(o.env.num_envs));
+  }
+  if (std::int64_t{o.ppo.horizon} * (o.env.num_envs / o.groups) % o.ppo.minibatches != 0) {
+    c.fail("trainer.groups", "the samples of each of " + groups + " cannot be cut into " +
+                                 std::to_string(o.ppo.minibatches) + " equal minibatches");
+  }
+}
+
 }  // namespace
 
 TrainOptions read_train_options(Config& c, int world_size) {
@@ -57,16 +76,20 @@ TrainOptions read_train_options(Config& c, int world_size) {
   const bool cuda = device.kind == DeviceChoice::Kind::kCuda;
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
   if (cuda && o.kernels == "fused") {
-    c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" + o.env.device +
-                                  "\" use \"reference\"");
+    c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" +
+                                  o.env.device + "\" use \"reference\"");
   }
+  const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
+  const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
+  if (reduction == "exact") o.groups = groups;
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   read_ppo(c, o.ppo);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
-  if (o.stop_window > 0 && !c.has("stop.mean_return")) c.fail("stop.window", "needs stop.mean_return");
+  if (o.stop_window > 0 && !c.has("stop.mean_return"))
+    c.fail("stop.window", "needs stop.mean_return");
   o.checkpoint_updates = c.get_int("checkpoint.every_updates", 0, 0);
   o.checkpoint_seconds = c.get_float("checkpoint.every_seconds", 60, 0, 1e9);
   o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
@@ -80,8 +103,8 @@ TrainOptions read_train_options(Config& c, int world_size) {
                                   " equal minibatches; choose a divisor");
   }
   if (samples >= (std::int64_t{1} << 31)) {
-    c.fail("ppo.horizon", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
-                              " is 2^31 samples or more");
+    c.fail("ppo.horizon",
+           "ppo.horizon x env.num_envs = " + std::to_string(samples) + " is 2^31 samples or more");
   }
   if (o.env.num_envs % world_size != 0) {
     c.fail("env.num_envs", std::to_string(o.env.num_envs) +
@@ -94,6 +117,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
                                   std::to_string(local) + " samples an update, not a multiple of " +
                                   std::to_string(o.ppo.minibatches));
   }
+  if (o.groups > 0) check_groups(c, o, world_size);
   return o;
 }
 

@@ -22,6 +22,9 @@ struct TrainOptions {
   bool normalize_observations = false;
   float clip_observations = 10.0f;
   std::string kernels = "fused";
+  // Logical groups of environments: with trainer.reduction = "exact" results are the same on any number of ranks that divides
+  // it. 0: "fast", one group a rank.
+  int groups = 0;
   std::int64_t total_steps = 0;  // environment steps, over all ranks
   float reward_scale =
       1.0f;  // multiplies rewards where advantages are computed; logs and datasets keep the raw ones

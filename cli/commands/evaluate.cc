@@ -22,11 +22,13 @@ namespace {
 
 std::string toml_of(const EnvEntry& entry, const EnvOptions& env) {
   const EnvSpec spec = entry.spec();
-  std::string text = fmt::format("[env]\nid = \"{}\"\ntime_limit = {}\n[env.params]\n", env.id, env.time_limit);
+  std::string text =
+      fmt::format("[env]\nid = \"{}\"\ntime_limit = {}\n[env.params]\n", env.id, env.time_limit);
   for (std::size_t k = 0; k < spec.params.size(); ++k) {
     const double v = env.params[k];
-    text += spec.params[k].integer ? fmt::format("{} = {}\n", spec.params[k].field.name, static_cast<std::int64_t>(v))
-                                   : fmt::format("{} = {:#}\n", spec.params[k].field.name, v);
+    text += spec.params[k].integer
+                ? fmt::format("{} = {}\n", spec.params[k].field.name, static_cast<std::int64_t>(v))
+                : fmt::format("{} = {:#}\n", spec.params[k].field.name, v);
   }
   return text;
 }
@@ -57,14 +59,22 @@ EnvOptions find_environment(const std::string& target, const std::string& env_id
   return env;
 }
 
-// --resume: a report of the same question in the folder is the answer.
-bool already_answered(const std::string& path, const EvaluationReport& asked, std::int64_t episodes, std::string& text) {
+// --resume: a report of the same question in the folder is the answer. Anything else there is written anew.
+bool already_answered(const std::string& path, const EvaluationReport& asked, std::int64_t episodes,
+                      std::string& text, double& mean_return) {
   if (!file_exists(path)) return false;
   text = read_file(path, 1 << 24);
-  const auto j = parse_json_strict(text, path, 8);
-  return j.value("policy_hash", "") == asked.policy_hash && j.value("env", "") == asked.env_id &&
-         j.value("env_params", "") == asked.env_params && j.value("seed", std::uint64_t{0}) == asked.seed &&
-         j.value("greedy", !asked.greedy) == asked.greedy && j.value("episodes", std::int64_t{-1}) == episodes;
+  try {
+    const auto j = parse_json_strict(text, path, 8);
+    mean_return = j.at("mean_return").get<double>();
+    return j.at("policy_hash") == asked.policy_hash && j.at("env") == asked.env_id &&
+           j.at("env_params") == asked.env_params && j.at("seed") == asked.seed &&
+           j.at("greedy") == asked.greedy && j.at("episodes") == episodes;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -87,7 +97,8 @@ int run_evaluate(const Arguments& arguments) {
               "override an environment key of the run's config, as in --set env.params.gravity=20");
   parser.option("--seed", seed, "instead of the fixed evaluation seed");
   parser.option("--out", out, "folder for evaluation.json");
-  parser.flag("--resume", resume, "with --out: answer from the folder if it holds this very evaluation");
+  parser.flag("--resume", resume,
+              "with --out: answer from the folder if it holds this very evaluation");
   parser.option("--min-return", min_return, "exit 1 unless the mean return is at least this");
   parser.flag("--sampled", sampled, "sample actions instead of taking the most probable one");
   parser.flag("--greedy", greedy, "take the most probable action (the default)");
@@ -114,9 +125,13 @@ int run_evaluate(const Arguments& arguments) {
   report.seed = job.seed;
   report.greedy = !sampled;
   std::string text;
-  if (resume && !out.empty() && already_answered(out + "/evaluation.json", report, episodes, text)) {
-    report.mean_return = parse_json_strict(text, out, 8).at("mean_return").get<double>();
-    if (!quiet) print_out(text);
+  if (resume && !out.empty() &&
+      already_answered(out + "/evaluation.json", report, episodes, text, report.mean_return)) {
+    if (json) print_out(text);
+    if (!json && !quiet) {
+      print_out(fmt::format("{}/evaluation.json holds this evaluation: mean return {:.2f}\n", out,
+                            report.mean_return));
+    }
   } else {
     report = evaluate(job, !sampled, pool);
     if (!out.empty()) {
@@ -126,7 +141,8 @@ int run_evaluate(const Arguments& arguments) {
     if (json || !quiet) print_out(json ? format_json(report) : format_text(report));
   }
   if (!std::isfinite(report.mean_return)) {
-    fail_numerical("the mean return is not a number: the policy or the environment produced NaN or infinity");
+    fail_numerical(
+        "the mean return is not a number: the policy or the environment produced NaN or infinity");
   }
   if (min_return && !(report.mean_return >= *min_return)) {
     log_error("mean return {:.2f} is below --min-return {}", report.mean_return, *min_return);

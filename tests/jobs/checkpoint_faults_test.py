@@ -1,11 +1,23 @@
 """Damaged and foreign checkpoints and policies: refused or passed over, and named."""
 
+import json
 import shutil
 import struct
 
 import support
 from small_jobs import SHORT, Faults
 from support import assert_same_run, checkpoints
+
+
+def set_running(run_dir):
+    """As a kill leaves it."""
+    path = run_dir / "RUN_STATUS.json"
+    path.write_text(path.read_text().replace('"done"', '"running"'))
+
+
+def score(result):
+    """A report without the time that it took."""
+    return support.without_times(json.loads(result.out))
 
 
 class Checkpoints(Faults):
@@ -17,8 +29,7 @@ class Checkpoints(Faults):
     def stop_early(self, out):
         """A run with three checkpoints that is not finished."""
         self.ok(*self.train(out))
-        status = (self.dir / out / "RUN_STATUS.json").read_text()
-        (self.dir / out / "RUN_STATUS.json").write_text(status.replace('"done"', '"running"'))
+        set_running(self.dir / out)
         shutil.rmtree(checkpoints(self.dir / out)[-1])
 
     def damage(self, path, how):
@@ -47,6 +58,118 @@ class Checkpoints(Faults):
                     self.assertIn("warning: ", result.err)
                     self.assertIn(newest.name, result.err)
                     assert_same_run(self, self.dir / "whole", self.dir / "copy")
+
+    def test_evaluate_says_which_checkpoint_it_went_back_to(self):
+        newest, older = checkpoints(self.dir / "run")[-1], checkpoints(self.dir / "run")[-2]
+        wanted = score(self.ok("evaluate", older, "--episodes", "50", "--json"))
+        self.assertNotEqual(
+            score(self.ok("evaluate", self.dir / "run", "--episodes", "50", "--json")), wanted
+        )
+        self.damage(newest / "policy.safetensors", "flipped")
+        result = self.ok("evaluate", self.dir / "run", "--episodes", "50", "--json")
+        self.assertEqual(len(result.lines()), 1, str(result))
+        for text in ("warning: ", str(newest), str(older)):
+            self.assertIn(text, result.err)
+        self.assertEqual(score(result), wanted)
+        self.fails(3, "evaluate", newest, says=newest.name)
+
+    def test_finished_run_with_a_damaged_end(self):
+        """Not called done: an error that names the cure, and the cure gives the same bytes."""
+        for name in ("policy.safetensors", "state-rank0.h5", "MANIFEST.json"):
+            with self.subTest(file=name):
+                copy = self.dir / "copy"
+                shutil.rmtree(copy, ignore_errors=True)
+                shutil.copytree(self.dir / "whole", copy)
+                newest = checkpoints(copy)[-1]
+                self.damage(newest / name, "flipped")
+                self.fails(3, *self.train("copy"), says=(newest.name, "--resume"))
+                result = self.ok(*self.train("copy", "--resume"))
+                self.assertEqual(len(result.lines()), 1, str(result))
+                self.assertIn("warning: ", result.err)
+                assert_same_run(self, self.dir / "whole", copy)
+                self.no_leftovers(copy)
+                self.ok(*self.train("copy"))
+
+    def test_checkpoint_begun_is_removed(self):
+        folder = self.dir / "run" / "checkpoints"
+        for name in ("step_000000099999.tmp", "step_000000061440.tmp"):
+            shutil.copytree(checkpoints(self.dir / "run")[-1], folder / name)
+        (folder / "step_000000061440.tmp" / "MANIFEST.json").unlink()
+        (folder / "step_000000000000.tmp").mkdir()
+        self.ok(*self.train("run", "--resume"))
+        self.no_leftovers(self.dir / "run")
+        assert_same_run(self, self.dir / "whole", self.dir / "run")
+
+    def test_killed_while_a_checkpoint_replaced_one_of_its_number(self):
+        """A run that resumes at its very end saves its last checkpoint again: old away, new in place."""
+        gone = support.start("--version")
+        support.finish(gone)
+        for state in ("begun", "moved away", "in place"):
+            for old_is_good in (True, False):
+                with self.subTest(state=state, old_is_good=old_is_good):
+                    copy = self.dir / "copy"
+                    shutil.rmtree(copy, ignore_errors=True)
+                    shutil.copytree(self.dir / "whole", copy)
+                    set_running(copy)
+                    newest = checkpoints(copy)[-1]
+                    new, old = (newest.with_name(newest.name + end) for end in (".tmp", f".tmp-{gone.pid}"))
+                    shutil.copytree(newest, new)
+                    if not old_is_good:
+                        self.damage(newest / "state-rank0.h5", "truncated")
+                    if state != "begun":
+                        newest.rename(old)
+                    if state == "in place":
+                        new.rename(newest)
+                    self.ok(*self.train("copy", "--resume"))
+                    assert_same_run(self, self.dir / "whole", copy)
+                    self.no_leftovers(copy)
+
+    def test_killed_at_its_very_end(self):
+        """The same, killed for real."""
+        copy = self.dir / "copy"
+        rng = support.seeded(12)
+        shutil.copytree(self.dir / "whole", copy)
+        for _ in range(60 if support.soak else 12):
+            set_running(copy)
+            support.run_killed(rng.uniform(0, 0.08), *self.train("copy", "--resume"))
+            self.ok("verify", copy, "--quiet")
+        set_running(copy)
+        self.ok(*self.train("copy", "--resume"))
+        assert_same_run(self, self.dir / "whole", copy)
+        self.no_leftovers(copy)
+
+    def test_policy_is_scored_in_the_world_it_was_trained_in(self):
+        world = ["env.params.gravity=20", "env.time_limit=300"]
+        sets = [part for key in world for part in ("--set", key)]
+        self.ok(*self.train("heavy", *sets))
+        folder = checkpoints(self.dir / "heavy")[-1]
+        bare = self.write("bare.safetensors", (folder / "policy.safetensors").read_bytes())
+        ask = ["--episodes", "200", "--json"]
+        wanted = score(self.ok("evaluate", self.dir / "heavy", *ask))
+        self.assertIn('"gravity":20.0', wanted["env_params"])
+        self.assertIn('"time_limit":300', wanted["env_params"])
+        self.assertLessEqual(wanted["max_length"], 300)
+        for target in (folder, folder / "policy.safetensors", bare):
+            self.assertEqual(score(self.ok("evaluate", target, *ask)), wanted)
+            self.assertEqual(score(self.ok("evaluate", target, *ask, *sets)), wanted)
+        for target in (self.dir / "heavy", bare):
+            light = score(self.ok("evaluate", target, *ask, "--set", "env.params.gravity=9.8"))
+            self.assertIn('"gravity":9.8,', light["env_params"])
+            self.assertIn('"time_limit":300', light["env_params"])
+            self.assertNotEqual(light["mean_return"], wanted["mean_return"])
+
+    def test_policy_of_a_world_that_is_none(self):
+        policy = (checkpoints(self.dir / "run")[-1] / "policy.safetensors").read_bytes()
+        for old, new in (
+            (b"gravity", b"gravitx"),
+            (b"9.8", b"1e9"),
+            (b":9.8", b":nan"),
+            (b"500,", b'"ab,'),
+        ):
+            with self.subTest(new=new):
+                self.assertEqual(policy.count(old), 1)
+                path = self.write("odd.safetensors", policy.replace(old, new))
+                self.fails(3, "evaluate", path, says="odd.safetensors")
 
     def test_no_checkpoint_left(self):
         for folder in checkpoints(self.dir / "run"):

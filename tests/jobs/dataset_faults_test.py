@@ -139,6 +139,108 @@ class Damage(Generate):
             self.fails(3, command, self.dir / "empty", says="empty")
 
 
+OTHERS = ("Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")
+
+
+class ChangedManifest(Generate):
+    """A manifest that says other things than its shard does: exit 3 in one line, never a crash."""
+
+    def setUp(self):
+        super().setUp()
+        if support.xxh3_128(b"") is None:
+            self.skipTest("libxxhash is not installed as a shared library")
+        self.made = self.make("d", "generate.transitions=10000")
+        self.good = read_manifest(self.made)
+        self.assertEqual(len(self.good["shards"]), 1)
+        params = self.good["environment_params"]
+        self.assertEqual(support.xxh3_128(params.encode()), self.good["environment_params_hash"])
+
+    def change(self, **fields):
+        support.write_json(self.made / "MANIFEST.json", dict(self.good, **fields))
+
+    def all_refuse(self, says=()):
+        for command in ("verify", "replay"):
+            self.fails(3, command, self.made, "--quiet", says=says)
+        self.fails(3, "inspect", self.made, says=says)
+
+    def test_unchanged(self):
+        self.change()
+        self.ok("verify", self.made, "--quiet")
+        self.ok("replay", self.made, "--quiet")
+        self.ok("inspect", self.made)
+
+    def test_another_environment(self):
+        keep = ("shards", "episodes", "steps", "content_hash", "state")
+        for env in OTHERS:
+            other = read_manifest(
+                self.make(env, "generate.transitions=500", f'env.id="{env}"'),
+            )
+            self.assertEqual(other["environment"], env)
+            names = [name for name in other if name.startswith("environment")]
+            for fields in (
+                {"environment": env},
+                {name: other[name] for name in names},
+                {name: value for name, value in other.items() if name not in keep},
+            ):
+                with self.subTest(env=env, changed=list(fields)):
+                    self.change(**fields)
+                    self.all_refuse()
+
+    def test_another_environment_in_the_shard_too(self):
+        """Even the shard says so, and every hash is right: its columns are not that world's."""
+        for env in OTHERS:
+            shutil.rmtree(self.made)
+            self.make("d", "generate.transitions=10000")
+            other = read_manifest(self.make(env, "generate.transitions=500", f'env.id="{env}"'))
+            fields = {name: other[name] for name in other if name.startswith("environment")}
+            with h5py.File(self.made / "shard-000000.h5", "r+") as file:
+                for name in ("environment", "environment_version", "environment_params"):
+                    self.assertIn(name, file.attrs)
+                    kind = h5py.string_dtype("utf-8", len(fields[name]))
+                    file.attrs.create(name, fields[name], dtype=kind)
+            self.change(**fields)
+            seal(self.made, "shard-000000.h5")
+            with self.subTest(env=env):
+                self.ok("verify", self.made, "--quiet")
+                self.fails(3, "replay", self.made, "--quiet", says=(env, "columns"))
+
+    def test_parameters_that_are_none(self):
+        good = self.good["environment_params"]
+        for bad in (
+            "{bad",
+            "",
+            "{}",
+            "[]",
+            "null",
+            '{"gravity":"x"}',
+            "[" * 10000,
+            good.replace("9.8", "1e999"),
+            good.replace("9.8", "-1e30"),
+            good.replace("500", "1e30"),
+            good.replace("500", "-1"),
+            good[:-1] + ',"gravity":9.8}',
+            good[:-1] + ',"unknown":1.0}',
+        ):
+            with self.subTest(bad=bad[:80]):
+                self.assertNotEqual(bad, good)
+                self.change(environment_params=bad)
+                self.all_refuse(("MANIFEST.json", "environment_params"))
+                right = support.xxh3_128(bad.encode())
+                self.change(environment_params=bad, environment_params_hash=right)
+                self.all_refuse()
+
+    def test_what_made_it(self):
+        for fields in (
+            {"seed": 2},
+            {"environment_version": "2"},
+            {"policy": "expert"},
+            {"policy_hash": "expert"},
+        ):
+            with self.subTest(changed=fields):
+                self.change(**fields)
+                self.all_refuse("shard-000000.h5")
+
+
 class Forgery(Generate):
     """All hashes right, one value wrong: verify cannot know it, replay names where."""
 

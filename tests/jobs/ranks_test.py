@@ -279,6 +279,27 @@ class Train(RanksTest):
         self.run_ranks(2, self.train("again", *SHORT))
         assert_same_run(self, self.whole(), self.dir / "again", ranks=2)
 
+    def test_exact_reduction(self):
+        """trainer.reduction = "exact": the same bytes on 1, 2 and 4 ranks; "fast" is told apart."""
+        exact = [
+            "--set", "trainer.reduction=exact", "--set", "policy.normalize_observations=true",
+            "--set", "ppo.target_kl=0.01", "--set", "evaluation.episodes=0",
+            "--set", "trainer.total_steps=40000",
+        ]  # fmt: skip
+        policies = []
+        for world in (1, 2, 4):
+            self.run_ranks(world, self.train(f"exact{world}", *exact))
+            newest = checkpoints(self.dir / f"exact{world}")[-1]
+            policies.append((newest / "policy.safetensors").read_bytes())
+        self.assertEqual(policies[0], policies[1])
+        self.assertEqual(policies[0], policies[2])
+        fast = [text.replace("exact", "fast") for text in exact]
+        self.run_ranks(2, self.train("fast", *fast))
+        newest = checkpoints(self.dir / "fast")[-1]
+        self.assertNotEqual(policies[0], (newest / "policy.safetensors").read_bytes())
+        refused = self.run_ranks(3, self.train("three", *exact), codes=[2] * 3)
+        self.assertIn("ranks", refused[0].err)
+
     def test_lost_rank(self):
         """Whichever dies, the other says so in time, and --resume ends with the same weights."""
         for victim in (1, 0):

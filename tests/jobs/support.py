@@ -184,6 +184,10 @@ def read_json(path):
     return json.loads(pathlib.Path(path).read_text())
 
 
+def write_json(path, value):
+    pathlib.Path(path).write_text(json.dumps(value, indent=1) + "\n")
+
+
 def checkpoints(run_dir):
     """Complete checkpoints, oldest first."""
     return sorted(
@@ -315,7 +319,7 @@ def seal(folder, file):
             raw = pathlib.Path(path).read_bytes()
             shard.update(bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest(), content=content)
     manifest["content_hash"] = dataset_content(manifest["shards"])
-    pathlib.Path(folder, "MANIFEST.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    write_json(os.path.join(folder, "MANIFEST.json"), manifest)
 
 
 def logical_content(folder):

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -26,9 +27,10 @@ TEST(PolicyFile, RoundTripIsExact) {
       PolicyWeights weights(shape_for(spec, {7, 20}));
       testing::rough_weights(weights, normalize);
       const std::string path = dir / "policy.safetensors";
-      save_policy(path, spec.id, "{}", weights);
+      save_policy(path, spec.id, "{\"gravity\":20.0}", weights);
       const PolicyFile file = load_policy(path);
       EXPECT_EQ(file.env_id, spec.id);
+      EXPECT_EQ(file.env_params, "{\"gravity\":20.0}");
       EXPECT_EQ(file.weights->layout.shape, weights.layout.shape);
       EXPECT_EQ(file.weights->params, weights.params);
       EXPECT_EQ(file.weights->normalizer.enabled(), normalize);
@@ -82,7 +84,6 @@ TEST_F(DamagedPolicy, EveryMissingTensorAndHeaderValueIsNamed) {
     EXPECT_NE(message.find(good.tensors[i].name), std::string::npos) << message;
   }
   for (const auto& [key, value] : good.metadata) {
-    if (key == "activation") continue;
     file = good;
     file.metadata.erase(key);
     EXPECT_EQ(load(), 3) << key;
@@ -107,6 +108,56 @@ TEST_F(DamagedPolicy, NonsenseInTheHeaderIsRefused) {
     file.metadata[key] = value;
     EXPECT_EQ(load(), 3) << key << " = " << value;
   }
+}
+
+// A header may claim any shape: refused before the network that it describes is allocated.
+TEST_F(DamagedPolicy, HugeShapesInTheHeaderAreRefusedAtOnce) {
+  const TensorFile good = file;
+  const char* const claims[][3] = {{"1048576", "4096,4096", "3"},
+                                   {"1048576", "4096", "65536"},
+                                   {"5", "4096,4096,4096,4096,4096,4096,4096,4096", "3"},
+                                   {"5", "7", "65536"},
+                                   {"1048576", "", "65536"}};
+  for (const auto& [observations, hidden, outputs] : claims) {
+    file = good;
+    file.metadata["observations"] = observations;
+    file.metadata["hidden"] = hidden;
+    file.metadata["outputs"] = outputs;
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(load(), 3) << observations << " x " << hidden << " x " << outputs;
+    EXPECT_NE(message.find("policy.safetensors"), std::string::npos) << message;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2)) << hidden;
+  }
+}
+
+TEST_F(DamagedPolicy, UnknownKindsAreRefused) {
+  const TensorFile good = file;
+  const std::pair<const char*, const char*> unknown[] = {
+      {"activation", "relu"}, {"activation", ""}, {"actions", "maybe"}, {"actions", "Discrete"}};
+  for (const auto& [key, value] : unknown) {
+    file = good;
+    file.metadata[key] = value;
+    EXPECT_EQ(load(), 3) << key << " = " << value;
+    EXPECT_NE(message.find(value), std::string::npos) << message;
+  }
+}
+
+TEST_F(DamagedPolicy, NegativeMomentsAreRefused) {
+  int tried = 0;
+  for (Tensor& t : file.tensors) {
+    if (t.name != "normalizer.m2" && t.name != "normalizer.count") continue;
+    const Tensor good = t;
+    for (std::size_t k = 0; k < 5; ++k) {
+      const double negative = -1e-9;
+      std::memcpy(t.bytes.data() + k * sizeof(double), &negative, sizeof(double));
+      EXPECT_EQ(load(), 3) << t.name << " " << k;
+      EXPECT_NE(message.find("normaliser"), std::string::npos) << message;
+      t = good;
+      ++tried;
+    }
+  }
+  EXPECT_EQ(tried, 10);
+  EXPECT_EQ(load(), 0);
 }
 
 TEST_F(DamagedPolicy, NanIsRefused) {

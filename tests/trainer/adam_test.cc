@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdint>
+
 #include "tests/oracle/fixtures/fixture.h"
 
 namespace rollmill {
@@ -43,6 +46,44 @@ TEST(Adam, EqualsTorchOverFiftySteps) {
   }
   EXPECT_EQ(compared, 4);
   EXPECT_EQ(params[10], f.floats("start")[10]);  // no gradient, no step
+}
+
+// 1 - beta^t is what Adam divides by. Squaring t's bits away doubles the relative error of the power each time and adds one
+// rounding (2^-53), products add another: less than t + 64 roundings in all, and t * beta^t is at most 1 / (e (1 - beta)).
+TEST(Adam, IntegerPowerEqualsRepeatedMultiplication) {
+  for (const double beta : {0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, static_cast<double>(0.999f)}) {
+    long double power = 1;
+    for (std::int64_t t = 0; t <= 1000000; ++t, power *= beta) {
+      if (t > 2000 && t % 997 != 0 && t != 1000000) continue;
+      if (power < 1e-300L) break;
+      const double got = integer_power(beta, t);
+      ASSERT_LE(std::abs(static_cast<long double>(got) - power),
+                static_cast<long double>(t + 64) * 0x1p-53L * power)
+          << beta << "^" << t;
+    }
+    EXPECT_EQ(integer_power(beta, 0), 1.0);
+    EXPECT_EQ(integer_power(beta, 1), beta);
+    EXPECT_EQ(integer_power(beta, 2), beta * beta);
+  }
+  for (int t = 0; t <= 1000; ++t) EXPECT_EQ(integer_power(0.5, t), std::ldexp(1.0, -t)) << t;
+  EXPECT_EQ(integer_power(1.0, 1000000), 1.0);
+  EXPECT_EQ(integer_power(0.0, 1000000), 0.0);
+  EXPECT_EQ(integer_power(0.9, std::int64_t{1} << 40), 0.0);  // no NaN where it underflows
+}
+
+// The bias corrections that a step uses: one rounding to float from the exact ones (the error above is below 2^-40 of them).
+TEST(Adam, BiasCorrectionsAreExactToTheLastBit) {
+  const float beta1 = 0.9f, beta2 = 0.999f;
+  long double power1 = 1, power2 = 1;
+  for (std::int64_t t = 1; t <= 1000000; ++t) {
+    power1 *= beta1;
+    power2 *= beta2;
+    if (t > 1000 && t % 997 != 0) continue;
+    const AdamStep step = adam_step(beta1, beta2, 1e-5f, 1e-3, t, 1.0f);
+    const long double size = 1e-3L / (1 - power1), root = 1 / std::sqrt(1 - power2);
+    ASSERT_LE(std::abs(step.step_size - size), size * 0x1.01p-24L) << t;
+    ASSERT_LE(std::abs(step.inv_root_v - root), root * 0x1.01p-24L) << t;
+  }
 }
 
 TEST(Adam, ScalesTheGradientBeforeItsMoments) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <filesystem>
 
 #include "core/io/atomic_file.h"
@@ -191,6 +192,43 @@ TEST_F(CheckpointFolders, HalfWrittenOnesAreNotSeen) {
   // `latest` is for people: readers go by name.
   write_file_atomic(checkpoints_dir(run.path()) + "/latest", "step_000000000001\n");
   EXPECT_EQ(load(), saved[4]);
+}
+
+// Numbers outgrow their twelve digits, and names in alphabetical order are then not in order.
+TEST_F(CheckpointFolders, NumbersBeyondTwelveDigitsAreOrdered) {
+  const std::int64_t steps[] = {5, 999999999999, 1000000000000, 9999999999999, 12345678901234};
+  for (std::int64_t n : steps)
+    fs::create_directories(checkpoints_dir(run.path()) + "/" + checkpoint_name(n));
+  for (const char* other : {"step_1000000000000.tmp", "step_123", "step_", "step_-00000000001"})
+    fs::create_directories(checkpoints_dir(run.path()) + "/" + other);
+  EXPECT_EQ(checkpoint_name(12345678901234), "step_12345678901234");
+  std::vector<std::string> newest_first;
+  for (std::int64_t n : {12345678901234, 9999999999999, 1000000000000, 999999999999, 5L})
+    newest_first.push_back(checkpoints_dir(run.path()) + "/" + checkpoint_name(n));
+  EXPECT_EQ(list_checkpoints(run.path()), newest_first);
+}
+
+TEST_F(CheckpointFolders, ASmallerWindowOfRecentEpisodesShrinksIt) {
+  train(2);
+  TrainOptions o = options("CartPole-v1");
+  o.stop_at_return = 1e9;
+  const auto recent_after = [&](int window) {
+    o.stop_window = window;
+    Trainer trainer(o);
+    std::string warnings;
+    load_newest_checkpoint(run.path(), *trainer, warnings);
+    const UpdateReport report = trainer->step();
+    const std::deque<EpisodeRecord> recent = trainer->progress().recent;
+    double sum = 0;
+    for (const EpisodeRecord& e : recent) sum += e.episode_return;
+    EXPECT_NEAR(report.mean_return, sum / static_cast<double>(recent.size()), 1e-4);
+    return recent;
+  };
+  const auto many = recent_after(100), few = recent_after(7);
+  ASSERT_GT(many.size(), 20u);
+  ASSERT_EQ(few.size(), 7u);
+  for (std::size_t i = 0; i < 7; ++i)  // the last ones
+    EXPECT_EQ(few[i].episode_return, many[many.size() - 7 + i].episode_return);
 }
 
 TEST_F(CheckpointFolders, SavingAgainReplacesADamagedOne) {

@@ -137,6 +137,28 @@ TEST(TrainOptions, WhatSpansSeveralKeysIsChecked) {
   EXPECT_EQ(fails({"env.num_envs=6", "ppo.horizon=8", "ppo.minibatches=16"}, &message, 3), 0);
   EXPECT_EQ(fails({"env.num_envs=6", "ppo.horizon=8", "ppo.minibatches=16"}, &message, 2), 2);
   EXPECT_EQ(fails({"env.num_envs=16777216", "ppo.horizon=1024"}, &message), 2);
+  EXPECT_EQ(fails({"env.num_envs=2097152", "ppo.horizon=1024"}, &message), 2);  // 2^31 to the last
+  EXPECT_NE(message.find("ppo.horizon"), std::string::npos) << message;
+  EXPECT_EQ(fails({"env.num_envs=2097148", "ppo.horizon=1024"}, &message), 0) << message;
+}
+
+TEST(TrainOptions, AWindowWithoutAReturnToStopAtIsRefused) {
+  std::string message;
+  EXPECT_EQ(fails({"stop.window=10"}, &message), 2);
+  EXPECT_NE(message.find("stop.mean_return"), std::string::npos) << message;
+  EXPECT_EQ(fails({"stop.window=10", "stop.mean_return=195"}, &message), 0) << message;
+  EXPECT_EQ(fails({"stop.window=0"}, &message), 0) << message;
+}
+
+TEST(TrainOptions, FusedKernelsAreTheProcessors) {
+  std::string message;
+  const std::vector<std::string> cuda = {"env.device=\"cuda\""};
+  EXPECT_EQ(read(kSmall, cuda).kernels, "reference");
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"reference\""}, &message), 0) << message;
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\""}, &message), 2);
+  EXPECT_NE(message.find("trainer.kernels"), std::string::npos) << message;
+  EXPECT_NE(message.find("reference"), std::string::npos) << message;
+  EXPECT_EQ(fails({"env.device=\"cpu\"", "trainer.kernels=\"fused\""}, &message), 0) << message;
 }
 
 TEST(TrainOptions, RangesAndUnknownKeys) {

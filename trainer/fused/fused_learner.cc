@@ -4,6 +4,10 @@
 // Determinism: a minibatch is cut into shards whose number depends only on its size; each shard accumulates its own
 // gradient in row order, and shards are added in a fixed order. Threads take shards, so their number changes nothing.
 // With several ranks the gradients are summed in rank order (core/dist).
+//
+// Groups: samples belong to groups of environments, each permuted and summed alone; group sums are
+// added in group order. With one group a rank ("fast") results depend on the number of ranks; with
+// a fixed number of groups ("exact") they do not, since it does not matter who holds a group.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -45,7 +49,9 @@ class FusedLearner final : public Learner {
         o_(*context.options),
         layout_(context.weights->layout),
         actor_transposed_(layout_.actor),
-        critic_transposed_(layout_.critic) {
+        critic_transposed_(layout_.critic),
+        groups_(context.groups > 0 ? context.groups / context.group->world_size() : 1) {
+    group_gradients_.resize(static_cast<std::size_t>(layout_.size) * groups_);
     gradient_.resize(static_cast<std::size_t>(layout_.size));
   }
 
@@ -54,20 +60,25 @@ class FusedLearner final : public Learner {
 
  private:
   struct Minibatch {
-    const std::uint32_t* order;
-    int rows;
+    const std::uint32_t* order;  // group k's rows at order[k * group_samples_ + r]
+    int rows;                    // of one group
+    double total;                // rows of all groups on all ranks
     float advantage_mean, advantage_scale;
     float inv_n;
   };
 
+  void draw_order(const RolloutBuffer& b, std::int64_t update, int epoch);
+  double sum_groups(const std::vector<double>& parts, const char* what);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
-  void shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin,
-                      int end);
-  void gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin, int rows);
+  void shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
+                      const std::uint32_t* rows, int count);
+  void gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
+                   const std::uint32_t* samples, int rows);
   void actor_tile(Shard& shard, int rows, float inv_n);
   void critic_tile(Shard& shard, int rows, float inv_n);
   Minibatch prepare(const RolloutBuffer& b, const std::uint32_t* order, int rows);
   void reduce_shards(int shards);
+  void add_groups();
   double gradient_norm_squared();
   void apply_adam(double norm, double learning_rate);
 
@@ -76,22 +87,39 @@ class FusedLearner final : public Learner {
   const MlpLayout& layout_;
   TransposedWeights actor_transposed_, critic_transposed_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  int groups_;  // of this rank
+  std::int64_t group_samples_ = 0;
+  AlignedVector<float> group_gradients_;  // [groups_][parameters]
   AlignedVector<float> gradient_;
   std::vector<std::uint32_t> order_;
 };
 
+// Each group's own permutation of its samples; entries name samples of this rank, t * num_envs + i.
+void FusedLearner::draw_order(const RolloutBuffer& b, std::int64_t update, int epoch) {
+  const auto envs = static_cast<std::uint32_t>(b.num_envs / groups_);
+  group_samples_ = std::int64_t{b.horizon} * envs;
+  order_.resize(static_cast<std::size_t>(group_samples_ * groups_));
+  for (int k = 0; k < groups_; ++k) {
+    std::uint32_t* order = order_.data() + k * group_samples_;
+    minibatch_order(c_.seed, c_.group->rank() * groups_ + k, update, epoch,
+                    static_cast<std::uint32_t>(group_samples_), order);
+    if (groups_ == 1) continue;
+    const std::uint32_t first = static_cast<std::uint32_t>(k) * envs;
+    for (std::int64_t r = 0; r < group_samples_; ++r) {
+      order[r] = order[r] / envs * static_cast<std::uint32_t>(b.num_envs) + first + order[r] % envs;
+    }
+  }
+}
+
 UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
                                  double learning_rate) {
-  const auto samples =
-      static_cast<std::uint32_t>(b.horizon) * static_cast<std::uint32_t>(b.num_envs);
-  const int rows = static_cast<int>(samples) / o_.minibatches;
-  order_.resize(samples);
   UpdateStats stats;
   LossSums total;
   double count = 0;
   int minibatches = 0;
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
-    minibatch_order(c_.seed, c_.group->rank(), update, epoch, samples, order_.data());
+    draw_order(b, update, epoch);
+    const int rows = static_cast<int>(group_samples_ / o_.minibatches);
     double epoch_kl = 0;
     for (int m = 0; m < o_.minibatches; ++m) {
       const Minibatch mb = prepare(b, order_.data() + static_cast<std::int64_t>(m) * rows, rows);
@@ -99,10 +127,9 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
       const double norm = std::sqrt(gradient_norm_squared());
       if (minibatches == 0) stats.first_ratio_error = sums.ratio_error;
       apply_adam(norm, learning_rate);
-      const double n = static_cast<double>(mb.rows) * c_.group->world_size();
       total.add(sums);
-      count += n;
-      epoch_kl += sums.kl / n / o_.minibatches;
+      count += mb.total;
+      epoch_kl += sums.kl / mb.total / o_.minibatches;
       stats.grad_norm += norm;
       ++minibatches;
     }
@@ -118,71 +145,100 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   return stats;
 }
 
+// Adds one number a group, of all ranks, in group order.
+double FusedLearner::sum_groups(const std::vector<double>& parts, const char* what) {
+  const std::string mine(reinterpret_cast<const char*>(parts.data()),
+                         parts.size() * sizeof(double));
+  double sum = 0;
+  for (const std::string& part : c_.group->all_gather(mine, what)) {
+    for (std::size_t at = 0; at < part.size(); at += sizeof(double)) {
+      double value;
+      std::memcpy(&value, part.data() + at, sizeof value);
+      sum += value;
+    }
+  }
+  return sum;
+}
+
 // Advantage statistics over the minibatch of all ranks.
 FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std::uint32_t* order,
                                               int rows) {
-  Minibatch mb{order, rows, 0.0f, 1.0f, 1.0f / static_cast<float>(rows * c_.group->world_size())};
+  const double total = static_cast<double>(rows) * groups_ * c_.group->world_size();
+  Minibatch mb{order, rows, total, 0.0f, 1.0f, static_cast<float>(1.0 / total)};
   if (!o_.normalize_advantages) return mb;
-  double sums[2] = {0, 0};
   const auto n = static_cast<std::uint32_t>(b.num_envs);
-  const auto advantage = [&](int r) {
-    return static_cast<double>(b.advantages[(order[r] / n) * b.stride + order[r] % n]);
+  std::vector<double> parts(static_cast<std::size_t>(groups_));
+  const auto sum = [&](double mean, bool squared, const char* what) {
+    for (int k = 0; k < groups_; ++k) {
+      const std::uint32_t* samples = order + k * group_samples_;
+      double part = 0;
+      for (int r = 0; r < rows; ++r) {
+        const std::int64_t t = samples[r] / n, i = samples[r] % n;
+        const double a = static_cast<double>(b.advantages[t * b.stride + i]) - mean;
+        part += squared ? a * a : a;
+      }
+      parts[static_cast<std::size_t>(k)] = part;
+    }
+    return sum_groups(parts, what);
   };
-  for (int r = 0; r < rows; ++r) sums[0] += advantage(r);
-  c_.group->all_reduce_sum(sums, 1, "advantage mean");
-  const double count = static_cast<double>(rows) * c_.group->world_size();
-  const double mean = sums[0] / count;
-  for (int r = 0; r < rows; ++r) sums[1] += (advantage(r) - mean) * (advantage(r) - mean);
-  c_.group->all_reduce_sum(sums + 1, 1, "advantage variance");
+  const double mean = sum(0.0, false, "advantage mean") / total;
+  const double variance = sum(mean, true, "advantage variance") / total;
   mb.advantage_mean = static_cast<float>(mean);
-  mb.advantage_scale = static_cast<float>(1.0 / (std::sqrt(sums[1] / count) + 1e-8));
+  mb.advantage_scale = static_cast<float>(1.0 / (std::sqrt(variance) + 1e-8));
   return mb;
 }
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
   const int shards = std::clamp((mb.rows + kShardRows - 1) / kShardRows, 1, kMaxShards);
-  while (static_cast<int>(shards_.size()) < shards)
+  while (static_cast<int>(shards_.size()) < shards * groups_)
     shards_.push_back(std::make_unique<Shard>(layout_));
   actor_transposed_.pack(layout_.actor, c_.weights->params.data());
   critic_transposed_.pack(layout_.critic, c_.weights->params.data());
-  c_.pool->run(shards, [&](int s) {
-    const auto begin = static_cast<int>(static_cast<std::int64_t>(mb.rows) * s / shards);
-    const auto end = static_cast<int>(static_cast<std::int64_t>(mb.rows) * (s + 1) / shards);
-    shard_gradient(b, mb, *shards_[static_cast<std::size_t>(s)], begin, end);
+  c_.pool->run(shards * groups_, [&](int task) {
+    const std::int64_t s = task % shards;
+    const auto begin = static_cast<int>(mb.rows * s / shards);
+    const auto end = static_cast<int>(mb.rows * (s + 1) / shards);
+    shard_gradient(b, mb, *shards_[static_cast<std::size_t>(task)],
+                   mb.order + task / shards * group_samples_ + begin, end - begin);
   });
   reduce_shards(shards);
+  add_groups();
   LossSums sums;
-  for (int s = 0; s < shards; ++s) sums.add(shards_[static_cast<std::size_t>(s)]->sums);
-  if (c_.group->world_size() > 1) {
-    c_.group->all_reduce_sum(gradient_.data(), layout_.size, "gradients");
-    double parts[5] = {sums.policy, sums.value, sums.entropy, sums.kl, sums.clipped};
-    c_.group->all_reduce_sum(parts, 5, "loss sums");
-    sums = {parts[0], parts[1], parts[2], parts[3], parts[4], sums.ratio_error};
+  std::vector<double> parts[5];
+  for (int k = 0; k < groups_; ++k) {
+    LossSums group;
+    for (int s = 0; s < shards; ++s)
+      group.add(shards_[static_cast<std::size_t>(k * shards + s)]->sums);
+    const double values[5] = {group.policy, group.value, group.entropy, group.kl, group.clipped};
+    for (int v = 0; v < 5; ++v) parts[v].push_back(values[v]);
+    sums.add(group);
   }
+  if (c_.group->world_size() == 1 && groups_ == 1) return sums;
+  double* totals[5] = {&sums.policy, &sums.value, &sums.entropy, &sums.kl, &sums.clipped};
+  for (int v = 0; v < 5; ++v) *totals[v] = sum_groups(parts[v], "loss sums");
   return sums;
 }
 
 void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
-                                  int begin, int end) {
+                                  const std::uint32_t* samples, int count) {
   std::fill(shard.gradient.begin(), shard.gradient.end(), 0.0f);
   shard.sums = {};
-  for (int at = begin; at < end; at += kTileRows) {
-    const int rows = std::min(kTileRows, end - at);
-    gather_tile(b, mb, shard, at, rows);
+  for (int at = 0; at < count; at += kTileRows) {
+    const int rows = std::min(kTileRows, count - at);
+    gather_tile(b, mb, shard, samples + at, rows);
     actor_tile(shard, rows, mb.inv_n);
     critic_tile(shard, rows, mb.inv_n);
   }
 }
 
-void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard, int begin,
-                               int rows) {
+void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
+                               const std::uint32_t* samples, int rows) {
   const int size = b.observation_size;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   alignas(kColumnAlignment) float columns[kTileRows];
   std::int64_t slot[kTileRows], observation[kTileRows];
   for (int r = 0; r < rows; ++r) {
-    const std::uint32_t sample = mb.order[begin + r];
-    const std::int64_t t = sample / n, i = sample % n;
+    const std::int64_t t = samples[r] / n, i = samples[r] % n;
     slot[r] = t * b.stride + i;
     observation[r] = t * size * b.stride + i;
   }
@@ -253,20 +309,52 @@ void FusedLearner::critic_tile(Shard& s, int rows, float inv_n) {
                    s.dhead.data(), s.scratch.data(), layout_.max_width, s.gradient.data());
 }
 
-// gradient = shard 0 + shard 1 + ... in that order.
+// Each group's gradient = its shard 0 + shard 1 + ... in that order.
 void FusedLearner::reduce_shards(int shards) {
   const auto chunks = static_cast<int>((layout_.size + kReduceChunk - 1) / kReduceChunk);
-  c_.pool->run(chunks, [&](int chunk) {
-    const std::int64_t begin = chunk * kReduceChunk;
+  c_.pool->run(chunks * groups_, [&](int task) {
+    const int k = task / chunks;
+    const std::int64_t begin = task % chunks * kReduceChunk;
     const std::int64_t end = std::min(begin + kReduceChunk, layout_.size);
-    float* RM_RESTRICT sum = gradient_.data();
-    std::memcpy(sum + begin, shards_[0]->gradient.data() + begin,
+    float* RM_RESTRICT sum = group_gradients_.data() + k * layout_.size;
+    const auto shard = [&](int s) {
+      return shards_[static_cast<std::size_t>(k * shards + s)]->gradient.data();
+    };
+    std::memcpy(sum + begin, shard(0) + begin,
                 static_cast<std::size_t>(end - begin) * sizeof(float));
     for (int s = 1; s < shards; ++s) {
-      const float* RM_RESTRICT part = shards_[static_cast<std::size_t>(s)]->gradient.data();
+      const float* RM_RESTRICT part = shard(s);
       for (std::int64_t i = begin; i < end; ++i) sum[i] += part[i];
     }
   });
+}
+
+// gradient_ = group 0 + group 1 + ... over all ranks. One group a rank is a plain all-reduce.
+void FusedLearner::add_groups() {
+  const auto size = static_cast<std::size_t>(layout_.size);
+  const auto add = [&](const float* RM_RESTRICT part) {
+    float* RM_RESTRICT sum = gradient_.data();
+    for (std::size_t i = 0; i < size; ++i) sum[i] += part[i];
+  };
+  if (groups_ == 1) {
+    std::copy(group_gradients_.begin(), group_gradients_.end(), gradient_.begin());
+    c_.group->all_reduce_sum(gradient_.data(), layout_.size, "gradients");
+    return;
+  }
+  std::fill(gradient_.begin(), gradient_.end(), 0.0f);
+  if (c_.group->world_size() == 1) {
+    for (int k = 0; k < groups_; ++k) add(group_gradients_.data() + k * layout_.size);
+    return;
+  }
+  const std::string mine(reinterpret_cast<const char*>(group_gradients_.data()),
+                         group_gradients_.size() * sizeof(float));
+  std::vector<float> part(size);
+  for (const std::string& theirs : c_.group->all_gather(mine, "gradients")) {
+    for (std::size_t at = 0; at < theirs.size(); at += size * sizeof(float)) {
+      std::memcpy(part.data(), theirs.data() + at, size * sizeof(float));
+      add(part.data());
+    }
+  }
 }
 
 // Sixteen float64 lanes added in a fixed order: fast, and the same on every machine.

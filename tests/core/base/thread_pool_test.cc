@@ -1,18 +1,30 @@
 #include "core/base/thread_pool.h"
 
+#include <unistd.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "core/base/error.h"
+
 namespace rollmill {
 namespace {
+
+constexpr uid_t kNobody = 65534;
+constexpr int kNotArranged = 77;
 
 TEST(ThreadPoolTest, RunsEachTaskOnce) {
   for (int threads = 1; threads <= 8; ++threads) {
@@ -95,6 +107,81 @@ TEST(ThreadPoolTest, WakesAfterAPause) {
 
 TEST(ThreadPoolTest, StartsAndStopsWithoutWork) {
   for (int i = 0; i < 100; ++i) ThreadPool pool(1 + i % 8);
+}
+
+// What a run inside a run would do to the one around it is not defined: a bug, and said to be one.
+TEST(ThreadPoolDeathTest, RunInsideARunIsABug) {
+  EXPECT_DEATH(
+      {
+        ThreadPool pool(2);
+        pool.run(4, [&](int) { pool.run(4, [](int) {}); });
+      },
+      "rollmill: bug: ");
+}
+
+int threads_of_this_process() {
+  return static_cast<int>(
+      std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
+
+bool can_start(int count) {
+  std::vector<std::thread> threads;
+  try {
+    for (int i = 0; i < count; ++i) {
+      threads.emplace_back([] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); });
+    }
+  } catch (const std::system_error&) {}
+  const bool all = static_cast<int>(threads.size()) == count;
+  for (std::thread& thread : threads) thread.join();
+  return all;
+}
+
+// Lets this process start two more threads, whatever else its user runs. The superuser has no such limit: it becomes
+// another user first. False where that cannot be arranged.
+bool limit_threads() {
+  if (geteuid() == 0 && setresuid(kNobody, kNobody, kNobody) != 0) return false;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NPROC, &limit) != 0) return false;
+  for (limit.rlim_cur = 1; limit.rlim_cur <= std::min<rlim_t>(limit.rlim_max, 20000);
+       ++limit.rlim_cur) {
+    if (setrlimit(RLIMIT_NPROC, &limit) != 0) return false;
+    if (can_start(2)) return true;
+  }
+  return false;
+}
+
+// In a child process. 0: as promised.
+int start_too_many() {
+  if (!limit_threads()) return kNotArranged;
+  const int before = threads_of_this_process();
+  try {
+    const ThreadPool pool(64);
+    return 1;
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    if (error.code() != ExitCode::kUsage) return 2;
+    if (what.find("64 threads") == std::string::npos || what.find('\n') != std::string::npos)
+      return 3;
+  }
+  // A joined thread may be listed for a moment.
+  for (int i = 0; i < 1000 && threads_of_this_process() != before; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  if (threads_of_this_process() != before) return 4;
+  std::atomic<int> runs{0};
+  ThreadPool(2).run(10, [&](int) { ++runs; });  // what can be started works
+  return runs == 10 ? 0 : 5;
+}
+
+TEST(ThreadPoolTest, ThreadsThatCannotBeStartedAreAUsageError) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) _exit(start_too_many());
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  if (WEXITSTATUS(status) == kNotArranged) GTEST_SKIP() << "no limit on threads here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(ThreadPoolTest, KnowsItsCores) { EXPECT_GE(available_cores(), 1); }
