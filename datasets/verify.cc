@@ -60,6 +60,8 @@ VerifyReport verify_dataset(const std::string& dir) {
         if (error.code() != ExitCode::kBadData) throw;
         what = error.what();
       }
+      const std::string path = dir + "/" + manifest.shards[i].file + ": ";
+      if (what.starts_with(path)) what.erase(0, path.size());  // the report names the file itself
       if (!what.empty()) report.problems.push_back({manifest.shards[i].file, what});
     }
     // While a job runs, or after it was killed, a shard may be on disk that the manifest does not list yet.

@@ -94,6 +94,7 @@ void check_size(const TensorFile& file, const PolicyShape& shape, const std::str
     wanted += (inputs + 1) * static_cast<std::uint64_t>(h) * 2 * sizeof(float);
     inputs = static_cast<std::uint64_t>(h);
   }
+  wanted += (inputs + 1) * (static_cast<std::uint64_t>(shape.outputs) + 1) * sizeof(float);
   if (wanted > bytes) {
     fail_data(path + ": its header describes a larger network than its tensors hold");
   }
