@@ -33,12 +33,12 @@ std::string toml_of(const EnvEntry& entry, const EnvOptions& env) {
   return text;
 }
 
-// The world that a trained policy knows, or the default one of --env, with the overrides.
+// The world that a trained policy (a file) knows, or the default one of --env, with the overrides.
 EnvOptions find_environment(const std::string& target, const std::string& env_id,
                             const std::vector<std::string>& set) {
   std::string text = "[env]\nid = \"" + env_id + "\"\n";
   if (target != "random" && target != "expert") {
-    const std::string path = find_policy_file(target);
+    const std::string& path = target;
     const PolicyFile policy = load_policy(path);
     if (!env_id.empty() && env_id != policy.env_id) {
       fail_data(path + ": this policy is for " + policy.env_id + ", not for " + env_id);
@@ -107,6 +107,8 @@ int run_evaluate(const Arguments& arguments) {
   if (!parser.parse(arguments)) return 0;
   if (sampled && greedy) fail_usage("--sampled and --greedy exclude each other");
   if (seed && *seed < 0) fail_usage("--seed must not be negative");
+  // Once: a run that is training may have a newer checkpoint at the next look.
+  if (target != "random" && target != "expert") target = find_policy_file(target);
   const EnvOptions env = find_environment(target, env_id, set);
   const EnvEntry& entry = find_env(env.id);
   ThreadPool pool(threads > 0 ? static_cast<int>(threads) : available_cores());

@@ -133,9 +133,9 @@ void print_tree(const Json& j, int depth, std::string& out) {
       }
     } else if (value.is_array() && !value.empty() && value.front().is_string()) {
       for (const auto& item : value)
-        out += pad + fmt::format("{:<16}{}\n", key, item.get<std::string>());
+        out += pad + fmt::format("{:<24}{}\n", key, item.get<std::string>());
     } else {
-      out += pad + fmt::format("{:<16}{}\n", key,
+      out += pad + fmt::format("{:<24}{}\n", key,
                                value.is_string() ? value.get<std::string>() : value.dump());
     }
   }

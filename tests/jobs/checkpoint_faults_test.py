@@ -101,7 +101,7 @@ class Checkpoints(Faults):
         assert_same_run(self, self.dir / "whole", self.dir / "run")
 
     def test_killed_while_a_checkpoint_replaced_one_of_its_number(self):
-        """A run that resumes at its very end saves its last checkpoint again: old away, new in place."""
+        """A run resumed at its very end saves its last checkpoint again: old away, new in."""
         gone = support.start("--version")
         support.finish(gone)
         for state in ("begun", "moved away", "in place"):
@@ -112,7 +112,8 @@ class Checkpoints(Faults):
                     shutil.copytree(self.dir / "whole", copy)
                     set_running(copy)
                     newest = checkpoints(copy)[-1]
-                    new, old = (newest.with_name(newest.name + end) for end in (".tmp", f".tmp-{gone.pid}"))
+                    new = newest.with_name(newest.name + ".tmp")
+                    old = newest.with_name(f"{newest.name}.tmp-{gone.pid}")
                     shutil.copytree(newest, new)
                     if not old_is_good:
                         self.damage(newest / "state-rank0.h5", "truncated")
