@@ -65,6 +65,8 @@ class CudaCollector final : public DeviceCollector {
     const DeviceScope scope(config_.device);
     gae_kernel<<<blocks_for(buffer_.num_envs), kThreads>>>(buffer_, options);
     RM_CUDA_LAUNCHED("gae_kernel");
+    // Once a rollout: honest times, and a faulty kernel is named here and not in the learner.
+    RM_CUDA(cudaStreamSynchronize(nullptr));
   }
 
   void advance() override {

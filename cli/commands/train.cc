@@ -2,8 +2,8 @@
 
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <nlohmann/json.hpp>
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -69,7 +69,8 @@ std::string written_where(const std::string& out, const TrainResult& r, bool eva
       out, r.checkpoint, out, evaluated ? "  evaluation  " + out + "/evaluation.json\n" : "");
 }
 
-std::string report_json(const std::string& out, const TrainResult& r, const EvaluationReport* report) {
+std::string report_json(const std::string& out, const TrainResult& r,
+                        const EvaluationReport* report) {
   nlohmann::ordered_json j;
   j["run"] = out;
   j["finished"] = r.finished;
@@ -82,10 +83,12 @@ std::string report_json(const std::string& out, const TrainResult& r, const Eval
   return j.dump(2) + "\n";
 }
 
-int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, const TrainResult& result) {
+int finish(const JobArgs& args, const TrainOptions& o, const std::string& out,
+           const TrainResult& result) {
   std::optional<EvaluationReport> report;
   if (!result.finished) {
-    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps, result.checkpoint);
+    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps,
+             result.checkpoint);
   } else {
     if (result.already_done) log_info("{} holds this run, finished: nothing to train", out);
     restore_signal_handlers();  // the run is on disk: Ctrl-C may end the evaluation at once
@@ -94,9 +97,25 @@ int finish(const JobArgs& args, const TrainOptions& o, const std::string& out, c
   if (args.json) {
     print_out(report_json(out, result, report ? &*report : nullptr));
   } else if (!args.quiet && result.finished) {
-    print_out((report ? format_text(*report) : "") + written_where(out, result, report.has_value()));
+    print_out((report ? format_text(*report) : "") +
+              written_where(out, result, report.has_value()));
   }
   return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
+}
+
+// This process's GPU, for NCCL and everything else: what the job names, else one for each local rank.
+void choose_gpu(const DeviceChoice& device, LaunchInfo& launch) {
+  launch.gpu = device.gpu(launch.local_rank);
+  if (device.kind == DeviceChoice::Kind::kCpu) return;
+  const int count = cuda_device_count();
+  // Launchers such as Slurm show each task its own GPU as number 0.
+  if (device.index < 0 && count == 1) launch.gpu = 0;
+  if (device.index >= 0 && launch.local_world_size > 1 && count > 1) {
+    fail_usage("env.device = \"" + device.text() + "\" puts all " +
+               std::to_string(launch.local_world_size) +
+               " ranks of this machine on one GPU; use \"cuda\"");
+  }
+  require_cuda(launch.gpu);
 }
 
 }  // namespace
@@ -107,7 +126,7 @@ int run_train(const Arguments& arguments) {
   args.add_to(parser);
   if (!parser.parse(arguments)) return 0;
   install_signal_handlers();
-  const LaunchInfo launch = read_launch_info();
+  LaunchInfo launch = read_launch_info();
   init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", launch.rank);
   Config config = Config::from_file(args.config, args.overrides());
   TrainJob job;
@@ -121,9 +140,9 @@ int run_train(const Arguments& arguments) {
   if (job.options.threads == 0) job.options.threads = default_threads(launch);
   job.out_dir = args.out.empty() ? "runs/" + job.options.name : args.out;
   job.resume = args.resume;
-  job.local_rank = launch.local_rank;
   const DeviceChoice device = parse_device(job.options.env.device, "env.device");
-  if (device.kind != DeviceChoice::Kind::kCpu) require_cuda(device.gpu(launch.local_rank));
+  choose_gpu(device, launch);
+  job.local_rank = launch.gpu;
   const auto group = make_process_group(launch, device.kind == DeviceChoice::Kind::kCuda);
   Progress progress(args.quiet, launch.rank);
   const auto start = Clock::now();

@@ -26,8 +26,9 @@ class CudaMemory final : public Memory {
     return memory;
   }
   void release(void* memory) noexcept override {
-    cudaFree(memory);
-  }  // waits for the work that uses it
+    // Waits for the work that uses it. An error here has no one to go to, and must not look like a later launch's.
+    if (cudaSetDevice(device_) != cudaSuccess || cudaFree(memory) != cudaSuccess) cudaGetLastError();
+  }
   void copy_in(void* to, const void* from, std::size_t bytes) override {
     const DeviceScope scope(device_);
     RM_CUDA(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));

@@ -15,6 +15,7 @@ namespace rollmill {
 struct LaunchInfo {
   bool launched = false;
   int rank = 0, world_size = 1, local_rank = 0, local_world_size = 1;
+  int gpu = 0;  // of this process, for NCCL: the local rank, unless the job chose another
   std::string master_addr;
   int master_port = 0;
   std::string run_id;         // TORCHELASTIC_RUN_ID or "none"

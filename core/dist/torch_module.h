@@ -8,8 +8,8 @@
 
 namespace rollmill {
 
-inline constexpr int kTorchModuleVersion =
-    1;  // raise it with any change to a type that crosses the boundary
+// Raise it with any change to a type that crosses the boundary.
+inline constexpr int kTorchModuleVersion = 2;
 inline constexpr char kTorchModuleFile[] = "librollmill_torch.so";
 
 // Address of one of the module's symbols; opens the module at the first call. Throws Error(kUsage)

@@ -117,7 +117,7 @@ void CudaPolicy::value(const float* observations, std::int64_t stride, int num_e
     const dim3 grid(blocks_for(num_envs, policy_.tile_rows),
                     static_cast<unsigned>(std::min(slots - t, kMaxSlots)));
     value_kernel<<<grid, kThreads, shared_bytes()>>>(
-        policy_, observations + t * policy_.observations * stride, stride, num_envs,
+        policy_, observations + std::int64_t{t} * policy_.observations * stride, stride, num_envs,
         ends == nullptr ? nullptr : ends + t * stride, values + t * stride);
     RM_CUDA_LAUNCHED("value_kernel");
   }

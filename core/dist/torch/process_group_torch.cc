@@ -45,7 +45,7 @@ class TorchProcessGroup final : public ProcessGroup {
     if (!cuda) return;
     guarded("start of NCCL", [&] {
       nccl_ = std::make_unique<NcclGroup>(c10::make_intrusive<c10d::PrefixStore>("nccl", store_),
-                                          launch.rank, launch.world_size, launch.local_rank,
+                                          launch.rank, launch.world_size, launch.gpu,
                                           launch.timeout_seconds);
     });
   }
