@@ -27,6 +27,9 @@ namespace rollmill {
 GenerateOptions read_generate_options(Config& c) {
   GenerateOptions o;
   o.name = c.get_string("run.name", std::filesystem::path(c.name()).stem().string());
+  if (o.name.empty() || o.name.front() == '.' || o.name.find('/') != std::string::npos) {
+    c.fail("run.name", "'" + o.name + "' is not a folder's name; choose another place with --out");
+  }
   o.seed = static_cast<std::uint64_t>(c.get_int("run.seed", 1, 0));
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 1024);
@@ -40,7 +43,9 @@ GenerateOptions read_generate_options(Config& c) {
   o.policy_outputs = c.get_bool("generate.policy_outputs", o.policy_outputs);
   if ((o.transitions == 0) == (o.episodes == 0)) {
     c.fail(o.transitions == 0 ? "generate.transitions" : "generate.episodes",
-           "give either generate.transitions or generate.episodes");
+           o.transitions == 0
+               ? "give generate.transitions or generate.episodes"
+               : "generate.transitions is given too; set the one you do not mean to 0");
   }
   if (o.env.device != "cpu")
     c.fail("env.device", "generate runs on the CPU; set env.device = \"cpu\"");

@@ -110,6 +110,7 @@ std::string open_folder(const TrainJob& job) {
     check_writable(dir);
     make_dirs(checkpoints_dir(dir));
     write_file_atomic(config_path, job.config_text);
+    if (job.resume) log_info("{} holds no run yet: starting anew", dir);
     return "new";
   }
   const std::string difference =
@@ -199,6 +200,7 @@ TrainResult Loop::run(bool resume) {
     write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
   }
   TrainResult result;
+  const std::int64_t first_steps = trainer.progress().env_steps;
   auto last_checkpoint = Clock::now();
   while (!trainer.finished()) {
     const UpdateReport report = trainer.step();
@@ -217,6 +219,7 @@ TrainResult Loop::run(bool resume) {
   result.checkpoint = save_checkpoint(job_.out_dir, trainer);
   result.finished = result.stopped_by == StopRequest::kNone;
   result.env_steps = trainer.progress().env_steps;
+  result.new_steps = result.env_steps - first_steps;
   result.updates = trainer.progress().update;
   result.seconds = seconds_since(start);
   if (group_.rank() == 0) {

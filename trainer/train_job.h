@@ -28,7 +28,8 @@ struct TrainResult {
   StopRequest stopped_by = StopRequest::kNone;
   std::string checkpoint;  // the last one
   std::int64_t env_steps = 0, updates = 0;
-  double seconds = 0;  // of this process's loop
+  std::int64_t new_steps = 0;  // of this process
+  double seconds = 0;          // of this process's loop
 };
 
 // Collective. Throws Error; the run's status file then says "failed" with the exit code.

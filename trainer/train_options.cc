@@ -58,6 +58,9 @@ void check_groups(const Config& c, const TrainOptions& o, int world_size) {
 TrainOptions read_train_options(Config& c, int world_size) {
   TrainOptions o;
   o.name = c.get_string("run.name", std::filesystem::path(c.name()).stem().string());
+  if (o.name.empty() || o.name.front() == '.' || o.name.find('/') != std::string::npos) {
+    c.fail("run.name", "'" + o.name + "' is not a folder's name; choose another place with --out");
+  }
   o.seed = static_cast<std::uint64_t>(c.get_int("run.seed", 1, 0));
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 64);

@@ -6,6 +6,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "core/base/error.h"
 #include "envs/registry.h"
 #include "evaluation/speed.h"
 
@@ -30,6 +31,8 @@ int run_bench(const Arguments& arguments) {
   parser.flag("--json", json, "print a list of objects with env, num_envs, threads, E, R, T");
   if (!parser.parse(arguments)) return 0;
   if (seconds_option) seconds = *seconds_option;
+  if (!(seconds >= 0.001 && seconds <= 3600))
+    fail_usage("--seconds must lie between 0.001 and 3600");
   if (env_id.empty()) {
     for (const EnvEntry& entry : env_registry()) ids.emplace_back(entry.id);
   } else {

@@ -106,6 +106,7 @@ int run_evaluate(const Arguments& arguments) {
   parser.flag("--quiet", quiet, "no report; with --min-return only the exit code");
   if (!parser.parse(arguments)) return 0;
   if (sampled && greedy) fail_usage("--sampled and --greedy exclude each other");
+  if (min_return && !std::isfinite(*min_return)) fail_usage("--min-return must be a number");
   if (resume && out.empty()) fail_usage("--resume looks into the folder of --out; give one");
   if (seed && *seed < 0) fail_usage("--seed must not be negative");
   // Once: a run that is training may have a newer checkpoint at the next look.

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/config/config.h"
 #include "core/log/log.h"
@@ -52,6 +53,9 @@ int run_generate(const Arguments& arguments) {
   const LaunchInfo launch = read_launch_info();
   init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", launch.rank);
   Config config = Config::from_file(args.config, args.overrides());
+  if (config.has("trainer") || config.has("ppo")) {
+    fail_usage(config.name() + " describes a training run; type rollmill train");
+  }
   const GenerateOptions options = read_generate_options(config);
   config.finish();
   if (args.check) {

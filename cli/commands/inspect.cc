@@ -84,7 +84,8 @@ Json inspect_dataset(const std::string& dir) {
   j["folder"] = dir;
   j["state"] = m.state == DatasetState::kDone ? "done" : "running";
   j["env"] = m.spec.env_id;
-  j["env_params"] = parse_json_strict(m.spec.env_params, dir + "/MANIFEST.json: environment_params", 4);
+  j["env_params"] =
+      parse_json_strict(m.spec.env_params, dir + "/MANIFEST.json: environment_params", 4);
   j["policy"] = m.spec.policy_id;
   j["seed"] = m.spec.seed;
   j["episodes"] = m.episodes();
@@ -154,6 +155,11 @@ int run_inspect(const Arguments& arguments) {
   if (!fs::exists(path)) fail_data(path + ": no such file or folder");
   Json j;
   if (!fs::is_directory(path)) {
+    if (fs::path(path).extension() != ".safetensors") {
+      fail_data(
+          path +
+          ": inspect takes the folder of a dataset, run or checkpoint, or a policy.safetensors");
+    }
     j = inspect_policy(path);
   } else if (file_exists(path + "/config.toml") || fs::exists(checkpoints_dir(path))) {
     j = inspect_run(path);

@@ -41,7 +41,7 @@ int run_replay(const Arguments& arguments) {
                                {"recorded", r.recorded}, {"replayed", r.replayed}};
     }
     print_out(j.dump(2) + "\n");
-  } else if (r.equal) {
+  } else if (r.equal && !quiet) {
     print_out(fmt::format("{}: {} episodes, {} steps replayed, all bits equal\n", dataset,
                           r.episodes, r.steps));
   }

@@ -130,6 +130,8 @@ int run_train(const Arguments& arguments) {
   init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", launch.rank);
   Config config = Config::from_file(args.config, args.overrides());
   TrainJob job;
+  if (config.has("generate"))
+    fail_usage(config.name() + " describes a dataset; type rollmill generate");
   job.options = read_train_options(config, launch.world_size);
   config.finish();
   job.config_text = config.resolved_toml();
@@ -161,11 +163,12 @@ int run_train(const Arguments& arguments) {
   const TrainResult result = run_train_job(job, *group);
   if (launch.rank != 0)
     return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
-  progress.finish(fmt::format(
-      "{}: {} steps in {:.2f} s ({} steps/s)", job.options.env.id,
-      human(static_cast<double>(result.env_steps)), result.seconds,
-      human(static_cast<double>(result.env_steps - std::max<std::int64_t>(first_steps, 0)) /
-            std::max(result.seconds, 1e-9))));
+  if (!result.already_done) {
+    progress.finish(
+        fmt::format("{}: {} steps in {:.2f} s ({} steps/s)", job.options.env.id,
+                    human(static_cast<double>(result.new_steps)), result.seconds,
+                    human(static_cast<double>(result.new_steps) / std::max(result.seconds, 1e-9))));
+  }
   return finish(args, job.options, job.out_dir, result);
 }
 

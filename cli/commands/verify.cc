@@ -26,7 +26,7 @@ VerifyReport verify_checkpoints(const std::string& path) {
   for (const std::string& folder : folders) {
     ++report.shards;
     if (const std::string problem = check_checkpoint(folder); !problem.empty()) {
-      report.problems.push_back({std::filesystem::path(folder).filename().string(), problem});
+      report.problems.push_back({std::filesystem::relative(folder, path).string(), problem});
     }
   }
   return report;
@@ -43,7 +43,10 @@ int run_verify(const Arguments& arguments) {
   parser.flag("--json", json, "print the report as JSON");
   parser.flag("--quiet", quiet, "problems only");
   if (!parser.parse(arguments)) return 0;
-  if (!std::filesystem::is_directory(path)) fail_data(path + ": no such folder");
+  if (!std::filesystem::is_directory(path))
+    fail_data(path + (std::filesystem::exists(path)
+                          ? ": is a file; verify takes the folder of a dataset, run or checkpoint"
+                          : ": no such folder"));
   const bool run = file_exists(path + "/config.toml") ||
                    std::filesystem::exists(checkpoints_dir(path)) ||
                    file_exists(path + "/policy.safetensors");

@@ -95,7 +95,8 @@ void check_size(const TensorFile& file, const PolicyShape& shape, const std::str
     inputs = static_cast<std::uint64_t>(h);
   }
   wanted += (inputs + 1) * (static_cast<std::uint64_t>(shape.outputs) + 1) * sizeof(float);
-  if (wanted > bytes) {
+  // A tensor that is missing is named later; this is about what could not be allocated.
+  if (wanted > (std::uint64_t{64} << 20) && wanted > bytes) {
     fail_data(path + ": its header describes a larger network than its tensors hold");
   }
 }
@@ -111,7 +112,7 @@ void save_policy(const std::string& path, const std::string& env_id, const std::
   file.metadata = {
       {"format", kFormat},
       {"env_id", env_id},
-                   {"env_params", env_params},
+      {"env_params", env_params},
       {"observations", std::to_string(layout.shape.observations)},
       {"outputs", std::to_string(layout.shape.outputs)},
       {"actions", layout.shape.discrete ? "discrete" : "continuous"},
@@ -154,10 +155,12 @@ PolicyFile load_policy(const std::string& path) {
       number(metadata(file, "observations", path), 1, 1 << 20, "observations", path);
   shape.outputs = number(metadata(file, "outputs", path), 1, 1 << 16, "outputs", path);
   const std::string actions = metadata(file, "actions", path);
-  if (actions != "discrete" && actions != "continuous") fail_data(path + ": unknown kind of actions '" + actions + "'");
+  if (actions != "discrete" && actions != "continuous")
+    fail_data(path + ": unknown kind of actions '" + actions + "'");
   shape.discrete = actions == "discrete";
   if (metadata(file, "activation", path) != "tanh") {
-    fail_data(path + ": activation '" + metadata(file, "activation", path) + "' is not one this program has (tanh)");
+    fail_data(path + ": activation '" + metadata(file, "activation", path) +
+              "' is not one this program has (tanh)");
   }
   shape.hidden = number_list(metadata(file, "hidden", path), path);
   check_size(file, shape, path);
@@ -187,7 +190,8 @@ PolicyFile load_policy(const std::string& path) {
     read("normalizer.m2", &Moments::m2);
     read("normalizer.count", &Moments::count);
     for (const Moments& m : moments) {
-      if (m.count < 0 || m.m2 < 0) fail_data(path + ": its normaliser has a negative count or variance");
+      if (m.count < 0 || m.m2 < 0)
+        fail_data(path + ": its normaliser has a negative count or variance");
     }
     w.normalizer.set_moments(std::move(moments));
   }
