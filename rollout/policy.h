@@ -35,8 +35,6 @@ class Policy {
   // Stable name and content hash: they identify the policy in datasets and reports.
   virtual std::string id() const = 0;
   virtual std::string hash() const = 0;
-  virtual bool has_logprobs() const { return true; }
-  virtual bool has_values() const { return false; }
 };
 
 // Uniform over the actions (Discrete) or over the action bounds (Box).

@@ -48,7 +48,6 @@ class PpoTrainer {
   const TrainProgress& progress() const { return progress_; }
   const TrainOptions& options() const { return options_; }
   ProcessGroup& group() { return group_; }
-  ThreadPool& pool() { return *pool_; }
   std::int64_t bytes_per_environment() const;
 
   // Whole state, for checkpoints: this rank's environments and first observations beside the shared parts.

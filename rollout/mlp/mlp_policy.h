@@ -38,7 +38,6 @@ class MlpPolicy final : public Policy {
 
   std::string id() const override { return id_; }
   std::string hash() const override;
-  bool has_values() const override { return true; }
 
  private:
   void act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
