@@ -6,8 +6,8 @@
 
 The rules, in words:
   layer 1  core/base math rng schema     one another only
-  layer 2  core/log config io device dist    layer 1; of their own layer only core/log and core/io, which sit below
-                                         the rest (io may log; log includes neither)
+  layer 2  core/log config io device dist image    layer 1; of their own layer only core/log and core/io, which sit
+                                         below the rest (io may log; log includes neither)
   layer 3  envs, datasets                layers 1-2, not each other; envs no HDF5, neither torch
   layer 4  rollout                       layers 1-3, no torch
   layer 5  generators, trainer           layers 1-4, not each other; trainer may use torch
@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 
 FOUNDATION = {"core/base", "core/math", "core/rng", "core/schema"}
-SERVICES = {"core/log", "core/config", "core/io", "core/device", "core/dist"}
+SERVICES = {"core/log", "core/config", "core/io", "core/device", "core/dist", "core/image"}
 CORE = FOUNDATION | SERVICES
 ANYTHING = None
 
@@ -36,6 +36,7 @@ ALLOWED = {
     "core/config": FOUNDATION | {"core/log", "core/io"},
     "core/device": FOUNDATION | {"core/log", "core/io"},
     "core/dist": FOUNDATION | {"core/log", "core/io"},
+    "core/image": FOUNDATION | {"core/log", "core/io"},
     "envs": CORE,
     "datasets": CORE,
     "rollout": CORE | {"envs", "datasets"},
@@ -56,6 +57,7 @@ OWNERS = [
     (re.compile(r"^(hdf5|H5[A-Za-z]*|hdf5_hl)\.h$"), lambda f, p: f == "core/io", "core/io"),
     (re.compile(r"^toml(\+\+|plusplus)?/|^toml\.hpp$"), lambda f, p: f == "core/config", "core/config"),
     (re.compile(r"^spdlog/"), lambda f, p: f == "core/log", "core/log"),
+    (re.compile(r"^(png|gif_lib)\.h$|^webp/"), lambda f, p: f == "core/image", "core/image"),
     (re.compile(r"^CLI/"), lambda f, p: f == "cli", "cli"),
     (
         re.compile(
@@ -168,6 +170,9 @@ EXAMPLES = [
     ("core/io/a.h", '#include "core/config/b.h"\n', "core/io must not include from core/config"),
     ("core/log/a.h", '#include "core/io/b.h"\n', "core/log must not include from core/io"),
     ("core/dist/a.cc", '#include "core/device/b.h"\n', "core/dist must not include from core/device"),
+    ("core/image/a.cc", '#include "core/io/b.h"\n#include <png.h>\n#include <webp/mux.h>\n', None),
+    ("core/image/a.cc", '#include "core/config/b.h"\n', "core/image must not include from core/config"),
+    ("envs/a.cc", "#include <gif_lib.h>\n", "<gif_lib.h> belongs to core/image"),
     ("core/device/a.h", '#include "envs/b.h"\n', "core/device must not include from envs"),
     ("envs/a.h", '#include "core/device/b.h"\n#include "core/rng/b.h"\n', None),
     ("envs/classic/a.h", '#include "datasets/b.h"\n', "envs must not include from datasets"),
