@@ -13,10 +13,10 @@
 namespace rollmill {
 namespace {
 
-Picture blank(int width, int height) {
+Picture blank(int width, int height, std::uint8_t grey = 255) {
   Picture picture{width, height, {}};
   picture.rgb.assign(
-      std::size_t{3} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 255);
+      std::size_t{3} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height), grey);
   return picture;
 }
 
@@ -103,8 +103,11 @@ Picture filmstrip(std::span<const Picture> frames, int columns, int every) {
   Picture strip = blank(static_cast<int>(width), static_cast<int>(height));
   for (int k = 0; k < count; ++k) {
     const Picture& frame = *shown[static_cast<std::size_t>(k)];
-    paste(frame, strip, kGap + k % columns * (size.width + kGap) + (size.width - frame.width) / 2,
-          kGap + k / columns * (size.height + kGap) + (size.height - frame.height) / 2);
+    const int x = kGap + k % columns * (size.width + kGap) + (size.width - frame.width) / 2;
+    const int y = kGap + k / columns * (size.height + kGap) + (size.height - frame.height) / 2;
+    paste(blank(frame.width + 2, frame.height + 2, 205), strip, x - 1,
+          y - 1);  // a thin frame around it
+    paste(frame, strip, x, y);
   }
   return strip;
 }

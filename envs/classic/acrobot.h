@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/math/math.h"
+#include "envs/canvas.h"
 #include "envs/classic/angle.h"
 #include "envs/env.h"
 
@@ -73,6 +74,7 @@ struct Acrobot {
 
   using Observation = Box<6>;
   using Action = Discrete<3>;
+  static constexpr const char* keys = "asd";  // of actions 0, 1, ... in `rollmill play`
   static constexpr FieldInfo observation_fields[] = {
       {"cos theta1", "", -1, 1},
       {"sin theta1", "", -1, 1},
@@ -129,6 +131,24 @@ struct Acrobot {
   // Energy pumping: a torque at the elbow against the first link's swing drives that link on by reaction.
   RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
     return o[4] < 0.0f ? 2 : 0;
+  }
+
+  // Both links as long as each other, as the goal's height takes them.
+  static void render(const State& s, const Params& p, Canvas& canvas) {
+    canvas.resize(300, 300);
+    constexpr double kCenter = 150, kLink = 62;
+    const math::SinCos a = math::sincos(s.theta1);
+    const math::SinCos b = math::sincos(s.theta1 + s.theta2);
+    const Point elbow = {kCenter + kLink * double{a.sin}, kCenter + kLink * double{a.cos}};
+    const Point tip = {elbow.x + kLink * double{b.sin}, elbow.y + kLink * double{b.cos}};
+    const double goal = kCenter - kLink * double{p.goal_height};
+    for (int x = 10; x < 290; x += 12)
+      canvas.line({double(x), goal}, {x + 7.0, goal}, palette::kGreen, 2);
+    canvas.rod({kCenter, kCenter}, elbow, palette::kBlue, 14);
+    canvas.rod(elbow, tip, palette::kSkyBlue, 14);
+    canvas.circle({kCenter, kCenter}, 5, palette::kInk);
+    canvas.circle(elbow, 5, palette::kOrange);
+    canvas.circle(tip, 4, palette::kVermillion);
   }
 
  private:

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/math/math.h"
+#include "envs/canvas.h"
 #include "envs/env.h"
 
 namespace rollmill {
@@ -58,6 +59,7 @@ struct CartPole {
 
   using Observation = Box<4>;
   using Action = Discrete<2>;
+  static constexpr const char* keys = "ad";  // of actions 0, 1, ... in `rollmill play`
   static constexpr FieldInfo observation_fields[] = {
       {"cart position", "m", -4.8, 4.8},
       {"cart velocity", "m/s", -3.4e38, 3.4e38},
@@ -102,6 +104,27 @@ struct CartPole {
   RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
     const float push = 1.0f * o[0] + 1.7f * o[1] + 26.0f * o[2] + 5.6f * o[3];
     return push > 0.0f ? 1 : 0;
+  }
+
+  static void render(const State& s, const Params& p, Canvas& canvas) {
+    canvas.resize(480, 220);
+    const double scale = 200.0 / double{p.position_limit};  // pixels a metre
+    const double track = 170, x = 240 + scale * double{s.x};
+    const double length =
+        double{math::clamp(static_cast<float>(scale) * 2.0f * p.pole_half_length, 20.0f, 130.0f)};
+    const auto tip = [&](float angle, double reach) {
+      const math::SinCos a = math::sincos(angle);
+      return Point{x + reach * double{a.sin}, track - 18 - reach * double{a.cos}};
+    };
+    canvas.triangle({x, track - 18}, tip(-p.angle_limit, length + 12),
+                    tip(p.angle_limit, length + 12), mix(palette::kPaper, palette::kGreen, 40));
+    canvas.line({0, track}, {480, track}, palette::kGrey, 2);
+    for (const double end : {40.0, 440.0}) {
+      canvas.line({end, track - 14}, {end, track + 14}, palette::kVermillion, 3);
+    }
+    canvas.rod({x - 26, track - 12}, {x + 26, track - 12}, palette::kInk, 20);
+    canvas.rod({x, track - 18}, tip(s.theta, length), palette::kOrange, 9);
+    canvas.circle({x, track - 18}, 4, palette::kBlue);
   }
 };
 

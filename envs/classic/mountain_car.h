@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/math/math.h"
+#include "envs/classic/draw_hill.h"
 #include "envs/env.h"
 
 namespace rollmill {
@@ -55,6 +56,7 @@ struct MountainCar {
 
   using Observation = Box<2>;
   using Action = Discrete<3>;
+  static constexpr const char* keys = "asd";  // of actions 0, 1, ... in `rollmill play`
   static constexpr FieldInfo observation_fields[] = {{"car position", "", -1.2, 0.6},
                                                      {"car velocity", "1/step", -0.07, 0.07}};
   static constexpr FieldInfo action_fields[] = {{"push", "", 0, 2, "0 left, 1 none, 2 right"}};
@@ -83,6 +85,11 @@ struct MountainCar {
   // Energy pumping: push the way the car moves.
   RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
     return o[1] < 0.0f ? 0 : 2;
+  }
+
+  static void render(const State& s, const Params& p, Canvas& canvas) {
+    draw_hill_and_car(canvas, p.min_position, p.max_position, p.goal_position, s.position,
+                      s.velocity, p.max_speed);
   }
 };
 

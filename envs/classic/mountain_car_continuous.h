@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/math/math.h"
+#include "envs/classic/draw_hill.h"
 #include "envs/env.h"
 
 namespace rollmill {
@@ -88,6 +89,11 @@ struct MountainCarContinuous {
   // Energy pumping: push the way the car moves.
   RM_HD static Action::Value expert(Strided<const float> o, const Params&) {
     return {{o[1] < 0.0f ? -1.0f : 1.0f}};
+  }
+
+  static void render(const State& s, const Params& p, Canvas& canvas) {
+    draw_hill_and_car(canvas, p.min_position, p.max_position, p.goal_position, s.position,
+                      s.velocity, p.max_speed);
   }
 };
 

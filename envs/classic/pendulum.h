@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/math/math.h"
+#include "envs/canvas.h"
 #include "envs/classic/angle.h"
 #include "envs/env.h"
 
@@ -99,6 +100,21 @@ struct Pendulum {
     const float hold = -(10.0f * theta + 2.0f * o[2]);
     const float torque = o[0] > 0.9f ? hold : pump;
     return {{math::clamp(torque, -p.max_torque, p.max_torque)}};
+  }
+
+  static void render(const State& s, const Params& p, Canvas& canvas) {
+    canvas.resize(260, 260);
+    constexpr double kCenter = 130, kReach = 96;
+    const math::SinCos a = math::sincos(s.theta);
+    canvas.ring({kCenter, kCenter}, kReach + 12, palette::kPaleGrey, 2);
+    canvas.triangle({kCenter, 18}, {kCenter - 8, 4}, {kCenter + 8, 4}, palette::kGreen);
+    const Point tip = {kCenter - kReach * double{a.sin}, kCenter - kReach * double{a.cos}};
+    canvas.rod({kCenter, kCenter}, tip, palette::kVermillion, 18);
+    canvas.circle({kCenter, kCenter}, 5, palette::kInk);
+    // Angular velocity as a tangent at the tip.
+    const double pace = 50 * double{s.theta_dot} / double{p.max_speed};
+    canvas.line(tip, {tip.x - pace * double{a.cos}, tip.y + pace * double{a.sin}}, palette::kBlue,
+                4);
   }
 };
 
