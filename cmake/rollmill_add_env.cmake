@@ -8,14 +8,13 @@ function(rollmill_add_env type header)
   file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
 "#include \"@header@\"
 #include \"envs/batch_cpu.h\"
-#include \"envs/expert.h\"
-#include \"envs/registry.h\"
+#include \"envs/view.h\"
 
 namespace rollmill {
 EnvEntry @type@_entry() {
   return {@type@::info.id, describe<@type@>, [](const BatchConfig& config, ThreadPool* pool) -> std::unique_ptr<EnvBatch> {
             return std::make_unique<CpuBatch<@type@>>(config, pool);
-          }, expert_of<@type@>()};
+          }, render_of<@type@>(), text_of<@type@>()};
 }
 }  // namespace rollmill
 ")

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "envs/env_spec.h"
+#include "envs/world.h"
 
 namespace rollmill {
 
@@ -38,21 +39,41 @@ struct BatchConfig {
   std::uint32_t episode_stride = 1;  // added at each autoreset
   int time_limit = -1;               // -1: the environment's own; 0: none
   std::vector<double> params;        // empty: defaults; else one per EnvSpec::params
+  World world;                       // parameters drawn at each episode, levels
+  // Keep the last so many states and actions of every environment, for the report of one that breaks (0: none kept).
+  int trace_steps = 0;
+  // The world will change (set_world): make room for drawn parameters and levels even if `world` has none yet.
+  bool changing_world = false;
 };
 
 // Where one step reads and writes. All pointers are in the batch's memory (host or device).
 struct StepBuffers {
-  // in: int32 [N] or float32 [A][stride]
+  // in: 32-bit words [A][stride], int32 for choices, then float32 (envs/spaces.h)
   const void* actions = nullptr;
   // out, every environment
-  float* observations = nullptr;  // [D][stride], after autoreset
-  float* rewards = nullptr;       // [N]
-  std::uint8_t* ends = nullptr;   // [N] EpisodeEnd
+  float* observations =
+      nullptr;  // words [D][stride], after autoreset; floats only if EnvSpec::observed says so
+  Word* masks = nullptr;  // [M][stride] which actions the observed state allows; null where M is 0
+  float* rewards = nullptr;      // [N]
+  std::uint8_t* ends = nullptr;  // [N] EpisodeEnd
   // out, only where ends != kRunning (other elements are left as they were)
   float* final_observations = nullptr;  // [D][stride]; may be null
   std::uint8_t* outcomes = nullptr;     // [N] reason; may be null
   float* episode_returns = nullptr;     // [N] undiscounted sum of the ended episode; may be null
   std::int32_t* episode_lengths = nullptr;  // [N] steps of the ended episode; may be null
+  std::uint32_t* episode_levels = nullptr;  // [N] level of the ended episode; may be null
+};
+
+// What is known of an environment whose numbers stopped being finite: its keys, and the last states and actions before it
+// (BatchConfig::trace_steps), oldest first.
+struct Fault {
+  std::uint32_t environment = 0, episode = 0, step = 0;  // the step that broke
+  std::uint32_t level = 0;
+  std::vector<double> params;
+  std::vector<std::vector<std::uint32_t>> states;  // before each step of the trace
+  std::vector<std::vector<std::uint32_t>>
+      actions;                        // of each step of the trace, the last one broke it
+  std::vector<std::uint32_t> broken;  // the state after it
 };
 
 // Columns that say where each environment stands; keys of the next draw. In the batch's memory.
@@ -72,26 +93,53 @@ class EnvBatch {
       const = 0;  // of every [K][stride] array that this batch reads or writes
   virtual bool on_device() const = 0;
   virtual EpisodeColumns episodes() const = 0;
+  // Environments that one task should take through several steps, so that their columns stay in the first-level cache.
+  virtual int preferred_block() const { return 512; }
 
-  // Starts every environment's first episode and writes its observations [D][stride].
-  virtual void reset(float* observations) = 0;
+  // Starts every environment's first episode and writes its observations [D][stride] and, where the environment has
+  // them, action masks [M][stride].
+  virtual void reset(float* observations, Word* masks = nullptr) = 0;
   virtual void step(const StepBuffers& buffers) = 0;
   // Host batches: steps environments [begin, end) only, on the calling thread. Ranges of several threads must not
   // overlap. What the collector uses to run a block of environments through a whole rollout.
   virtual void step_range(const StepBuffers& buffers, int begin, int end) = 0;
-  // Writes the observations of the current states.
-  virtual void observe(float* observations) = 0;
+  // Writes the observations and masks of the current states.
+  virtual void observe(float* observations, Word* masks = nullptr) = 0;
+  // Host batches: actions of the environment's scripted expert for environments [begin, end), into columns.
+  virtual void act_expert(const float* observations, int begin, int end, void* actions) const = 0;
 
-  // The whole batch as bytes: states, episode numbers, steps, running returns. A snapshot restores into any
-  // batch of the same environment, size and backend family (CPU and CUDA snapshots are the same bytes).
+  // Later episodes are drawn from this world. Needs BatchConfig::changing_world where it varies more than the first one.
+  virtual void set_world(const World& world) = 0;
+  // Parameters and level of environment i's present episode.
+  virtual std::vector<double> params_of(int env) const = 0;
+  virtual std::uint32_t level_of(int env) const = 0;
+
+  // The whole batch as bytes: states, episode numbers, steps, running returns, drawn parameters, levels. A snapshot restores into
+  // any batch of the same environment, size and backend family (CPU and CUDA snapshots are the same bytes).
   virtual std::size_t snapshot_bytes() const = 0;
   virtual void save(std::byte* out) const = 0;
   virtual void load(const std::byte* in) = 0;
+
+  // One environment whole, as words: its state, then the runtime's own. What save_environment of one batch wrote,
+  // load_environment takes in any other of the same environment and kind of world, at any index. Host copies.
+  virtual std::vector<std::uint32_t> save_environment(int env) const = 0;
+  virtual void load_environment(int env, const std::vector<std::uint32_t>& words) = 0;
+  // Environment `to` becomes `from`, with its past and its future randomness.
+  virtual void copy_environment(int from, int to) { load_environment(to, save_environment(from)); }
 
   // Columns of the state, for tests that set or compare it: word k of environment i. Host copies.
   virtual std::vector<std::uint32_t> state_words(int env) const = 0;
   virtual void set_state_words(int env, const std::vector<std::uint32_t>& words) = 0;
 
+  // Environments that broke (kOutcomeNotFinite) since the last call; at most kMaxFaults are described, all are counted.
+  struct Faults {
+    std::int64_t count = 0;
+    std::vector<Fault> described;
+  };
+  virtual Faults take_faults() = 0;
+  static constexpr int kMaxFaults = 16;
+
+  // Of the batch's own memory, whole allocation / num_envs.
   virtual std::int64_t bytes_per_environment() const = 0;
 };
 

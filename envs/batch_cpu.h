@@ -1,6 +1,6 @@
 // The CPU runtime of any environment of the contract.
 //
-// A step goes over blocks of kBlock environments, small enough for the first-level cache:
+// A step goes over blocks of kBlock environments, few enough for the first-level cache:
 //   1. step    every environment of the block, branch-free: the compiler turns the author's scalar code into
 //              one AVX-512 (or AVX2, SSE2) lane per environment; codes of ends go to a scratch row
 //   2. compact the few environments whose episode ended, and record them
@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <vector>
 
@@ -18,55 +19,69 @@
 #include "core/base/assert.h"
 #include "core/base/simd.h"
 #include "core/base/thread_pool.h"
+#include "envs/batch_layout.h"
 #include "envs/describe.h"
+#include "envs/fault_trace.h"
 #include "envs/step_kernel.h"
 
 namespace rollmill {
+
+// Environments of a block: as many as leave room in a 32 KiB cache for all that a step touches, 64 to 512.
+constexpr int cpu_block(int words) {
+  int block = 512;
+  while (block > 64 && block * words * 4 > 40 * 1024) block /= 2;
+  return block;
+}
 
 template <class Env>
 class CpuBatch final : public EnvBatch {
  public:
   using State = typename Env::State;
+  using Params = typename Env::Params;
   static constexpr int kStateWords = kWords<State>;
-  static constexpr int kBlock = 512;
+  static constexpr int kParamWords = count_param_words<Params>();
+  static constexpr int kMaskWords = mask_columns<Env>();
+  static constexpr int kObservationWords = Env::Observation::kSize;
+  static constexpr int kBlock = cpu_block(kStateWords + kRuntimeWords + kObservationWords);
   static constexpr int kResetLanes = 64;
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
       : spec_(describe<Env>()),
         params_(make_params<Env>(config.params)),
         config_(config),
-        pool_(pool) {
+        pool_(pool),
+        varied_(varies(config)),
+        world_(config.world) {
     RM_ASSERT(config.num_envs >= 1);
     stride_ = padded_columns(config.num_envs);
-    // One allocation; the state columns, then the runtime's own.
-    words_.resize(static_cast<std::size_t>(stride_) * (kStateWords + 4));
-    columns_.stride = stride_;
-    columns_.state = words_.data();
-    columns_.environment = columns_.state + kStateWords * stride_;
-    columns_.episode = columns_.environment + stride_;
-    columns_.step = columns_.episode + stride_;
-    columns_.episode_return = reinterpret_cast<float*>(columns_.step + stride_);
-    constants_.seed = config.seed;
-    constants_.episode_stride = config.episode_stride;
-    const int limit = config.time_limit < 0 ? spec_.time_limit : config.time_limit;
-    constants_.time_limit = limit == 0 ? 0xFFFFFFFFu : static_cast<std::uint32_t>(limit);
+    words_.resize(static_cast<std::size_t>(stride_) * batch_words<Env>(varied_));
+    columns_ = layout_columns(words_.data(), stride_, kStateWords, varied_);
+    constants_ = batch_constants(config, spec_.time_limit);
+    constants_.world = world_.view();
+    trace_ = FaultTrace(config.trace_steps, kStateWords, Env::Action::kSize, stride_);
   }
 
   const EnvSpec& spec() const override { return spec_; }
   int num_envs() const override { return config_.num_envs; }
   std::int64_t stride() const override { return stride_; }
   bool on_device() const override { return false; }
+  int preferred_block() const override { return kBlock; }
   EpisodeColumns episodes() const override {
     return {columns_.environment, columns_.episode, columns_.step};
   }
 
-  void reset(float* observations) override {
+  void reset(float* observations, Word* masks) override {
+    RM_ASSERT(kMaskWords == 0 || masks != nullptr);
     for_each_block([&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const auto u = static_cast<std::uint32_t>(i);
         columns_.environment[i] = config_.first_environment + u * config_.environment_stride;
         columns_.episode[i] = config_.first_episode + u * config_.episode_offset;
-        reset_environment<Env>(columns_, constants_, params_, observations, i);
+      }
+      if (varied_) {
+        reset_lanes<true>(columns_, constants_, params_, observations, masks, begin, end);
+      } else {
+        reset_lanes<false>(columns_, constants_, params_, observations, masks, begin, end);
       }
     });
   }
@@ -81,34 +96,79 @@ class CpuBatch final : public EnvBatch {
     }
   }
 
-  void observe(float* observations) override {
+  void observe(float* observations, Word* masks) override {
+    RM_ASSERT(kMaskWords == 0 || masks != nullptr);
     for_each_block([&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const State state = load_columns<State>(columns_.state, stride_, i);
-        Env::observe(state, params_, Strided<float>{observations + i, stride_});
+        write_observation<Env>(load_columns<State>(columns_.state, stride_, i), params_here(i),
+                               observations, masks, stride_, i);
       }
     });
   }
+
+  void act_expert(const float* observations, int begin, int end, void* actions) const override {
+    if constexpr (ExpertSeesState<Env>) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const State state = load_columns<State>(columns_.state, stride_, i);
+        Env::Action::store(Env::expert(state, params_here(i)), actions, stride_, i);
+      }
+    } else if constexpr (ExpertSeesObservation<Env>) {
+      using Reader = typename Env::Observation::Reader;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Reader o{reinterpret_cast<decltype(Reader::data)>(observations) + i, stride_};
+        Env::Action::store(Env::expert(o, params_here(i)), actions, stride_, i);
+      }
+    } else {
+      fail_usage("environment " + spec_.id + " has no scripted expert");
+    }
+  }
+
+  void set_world(const World& world) override {
+    RM_ASSERT(varied_ || (world.draws.empty() && world.levels.count == 0));
+    world_ = HostWorld(world);
+    constants_.world = world_.view();
+  }
+  std::vector<double> params_of(int env) const override { return param_values(params_here(env)); }
+  std::uint32_t level_of(int env) const override { return varied_ ? columns_.level[env] : 0u; }
 
   std::size_t snapshot_bytes() const override { return words_.size() * sizeof(std::uint32_t); }
   void save(std::byte* out) const override { std::memcpy(out, words_.data(), snapshot_bytes()); }
   void load(const std::byte* in) override { std::memcpy(words_.data(), in, snapshot_bytes()); }
 
+  std::vector<std::uint32_t> save_environment(int env) const override {
+    return column_words(env, batch_words<Env>(varied_));
+  }
+  void load_environment(int env, const std::vector<std::uint32_t>& words) override {
+    RM_ASSERT(static_cast<int>(words.size()) == batch_words<Env>(varied_));
+    for (std::size_t k = 0; k < words.size(); ++k)
+      words_[k * static_cast<std::size_t>(stride_) + static_cast<std::size_t>(env)] = words[k];
+  }
   std::vector<std::uint32_t> state_words(int env) const override {
-    std::vector<std::uint32_t> words;
-    for (int k = 0; k < kStateWords; ++k) words.push_back(columns_.state[k * stride_ + env]);
-    return words;
+    return column_words(env, kStateWords);
   }
   void set_state_words(int env, const std::vector<std::uint32_t>& words) override {
     RM_ASSERT(static_cast<int>(words.size()) == kStateWords);
     for (int k = 0; k < kStateWords; ++k) columns_.state[k * stride_ + env] = words[k];
   }
 
+  Faults take_faults() override { return trace_.take(); }
+
   std::int64_t bytes_per_environment() const override {
-    return static_cast<std::int64_t>(snapshot_bytes()) / config_.num_envs;
+    return static_cast<std::int64_t>(snapshot_bytes() + trace_.bytes()) / config_.num_envs;
   }
 
  private:
+  Params params_here(std::int64_t i) const {
+    return varied_ ? load_params<Params>(columns_.params, stride_, i) : params_;
+  }
+
+  std::vector<std::uint32_t> column_words(int env, int count) const {
+    std::vector<std::uint32_t> words;
+    for (int k = 0; k < count; ++k)
+      words.push_back(words_[static_cast<std::size_t>(k * stride_ + env)]);
+    return words;
+  }
+
   template <class Body>
   void for_each_block(Body&& body) {
     const int blocks = (config_.num_envs + kBlock - 1) / kBlock;
@@ -127,7 +187,12 @@ class CpuBatch final : public EnvBatch {
     alignas(kColumnAlignment) std::uint32_t codes[kBlock];
     alignas(kColumnAlignment) std::int32_t ended[kBlock + 16];
     const int count = static_cast<int>(end - begin);
-    step_lanes(columns_, constants_, params_, buffers, begin, count, codes);
+    if (trace_.enabled()) trace_.record(columns_, buffers.actions, begin, end);
+    if (varied_) {
+      step_lanes<true>(columns_, constants_, params_, buffers, begin, count, codes);
+    } else {
+      step_lanes<false>(columns_, constants_, params_, buffers, begin, count, codes);
+    }
     std::uint8_t* RM_RESTRICT ends = buffers.ends + begin;
     std::uint32_t any = 0;
     for (int j = 0; j < count; ++j) {
@@ -137,68 +202,85 @@ class CpuBatch final : public EnvBatch {
     if (any == 0) return;
     const int found = compact_nonzero(codes, count, ended);
     for (int k = 0; k < found; ++k) {
-      record_episode<Env>(columns_, buffers, codes[ended[k]], begin + ended[k]);
+      const std::int64_t i = begin + ended[k];
+      const std::uint32_t code = codes[ended[k]];
+      record_episode<Env>(columns_, buffers, code, i);
+      if ((code >> 8) == kOutcomeNotFinite)
+        trace_.report(columns_, buffers.actions, params_of(static_cast<int>(i)), i);
     }
     for (int k = 0; k < found; k += kResetLanes) {
-      reset_some(buffers, begin, ended + k, std::min(kResetLanes, found - k));
+      const int some = std::min(kResetLanes, found - k);
+      if (varied_) {
+        reset_some<true>(buffers, begin, ended + k, some);
+      } else {
+        reset_some<false>(buffers, begin, ended + k, some);
+      }
     }
   }
 
   // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
+  template <bool kVaried>
   void reset_some(const StepBuffers& buffers, std::int64_t begin, const std::int32_t* list,
                   int count) {
-    constexpr int kSize = Env::Observation::kSize;
-    alignas(kColumnAlignment) std::uint32_t words[(kStateWords + 3) * kResetLanes];
-    alignas(kColumnAlignment) float returns[kResetLanes], observations[kSize * kResetLanes];
-    const BatchColumns lanes{words,
-                             words + kStateWords * kResetLanes,
-                             words + (kStateWords + 1) * kResetLanes,
-                             words + (kStateWords + 2) * kResetLanes,
-                             returns,
-                             kResetLanes};
+    constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
+    alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
+    alignas(kColumnAlignment) float observations[kObservationWords * kResetLanes] = {};
+    alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes] = {};
+    const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
     for (int k = 0; k < count; ++k) {
       const std::int64_t i = begin + list[k];
       columns_.episode[i] += constants_.episode_stride;
       lanes.environment[k] = columns_.environment[i];
       lanes.episode[k] = columns_.episode[i];
     }
-    reset_lanes(lanes, constants_, params_, observations, count);
+    reset_lanes<kVaried>(lanes, constants_, params_, observations, masks, 0, count);
+    const auto* observed = reinterpret_cast<const Word*>(observations);
+    auto* target = reinterpret_cast<Word*>(buffers.observations);
     for (int k = 0; k < count; ++k) {
       const std::int64_t i = begin + list[k];
-      for (int w = 0; w < kStateWords; ++w)
-        columns_.state[w * stride_ + i] = words[w * kResetLanes + k];
-      for (int w = 0; w < kSize; ++w)
-        buffers.observations[w * stride_ + i] = observations[w * kResetLanes + k];
-      columns_.step[i] = 0;
-      columns_.episode_return[i] = 0.0f;
+      for (int w = 0; w < kColumns; ++w) words_at(w, i) = words[w * kResetLanes + k];
+      for (int w = 0; w < kObservationWords; ++w)
+        target[w * stride_ + i] = observed[w * kResetLanes + k];
+      for (int w = 0; w < kMaskWords; ++w)
+        buffers.masks[w * stride_ + i] = masks[w * kResetLanes + k];
     }
   }
 
+  std::uint32_t& words_at(int word, std::int64_t i) {
+    return words_[static_cast<std::size_t>(word * stride_ + i)];
+  }
+
+  template <bool kVaried>
   static void reset_lanes(const BatchColumns columns, const BatchConstants constants,
-                          const typename Env::Params params, float* observations, int count) {
+                          const Params params, float* observations, Word* masks, std::int64_t begin,
+                          std::int64_t end) {
 #pragma GCC ivdep
-    for (int k = 0; k < count; ++k)
-      reset_environment<Env>(columns, constants, params, observations, k);
+    for (std::int64_t i = begin; i < end; ++i)
+      reset_environment<Env, kVaried>(columns, constants, params, observations, masks, i);
   }
 
   // Kept apart and free of member access, so that the compiler sees loop-invariant pointers and vectorises it.
+  template <bool kVaried>
   static void step_lanes(const BatchColumns columns, const BatchConstants constants,
-                         const typename Env::Params params, const StepBuffers buffers,
-                         std::int64_t begin, int count, std::uint32_t* RM_RESTRICT codes) {
+                         const Params params, const StepBuffers buffers, std::int64_t begin,
+                         int count, std::uint32_t* RM_RESTRICT codes) {
 #pragma GCC ivdep
     for (int j = 0; j < count; ++j) {
-      codes[j] = step_environment<Env>(columns, constants, params, buffers, begin + j);
+      codes[j] = step_environment<Env, kVaried>(columns, constants, params, buffers, begin + j);
     }
   }
 
   EnvSpec spec_;
-  typename Env::Params params_;
+  Params params_;
   BatchConfig config_;
   ThreadPool* pool_;
+  bool varied_;
+  HostWorld world_;
   std::int64_t stride_ = 0;
   AlignedVector<std::uint32_t> words_;
   BatchColumns columns_{};
   BatchConstants constants_{};
+  FaultTrace trace_;
 };
 
 }  // namespace rollmill

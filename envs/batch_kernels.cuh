@@ -13,36 +13,38 @@ struct FirstEpisodes {
   std::uint32_t environment, environment_stride, episode, episode_offset;
 };
 
-template <class Env>
+template <class Env, bool kVaried>
 RM_KERNEL void reset_kernel(BatchColumns columns, BatchConstants constants,
                             typename Env::Params params, FirstEpisodes first, int num_envs,
-                            float* observations) {
+                            float* observations, Word* masks) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= num_envs) return;
   const auto u = static_cast<std::uint32_t>(i);
   columns.environment[i] = first.environment + u * first.environment_stride;
   columns.episode[i] = first.episode + u * first.episode_offset;
-  reset_environment<Env>(columns, constants, params, observations, i);
+  reset_environment<Env, kVaried>(columns, constants, params, observations, masks, i);
 }
 
-template <class Env>
+template <class Env, bool kVaried>
 RM_KERNEL void step_kernel(BatchColumns columns, BatchConstants constants,
                            typename Env::Params params, std::int64_t begin, std::int64_t end,
                            StepBuffers buffers) {
   const std::int64_t i = begin + static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= end) return;
-  const std::uint32_t code = step_environment<Env>(columns, constants, params, buffers, i);
+  const std::uint32_t code = step_environment<Env, kVaried>(columns, constants, params, buffers, i);
   buffers.ends[i] = static_cast<std::uint8_t>(code);
-  if ((code & 0xFFu) != 0) finish_episode<Env>(columns, constants, params, buffers, code, i);
+  if ((code & 0xFFu) == 0) return;
+  finish_episode<Env, kVaried>(columns, constants, params, buffers, code, i);
 }
 
-template <class Env>
+template <class Env, bool kVaried>
 RM_KERNEL void observe_kernel(BatchColumns columns, typename Env::Params params, int num_envs,
-                              float* observations) {
+                              float* observations, Word* masks) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= num_envs) return;
   const auto state = load_columns<typename Env::State>(columns.state, columns.stride, i);
-  Env::observe(state, params, Strided<float>{observations + i, columns.stride});
+  write_observation<Env>(state, params_at<Env, kVaried>(columns, params, i), observations, masks,
+                         columns.stride, i);
 }
 
 }  // namespace rollmill

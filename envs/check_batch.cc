@@ -12,8 +12,9 @@ namespace {
 
 enum class Kind { kFloat, kWord, kByte };
 
-// Words that the runtime keeps for each environment after the state (envs/batch_cpu.h).
-constexpr const char* kRuntimeWords[] = {"global id", "episode", "step", "episode return"};
+// Names of the words that the runtime keeps for each environment after the state (envs/batch_layout.h).
+constexpr const char* kRuntimeNames[] = {"global id", "episode", "step", "episode return", "level"};
+constexpr std::size_t kReturnWord = 3;
 
 std::uint32_t read(const void* column, Kind kind, int i) {
   if (kind == Kind::kByte) return static_cast<const std::uint8_t*>(column)[i];
@@ -45,17 +46,20 @@ struct Offsets {
       size += bytes;
       return static_cast<std::size_t>(at);
     };
-    observations = take(spec.observation_size() * stride * 4);
-    final_observations = take(spec.observation_size() * stride * 4);
+    observations = take(spec.observation_columns() * stride * 4);
+    final_observations = take(spec.observation_columns() * stride * 4);
+    masks = take(spec.mask_columns * stride * 4);
     rewards = take(stride * 4);
     returns = take(stride * 4);
     lengths = take(stride * 4);
+    levels = take(stride * 4);
     ends = take(stride);
     outcomes = take(stride);
     size = (size + 63) / 64 * 64;
     actions = take(spec.action_size() * stride * 4);
   }
-  std::size_t observations, final_observations, rewards, returns, lengths, ends, outcomes, actions;
+  std::size_t observations, final_observations, masks, rewards, returns, lengths, levels, ends,
+      outcomes, actions;
   std::int64_t size = 0;
 };
 
@@ -76,9 +80,8 @@ CheckBatch::CheckBatch(std::unique_ptr<EnvBatch> expected, std::unique_ptr<EnvBa
   RM_ASSERT(expected_->spec().id == actual_->spec().id &&
             expected_->num_envs() == actual_->num_envs());
   RM_ASSERT(expected_->stride() == actual_->stride());
-  const std::size_t words =
-      (spec().state_fields.size() + std::size(kRuntimeWords)) * static_cast<std::size_t>(stride());
-  RM_ASSERT(expected_->snapshot_bytes() == words * 4 && actual_->snapshot_bytes() == words * 4);
+  RM_ASSERT(expected_->snapshot_bytes() == actual_->snapshot_bytes());
+  const std::size_t words = expected_->snapshot_bytes() / 4;
   const Offsets at(spec(), stride());
   device_ = Buffer(memory, static_cast<std::size_t>(at.size));
   host_.resize(static_cast<std::size_t>(at.size));
@@ -95,9 +98,11 @@ StepBuffers CheckBatch::device_buffers() const {
   b.actions = base + at.actions;
   b.observations = reinterpret_cast<float*>(base + at.observations);
   b.final_observations = reinterpret_cast<float*>(base + at.final_observations);
+  b.masks = spec().mask_columns > 0 ? reinterpret_cast<Word*>(base + at.masks) : nullptr;
   b.rewards = reinterpret_cast<float*>(base + at.rewards);
   b.episode_returns = reinterpret_cast<float*>(base + at.returns);
   b.episode_lengths = reinterpret_cast<std::int32_t*>(base + at.lengths);
+  b.episode_levels = reinterpret_cast<std::uint32_t*>(base + at.levels);
   b.ends = reinterpret_cast<std::uint8_t*>(base + at.ends);
   b.outcomes = reinterpret_cast<std::uint8_t*>(base + at.outcomes);
   return b;
@@ -114,24 +119,45 @@ void CheckBatch::copy_actions(const StepBuffers& buffers, int begin, int end) {
 
 void CheckBatch::add_columns(std::vector<Field>& fields, const char* what, const float* expected,
                              const float* actual) const {
-  for (int k = 0; k < spec().observation_size(); ++k) {
-    fields.push_back({what + (" \"" + spec().observation[static_cast<std::size_t>(k)].name + "\""),
-                      expected + k * stride(), actual + k * stride(), Kind::kFloat});
+  const bool real = spec().observed.kind == ObservationKind::kReal;
+  for (int k = 0; k < spec().observation_columns(); ++k) {
+    const std::string name =
+        real ? "\"" + spec().observation[static_cast<std::size_t>(k)].name + "\""
+             : "word " + std::to_string(k);
+    fields.push_back({what + (" " + name), expected + k * stride(), actual + k * stride(),
+                      real ? Kind::kFloat : Kind::kWord});
   }
 }
 
-// The state and the runtime's own words, as columns of both snapshots. State words are compared as
-// floats: an integer that looks like a NaN must differ in no other word to pass, and shows in the
-// observations.
+void CheckBatch::add_masks(std::vector<Field>& fields, const Word* expected,
+                           const Word* actual) const {
+  for (int k = 0; k < spec().mask_columns; ++k) {
+    fields.push_back({"action mask word " + std::to_string(k), expected + k * stride(),
+                      actual + k * stride(), Kind::kWord});
+  }
+}
+
+// The state and the runtime's own words, as columns of both snapshots.
 std::vector<CheckBatch::Field> CheckBatch::state_fields() {
   expected_->save(reinterpret_cast<std::byte*>(expected_words_.data()));
   actual_->save(reinterpret_cast<std::byte*>(actual_words_.data()));
   std::vector<Field> fields;
   const std::size_t states = spec().state_fields.size();
-  for (std::size_t k = 0; k < states + std::size(kRuntimeWords); ++k) {
-    const std::string name = k < states ? "state \"" + spec().state_fields[k] + "\""
-                                        : std::string(kRuntimeWords[k - states]);
-    const bool real = k < states || k == states + 3;
+  const std::size_t columns = expected_words_.size() / static_cast<std::size_t>(stride());
+  for (std::size_t k = 0; k < columns; ++k) {
+    std::string name;
+    bool real = false;
+    if (k < states) {
+      name = "state \"" + spec().state_fields[k] + "\"";
+      real = spec().state_is_real[k];
+    } else if (k - states < std::size(kRuntimeNames)) {
+      name = kRuntimeNames[k - states];
+      real = k - states == kReturnWord;
+    } else {
+      const ParamSpec& param = spec().params[k - states - std::size(kRuntimeNames)];
+      name = "parameter \"" + param.field.name + "\"";
+      real = !param.integer;
+    }
     const std::size_t first = k * static_cast<std::size_t>(stride());
     fields.push_back({name, expected_words_.data() + first, actual_words_.data() + first,
                       real ? Kind::kFloat : Kind::kWord});
@@ -158,11 +184,16 @@ std::vector<CheckBatch::Field> CheckBatch::step_fields(const StepBuffers& b) {
     fields.push_back(
         {"length of the ended episode", b.episode_lengths, host_.data() + at.lengths, Kind::kWord});
   }
+  if (b.episode_levels != nullptr) {
+    fields.push_back(
+        {"level of the ended episode", b.episode_levels, host_.data() + at.levels, Kind::kWord});
+  }
   if (b.final_observations != nullptr) {
     add_columns(fields, "final observation", b.final_observations, real(at.final_observations));
   }
   for (std::size_t f = always; f < fields.size(); ++f) fields[f].only_ended = b.ends;
   add_columns(fields, "observation", b.observations, real(at.observations));
+  add_masks(fields, b.masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
   return fields;
 }
 
@@ -192,17 +223,18 @@ void CheckBatch::compare(const std::vector<Field>& fields, int begin, int end,
   if (first != nullptr) report(*first, first_env, call);
 }
 
-void CheckBatch::reset(float* observations) {
+void CheckBatch::reset(float* observations, Word* masks) {
   const std::lock_guard lock(mutex_);
   const Offsets at(spec(), stride());
-  expected_->reset(observations);
-  actual_->reset(device_buffers().observations);
+  expected_->reset(observations, masks);
+  actual_->reset(device_buffers().observations, device_buffers().masks);
   std::copy_n(expected_->episodes().episode, num_envs(), episode_.begin());
   std::fill(step_.begin(), step_.end(), 0u);
   calls_ = 0;
   std::vector<Field> fields = state_fields();
-  device_.copy_out(host_.data(), at.final_observations);
+  device_.copy_out(host_.data(), at.rewards);
   add_columns(fields, "observation", observations, reinterpret_cast<const float*>(host_.data()));
+  add_masks(fields, masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
   compare(fields, 0, num_envs(), "reset");
 }
 
@@ -225,14 +257,15 @@ void CheckBatch::step_range(const StepBuffers& buffers, int begin, int end) {
   compare(fields, begin, end, "step");
 }
 
-void CheckBatch::observe(float* observations) {
+void CheckBatch::observe(float* observations, Word* masks) {
   const std::lock_guard lock(mutex_);
   const Offsets at(spec(), stride());
-  expected_->observe(observations);
-  actual_->observe(device_buffers().observations);
-  device_.copy_out(host_.data(), at.final_observations);
+  expected_->observe(observations, masks);
+  actual_->observe(device_buffers().observations, device_buffers().masks);
+  device_.copy_out(host_.data(), at.rewards);
   std::vector<Field> fields;
   add_columns(fields, "observation", observations, reinterpret_cast<const float*>(host_.data()));
+  add_masks(fields, masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
   compare(fields, 0, num_envs(), "observe");
 }
 
@@ -241,6 +274,18 @@ void CheckBatch::load(const std::byte* in) {
   expected_->load(in);
   actual_->load(in);
   compare(state_fields(), 0, num_envs(), "load");
+}
+
+void CheckBatch::set_world(const World& world) {
+  const std::lock_guard lock(mutex_);
+  expected_->set_world(world);
+  actual_->set_world(world);
+}
+
+void CheckBatch::load_environment(int env, const std::vector<std::uint32_t>& words) {
+  const std::lock_guard lock(mutex_);
+  expected_->load_environment(env, words);
+  actual_->load_environment(env, words);
 }
 
 void CheckBatch::set_state_words(int env, const std::vector<std::uint32_t>& words) {

@@ -26,19 +26,30 @@ class CheckBatch final : public EnvBatch {
   bool on_device() const override { return false; }
   EpisodeColumns episodes() const override { return expected_->episodes(); }
 
-  void reset(float* observations) override;
+  void reset(float* observations, Word* masks) override;
   void step(const StepBuffers& buffers) override { step_range(buffers, 0, num_envs()); }
   // Any number of threads; they take turns.
   void step_range(const StepBuffers& buffers, int begin, int end) override;
-  void observe(float* observations) override;
+  void observe(float* observations, Word* masks) override;
+  void act_expert(const float* observations, int begin, int end, void* actions) const override {
+    expected_->act_expert(observations, begin, end, actions);
+  }
+  void set_world(const World& world) override;
+  std::vector<double> params_of(int env) const override { return expected_->params_of(env); }
+  std::uint32_t level_of(int env) const override { return expected_->level_of(env); }
 
   std::size_t snapshot_bytes() const override { return expected_->snapshot_bytes(); }
   void save(std::byte* out) const override { expected_->save(out); }
   void load(const std::byte* in) override;
+  std::vector<std::uint32_t> save_environment(int env) const override {
+    return expected_->save_environment(env);
+  }
+  void load_environment(int env, const std::vector<std::uint32_t>& words) override;
   std::vector<std::uint32_t> state_words(int env) const override {
     return expected_->state_words(env);
   }
   void set_state_words(int env, const std::vector<std::uint32_t>& words) override;
+  Faults take_faults() override { return expected_->take_faults(); }
   std::int64_t bytes_per_environment() const override { return expected_->bytes_per_environment(); }
 
  private:
@@ -48,6 +59,7 @@ class CheckBatch final : public EnvBatch {
   std::vector<Field> step_fields(const StepBuffers& buffers);
   void add_columns(std::vector<Field>& fields, const char* what, const float* expected,
                    const float* actual) const;
+  void add_masks(std::vector<Field>& fields, const Word* expected, const Word* actual) const;
   StepBuffers device_buffers() const;
   void copy_actions(const StepBuffers& buffers, int begin, int end);
   [[noreturn]] void report(const Field& field, int env, const char* call) const;

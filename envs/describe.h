@@ -25,24 +25,97 @@ double shortest_double(T value) {
 }
 
 template <class Env>
+concept HasMask = requires(const typename Env::State& s, const typename Env::Params& p, Words out) {
+  Env::mask(s, p, out);
+};
+
+// 32-bit words of the environment's action mask; 0: it has none.
+template <class Env>
+constexpr int mask_columns() {
+  if constexpr (HasMask<Env>) {
+    return (Env::Action::kTotalChoices + 31) / 32;
+  } else {
+    return 0;
+  }
+}
+
+template <class Env>
+concept ExpertSeesState = requires(const typename Env::State& s, const typename Env::Params& p) {
+  Env::expert(s, p);
+};
+template <class Env>
+concept ExpertSeesObservation = requires(typename Env::Observation::Reader o,
+                                         const typename Env::Params& p) {
+  Env::expert(o, p);
+};
+
+template <class Env>
+ObservationSpec describe_observation() {
+  using Space = typename Env::Observation;
+  ObservationSpec o;
+  o.kind = Space::kKind;
+  o.shape.assign(std::begin(Space::kShape), std::end(Space::kShape));
+  if constexpr (Space::kKind == ObservationKind::kChoices) {
+    o.choices.assign(std::begin(Space::kChoices), std::end(Space::kChoices));
+  }
+  o.columns = Space::kSize;
+  o.elements = Space::kElements;
+  return o;
+}
+
+template <class Env>
+void describe_state(EnvSpec& spec) {
+  typename Env::State state{};
+  state.visit([&](const char* name, auto& field) {
+    using T = std::remove_reference_t<decltype(field)>;
+    constexpr int kCount = field_words<T>();
+    for (int k = 0; k < kCount; ++k) {
+      spec.state_fields.push_back(std::is_array_v<T>
+                                      ? std::string(name) + "[" + std::to_string(k) + "]"
+                                      : std::string(name));
+      spec.state_is_real.push_back(std::is_same_v<std::remove_all_extents_t<T>, float>);
+    }
+  });
+}
+
+template <class Env>
+void describe_difficulty(EnvSpec& spec) {
+  if constexpr (requires { Env::difficulty; }) {
+    for (const char* name : Env::difficulty) {
+      for (std::size_t k = 0; k < spec.params.size(); ++k) {
+        if (spec.params[k].field.name == name) spec.difficulty.push_back(static_cast<int>(k));
+      }
+    }
+  }
+}
+
+template <class Env>
 EnvSpec describe() {
   EnvSpec spec;
   const EnvInfo& info = Env::info;
   spec.id = info.id;
   spec.summary = info.summary;
   spec.references = info.references;
+  spec.measures = info.measures;
   spec.time_limit = info.time_limit;
   spec.reward_low = info.reward_low;
   spec.reward_high = info.reward_high;
   spec.solved_at = info.solved_at;
-  static_assert(std::size(Env::observation_fields) == Env::Observation::kSize,
-                "one FieldInfo for each observation element");
+  spec.success = info.success;
+  static_assert(std::size(Env::observation_fields) == Env::Observation::kFields,
+                "one FieldInfo for each observation element, choice or plane");
   static_assert(std::size(Env::action_fields) == Env::Action::kSize,
                 "one FieldInfo for each action column");
   for (const FieldInfo& f : Env::observation_fields) spec.observation.push_back(to_spec(f));
   for (const FieldInfo& f : Env::action_fields) spec.action.push_back(to_spec(f));
-  spec.discrete = Env::Action::kDiscrete;
-  spec.choices = Env::Action::kChoices;
+  spec.observed = describe_observation<Env>();
+  if constexpr (Env::Action::kDiscreteColumns > 0) {
+    spec.choices.assign(std::begin(Env::Action::kChoices), std::end(Env::Action::kChoices));
+  }
+  spec.mask_columns = mask_columns<Env>();
+  spec.expert = ExpertSeesState<Env>         ? ExpertKind::kState
+                : ExpertSeesObservation<Env> ? ExpertKind::kObservation
+                                             : ExpertKind::kNone;
   spec.outcomes.emplace_back("time_limit");
   for (const char* outcome : info.outcomes) {
     if (outcome != nullptr) spec.outcomes.emplace_back(outcome);
@@ -52,8 +125,8 @@ EnvSpec describe() {
     using T = std::remove_reference_t<decltype(value)>;
     spec.params.push_back({to_spec(f), shortest_double(value), std::is_integral_v<T>});
   });
-  typename Env::State state{};
-  state.visit([&](const char* name, auto&) { spec.state_fields.emplace_back(name); });
+  describe_difficulty<Env>(spec);
+  describe_state<Env>(spec);
   return spec;
 }
 

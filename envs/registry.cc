@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/config/nearest.h"
+#include "envs/env.h"
 
 namespace rollmill {
 
@@ -26,6 +27,12 @@ const EnvEntry& find_env(const std::string& id) {
   fail_usage("environment '" + id + "' is not known" +
              (near.empty() ? "" : "; did you mean '" + near + "'?") +
              " (`rollmill envs` lists them)");
+}
+
+std::string outcome_name(const EnvSpec& spec, int outcome) {
+  if (outcome == kOutcomeNotFinite) return "not_finite";
+  const auto k = static_cast<std::size_t>(outcome);
+  return k < spec.outcomes.size() ? spec.outcomes[k] : "reason_" + std::to_string(outcome);
 }
 
 }  // namespace rollmill

@@ -10,14 +10,22 @@
 
 namespace rollmill {
 
+class Canvas;    // envs/canvas.h
+class TextView;  // envs/text_view.h
+
+// Draw a state, given as EnvBatch::state_words and EnvBatch::params_of give it.
+using RenderFunction = void (*)(const std::vector<double>& params, const std::uint32_t* state_words,
+                                Canvas& canvas);
+using TextFunction = void (*)(const std::vector<double>& params, const std::uint32_t* state_words,
+                              TextView& view);
+
 struct EnvEntry {
   const char* id;
   EnvSpec (*spec)();
   // pool outlives the batch; null runs on the calling thread.
   std::unique_ptr<EnvBatch> (*make_cpu)(const BatchConfig&, ThreadPool* pool);
-  // The scripted expert on columns [begin, end) of observations [D][stride]; null where the environment has none.
-  void (*expert)(const std::vector<double>& params, const float* observations, std::int64_t stride,
-                 int begin, int end, void* actions);
+  RenderFunction render = nullptr;  // null where the environment has no such view
+  TextFunction text = nullptr;
 };
 
 const std::vector<EnvEntry>& env_registry();

@@ -6,7 +6,9 @@
 
 #include "core/base/macros.h"
 #include "envs/batch.h"
+#include "envs/describe.h"
 #include "envs/env.h"
+#include "envs/world.h"
 
 namespace rollmill {
 
@@ -17,6 +19,8 @@ struct BatchColumns {
   std::uint32_t* episode;
   std::uint32_t* step;
   float* episode_return;
+  std::uint32_t* level;   // null: the world has no levels
+  std::uint32_t* params;  // words [P] of the parameters; null: the same for all environments
   std::int64_t stride;
 };
 
@@ -25,52 +29,148 @@ struct BatchConstants {
   std::uint64_t seed;
   std::uint32_t episode_stride;
   std::uint32_t time_limit;  // 0xFFFFFFFF: none
+  WorldView world;
 };
+
+// The parameters' words, in the manifest's order; a parameter has the type its author gave it.
+template <class Params>
+RM_HD Params load_params(const std::uint32_t* base, std::int64_t stride, std::int64_t i) {
+  Params p{};
+  int k = 0;
+  p.visit([&](const FieldInfo&, auto& value) {
+    using T = std::remove_reference_t<decltype(value)>;
+    static_assert(kIsWord<T>, "parameters are float, int32 or uint32");
+    value = reinterpret_cast<const T*>(base + k * stride)[i];
+    ++k;
+  });
+  return p;
+}
+
+template <class Params>
+RM_HD void store_params(Params& p, std::uint32_t* base, std::int64_t stride, std::int64_t i) {
+  int k = 0;
+  p.visit([&](const FieldInfo&, auto& value) {
+    using T = std::remove_reference_t<decltype(value)>;
+    reinterpret_cast<T*>(base + k * stride)[i] = value;
+    ++k;
+  });
+}
+
+// Parameters of the episode that the columns name. kVaried: they have columns of their own.
+// (By reference where they are shared: a copy in the loop keeps g++ from vectorising some environments.)
+template <class Env, bool kVaried>
+RM_HD std::conditional_t<kVaried, typename Env::Params, const typename Env::Params&> params_at(
+    const BatchColumns& columns, const typename Env::Params& params, std::int64_t i) {
+  if constexpr (kVaried) {
+    return load_params<typename Env::Params>(columns.params, columns.stride, i);
+  } else {
+    return params;
+  }
+}
+
+// Whether every float of a state is finite: the exponent of NaN and infinity is all ones.
+template <class State>
+RM_HD bool is_finite(State& state) {
+  std::uint32_t broken = 0;
+  visit_words(state, [&](auto& word) {
+    if constexpr (std::is_same_v<std::remove_reference_t<decltype(word)>, float>) {
+      broken |= (math::to_bits(word) & 0x7F800000u) == 0x7F800000u ? 1u : 0u;
+    }
+  });
+  return broken == 0;
+}
+
+template <class Env>
+RM_HD void write_observation(const typename Env::State& state, const typename Env::Params& params,
+                             float* observations, Word* masks, std::int64_t stride,
+                             std::int64_t i) {
+  using Writer = typename Env::Observation::Writer;
+  Env::observe(state, params,
+               Writer{reinterpret_cast<decltype(Writer::data)>(observations) + i, stride});
+  if constexpr (HasMask<Env>) Env::mask(state, params, Words{masks + i, stride});
+}
 
 // Dynamics, reward and observation. Writes this environment's slots of `columns` and `out`; returns
 // end | outcome << 8 and leaves an ended episode's columns at its last step, for finish_episode.
-template <class Env>
+template <class Env, bool kVaried>
 RM_HD std::uint32_t step_environment(const BatchColumns& columns, const BatchConstants& constants,
-                                     const typename Env::Params& params, const StepBuffers& out,
+                                     const typename Env::Params& shared, const StepBuffers& out,
                                      std::int64_t i) {
   using State = typename Env::State;
   using Action = typename Env::Action;
+  const auto& params = params_at<Env, kVaried>(columns, shared, i);
   State state = load_columns<State>(columns.state, columns.stride, i);
   const std::uint32_t step = columns.step[i];
   Rng rng(constants.seed, Purpose::kStep, columns.environment[i], columns.episode[i], step);
-  const auto action =
-      Action::load(static_cast<const typename Action::Element*>(out.actions), columns.stride, i);
+  const auto action = Action::load(out.actions, columns.stride, i);
   const Transition t = Env::step(state, params, action, rng);
+  const bool broken = !is_finite(state) || (math::to_bits(t.reward) & 0x7F800000u) == 0x7F800000u;
+  const float reward = broken ? 0.0f : t.reward;
+  const std::uint32_t reason = broken ? std::uint32_t{kOutcomeNotFinite} : t.reason;
   store_columns(state, columns.state, columns.stride, i);
-  Env::observe(state, params, Strided<float>{out.observations + i, columns.stride});
-  out.rewards[i] = t.reward;
-  columns.episode_return[i] += t.reward;
+  write_observation<Env>(state, params, out.observations, out.masks, columns.stride, i);
+  out.rewards[i] = reward;
+  columns.episode_return[i] += reward;
   columns.step[i] = step + 1;
   const std::uint32_t at_limit = step + 1 >= constants.time_limit ? std::uint32_t{kTruncated} : 0u;
-  return t.reason != 0 ? std::uint32_t{kTerminated} | (t.reason << 8) : at_limit;
+  return reason != 0 ? std::uint32_t{kTerminated} | (reason << 8) : at_limit;
 }
 
-// The initial state of the episode that the columns name.
-template <class Env>
+// Draws the parameters of an episode. `rng` is the episode's or the level's.
+template <class Params>
+RM_HD void draw_params(Params& params, const WorldView& world, Rng rng) {
+  for (int d = 0; d < world.draw_count; ++d) {
+    const float value = draw_parameter(world.draws[d], rng);
+    int k = 0;
+    params.visit([&](const FieldInfo&, auto& field) {
+      using T = std::remove_reference_t<decltype(field)>;
+      field = k == world.draws[d].param ? static_cast<T>(value) : field;
+      ++k;
+    });
+  }
+}
+
+// The initial state of the episode that the columns name: a function of the seed and those columns alone.
+template <class Env, bool kVaried>
 RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& constants,
-                             const typename Env::Params& params, float* observations,
+                             const typename Env::Params& shared, float* observations, Word* masks,
                              std::int64_t i) {
   typename Env::State state{};
-  Rng rng(constants.seed, Purpose::kReset, columns.environment[i], columns.episode[i], 0);
+  typename Env::Params params = shared;
+  std::uint64_t seed = constants.seed;
+  std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
+  if constexpr (kVaried) {
+    if (constants.world.level_count != 0) {
+      episode = draw_level(constants.world, seed, environment, episode);
+      columns.level[i] = episode;
+      environment = kLevelEnvironment;
+      seed = constants.world.level_seed;
+    } else {
+      columns.level[i] = 0;
+    }
+    draw_params(params, constants.world, Rng(seed, Purpose::kParameters, environment, episode, 0));
+    store_params(params, columns.params, columns.stride, i);
+  }
+  Rng rng(seed, Purpose::kReset, environment, episode, 0);
   Env::reset(state, params, rng);
   store_columns(state, columns.state, columns.stride, i);
-  Env::observe(state, params, Strided<float>{observations + i, columns.stride});
+  write_observation<Env>(state, params, observations, masks, columns.stride, i);
   columns.step[i] = 0;
   columns.episode_return[i] = 0.0f;
 }
 
-// Records the ended episode of environment i.
+// Records the ended episode of environment i. A broken one's observation may hold no number that is not finite: those are
+// written as 0.
 template <class Env>
 RM_HD void record_episode(const BatchColumns& columns, const StepBuffers& out, std::uint32_t code,
                           std::int64_t i) {
   if (out.final_observations != nullptr) {
+    const bool broken =
+        (code >> 8) == kOutcomeNotFinite && Env::Observation::kKind == ObservationKind::kReal;
     for (int k = 0; k < Env::Observation::kSize; ++k) {
-      out.final_observations[k * columns.stride + i] = out.observations[k * columns.stride + i];
+      const Word word = reinterpret_cast<const Word*>(out.observations)[k * columns.stride + i];
+      const bool bad = broken && (word & 0x7F800000u) == 0x7F800000u;
+      reinterpret_cast<Word*>(out.final_observations)[k * columns.stride + i] = bad ? 0u : word;
     }
   }
   if (out.outcomes != nullptr) out.outcomes[i] = static_cast<std::uint8_t>(code >> 8);
@@ -78,16 +178,19 @@ RM_HD void record_episode(const BatchColumns& columns, const StepBuffers& out, s
   if (out.episode_lengths != nullptr) {
     out.episode_lengths[i] = static_cast<std::int32_t>(columns.step[i]);
   }
+  if (out.episode_levels != nullptr) {
+    out.episode_levels[i] = columns.level != nullptr ? columns.level[i] : 0u;
+  }
 }
 
 // Records the ended episode of environment i and starts its next one.
-template <class Env>
+template <class Env, bool kVaried>
 RM_HD void finish_episode(const BatchColumns& columns, const BatchConstants& constants,
                           const typename Env::Params& params, const StepBuffers& out,
                           std::uint32_t code, std::int64_t i) {
   record_episode<Env>(columns, out, code, i);
   columns.episode[i] += constants.episode_stride;
-  reset_environment<Env>(columns, constants, params, out.observations, i);
+  reset_environment<Env, kVaried>(columns, constants, params, out.observations, out.masks, i);
 }
 
 }  // namespace rollmill

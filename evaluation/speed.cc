@@ -40,21 +40,22 @@ double measure_environment(const SpeedJob& job, const EnvEntry& entry, ThreadPoo
   const HostRollout memory(batch->spec(), 1, job.num_envs);
   const RolloutBuffer& b = memory.buffer();
   const RandomPolicy policy(batch->spec(), 1);
-  batch->reset(b.observation_slot(0));
+  batch->reset(b.observation_slot(1), b.mask_slot(1));
   bytes = batch->bytes_per_environment() + static_cast<std::int64_t>(memory.bytes()) / job.num_envs;
   const StepBuffers buffers = b.step_buffers(0);
   // As a collector does it: a task takes its block of environments through some steps before the next block's turn. Actions
   // are drawn, and observations, rewards and ends written, at every step.
-  constexpr int kBlock = 512;
+  const int per_block = batch->preferred_block();
   constexpr int kSteps = 32;
-  const int blocks = (job.num_envs + kBlock - 1) / kBlock;
+  const int blocks = (job.num_envs + per_block - 1) / per_block;
   return rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
     pool.run(blocks, [&](int block) {
       ActRequest q;
       q.stride = b.stride;
       q.keys = batch->episodes();
-      q.begin = block * kBlock;
-      q.end = std::min(q.begin + kBlock, job.num_envs);
+      q.begin = block * per_block;
+      q.end = std::min(q.begin + per_block, job.num_envs);
+      q.masks = b.mask_slot(1);  // where every step writes them
       q.actions = b.actions;
       for (int s = 0; s < kSteps; ++s) {
         policy.act(q);

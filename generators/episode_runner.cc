@@ -44,7 +44,7 @@ class Block {
     config.params = job.params;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ = std::make_unique<HostRollout>(batch_->spec(), kWindow, count_);
-    width_ = rollout_->buffer().observation_size + rollout_->buffer().action_size + 1 +
+    width_ = rollout_->buffer().observation_columns + rollout_->buffer().action_size() + 1 +
              (job.policy_outputs ? 2 : 0);
     for (int l = 0; l < count_; ++l) {
       episode_.push_back(job.first + begin + l);
@@ -55,12 +55,12 @@ class Block {
 
   void run() {
     const RolloutBuffer& b = rollout_->buffer();
-    batch_->reset(b.observation_slot(0));
+    batch_->reset(b.observation_slot(0), b.mask_slot(0));
     while (active_ > 0) {
       play_window();
       for (int l = 0; l < count_; ++l) drain_lane(l);
       std::memcpy(b.observation_slot(0), b.observation_slot(kWindow),
-                  static_cast<std::size_t>(b.observation_size * b.stride) * sizeof(float));
+                  static_cast<std::size_t>(b.observation_columns * b.stride) * sizeof(float));
     }
   }
 
@@ -70,10 +70,12 @@ class Block {
     ActRequest q;
     q.stride = b.stride;
     q.keys = batch_->episodes();
+    q.batch = batch_.get();
     q.begin = 0;
     q.end = count_;
     for (int t = 0; t < kWindow; ++t) {
       q.observations = b.observation_slot(t);
+      q.masks = b.mask_slot(t);
       q.actions = b.action_slot(t);
       if (job_.policy_outputs) {
         q.logprobs = b.logprobs + t * b.stride;
@@ -114,9 +116,9 @@ class Block {
     };
     for (int t = begin; t < end; ++t) {
       const float* observation = b.observation_slot(t) + lane;
-      for (int k = 0; k < b.observation_size; ++k) rows[at++] = word(observation, k * b.stride);
+      for (int k = 0; k < b.observation_columns; ++k) rows[at++] = word(observation, k * b.stride);
       const void* action = b.action_slot(t);
-      for (int k = 0; k < b.action_size; ++k) rows[at++] = word(action, k * b.stride + lane);
+      for (int k = 0; k < b.action_size(); ++k) rows[at++] = word(action, k * b.stride + lane);
       rows[at++] = word(b.rewards + t * b.stride, lane);
       if (job_.policy_outputs) {
         rows[at++] = word(b.logprobs + t * b.stride, lane);
@@ -135,9 +137,9 @@ class Block {
         {b.episode_returns[at], b.episode_lengths[at], b.outcomes[at], end == kTerminated},
         {}};
     if (record_) {
-      for (int k = 0; k < b.observation_size; ++k) {
+      for (int k = 0; k < b.observation_columns; ++k) {
         rows.final_observation.push_back(
-            b.final_observations[(static_cast<std::int64_t>(t) * b.observation_size + k) *
+            b.final_observations[(static_cast<std::int64_t>(t) * b.observation_columns + k) *
                                      b.stride +
                                  lane]);
       }

@@ -6,15 +6,16 @@
 
 namespace rollmill {
 
-LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry,
-                               const std::vector<double>& params, std::uint64_t seed, bool greedy) {
+LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry, std::uint64_t seed,
+                               bool greedy) {
   LoadedPolicy loaded;
   const EnvSpec spec = entry.spec();
   if (name == "random") {
     loaded.policy = std::make_unique<RandomPolicy>(spec, seed);
   } else if (name == "expert") {
-    if (entry.expert == nullptr) fail_usage("environment " + spec.id + " has no scripted expert");
-    loaded.policy = std::make_unique<ScriptedPolicy>(entry, params);
+    if (spec.expert == ExpertKind::kNone)
+      fail_usage("environment " + spec.id + " has no scripted expert");
+    loaded.policy = std::make_unique<ScriptedPolicy>();
   } else {
     const std::string path = find_policy_file(name);
     loaded.file = load_policy(path);

@@ -18,7 +18,7 @@ struct LoadedPolicy {
 
 // "random", "expert" (the environment's scripted one), or the path of a run, checkpoint or policy.safetensors.
 // Errors: an environment without an expert (usage), a path that holds no such policy (bad data).
-LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry,
-                               const std::vector<double>& params, std::uint64_t seed, bool greedy);
+LoadedPolicy load_named_policy(const std::string& name, const EnvEntry& entry, std::uint64_t seed,
+                               bool greedy);
 
 }  // namespace rollmill

@@ -19,14 +19,14 @@ namespace {
 class RecordedPolicy final : public Policy {
  public:
   RecordedPolicy(const EnvSpec& spec, const ShardData& shard)
-      : discrete_(spec.discrete),
+      : discrete_(!spec.continuous()),
         size_(spec.action_size()),
         first_(shard.first_episode),
         starts_(shard.values<std::int64_t>("episodes/start")),
         lengths_(shard.values<std::int32_t>("episodes/length")) {
     if (!discrete_) {
       real_ = shard.values<float>("actions");
-    } else if (spec.choices <= 127) {
+    } else if (spec.choices[0] <= 127) {
       small_ = shard.values<std::int8_t>("actions");
     } else {
       wide_ = shard.values<std::int32_t>("actions");
@@ -80,12 +80,12 @@ void check_actions(const EnvSpec& spec, const ShardData& shard, const std::strin
   };
   const auto discrete = [&](const auto& actions) {
     for (std::size_t r = 0; r < actions.size(); ++r) {
-      if (actions[r] < 0 || actions[r] >= spec.choices) bad(r, std::to_string(actions[r]));
+      if (actions[r] < 0 || actions[r] >= spec.choices[0]) bad(r, std::to_string(actions[r]));
     }
   };
-  if (spec.discrete && spec.choices <= 127) {
+  if (!spec.continuous() && spec.choices[0] <= 127) {
     discrete(shard.values<std::int8_t>("actions"));
-  } else if (spec.discrete) {
+  } else if (!spec.continuous()) {
     discrete(shard.values<std::int32_t>("actions"));
   } else {
     const auto actions = shard.values<float>("actions");

@@ -37,9 +37,9 @@ Columns view(ShardData& d, const EnvSpec& spec, bool policy_outputs) {
     c.logprobs = d.values<float>("logprobs");
     c.values = d.values<float>("values");
   }
-  if (!spec.discrete) {
+  if (spec.continuous()) {
     c.real_actions = d.values<float>("actions");
-  } else if (spec.choices <= 127) {
+  } else if (spec.choices[0] <= 127) {
     c.small_actions = d.values<std::int8_t>("actions");
   } else {
     c.wide_actions = d.values<std::int32_t>("actions");
@@ -59,14 +59,14 @@ Columns view(ShardData& d, const EnvSpec& spec, bool policy_outputs) {
 // Rows of one episode from words to columns; `at` is its first row.
 void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, int width,
                   bool policy_outputs, std::int64_t at, std::int32_t length) {
-  const auto size = static_cast<std::size_t>(spec.observation_size());
+  const auto size = static_cast<std::size_t>(spec.observation_columns());
   const auto actions = static_cast<std::size_t>(spec.action_size());
   for (std::int32_t r = 0; r < length; ++r) {
     const std::uint32_t* row = words + static_cast<std::int64_t>(r) * width;
     const auto to = static_cast<std::size_t>(at + r);
     std::memcpy(&c.observations[to * size], row, size * 4);
     row += size;
-    if (!spec.discrete) {
+    if (spec.continuous()) {
       std::memcpy(&c.real_actions[to * actions], row, actions * 4);
     } else if (!c.small_actions.empty()) {
       c.small_actions[to] = static_cast<std::int8_t>(*row);
@@ -88,9 +88,9 @@ void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, i
 
 std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs) {
   Column action;
-  action.dtype = !env.discrete ? DType::kF32 : env.choices <= 127 ? DType::kI8 : DType::kI32;
-  if (!env.discrete) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
-  const auto size = static_cast<std::uint64_t>(env.observation_size());
+  action.dtype = env.continuous() ? DType::kF32 : env.choices[0] <= 127 ? DType::kI8 : DType::kI32;
+  if (env.continuous()) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
+  const auto size = static_cast<std::uint64_t>(env.observation_columns());
   return standard_columns(DType::kF32, {size}, action, policy_outputs, 0);
 }
 
@@ -98,10 +98,11 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
   const EnvSpec spec = job.env->spec();
   const auto count = static_cast<std::size_t>(job.count);
   const int blocks = episode_blocks(job, pool);
-  const int width = spec.observation_size() + spec.action_size() + 1 + (job.policy_outputs ? 2 : 0);
+  const int width =
+      spec.observation_columns() + spec.action_size() + 1 + (job.policy_outputs ? 2 : 0);
   std::vector<std::vector<std::uint32_t>> arenas(static_cast<std::size_t>(blocks));
   std::vector<Stored> stored(count);
-  std::vector<float> finals(count * static_cast<std::size_t>(spec.observation_size()));
+  std::vector<float> finals(count * static_cast<std::size_t>(spec.observation_columns()));
   run_episodes(job, /*record_rows=*/true, pool, [&](int block, const EpisodeRows& rows) {
     RM_ASSERT(rows.width == width);
     const auto e = static_cast<std::size_t>(rows.episode - job.first);
@@ -111,7 +112,7 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
                  rows.words + static_cast<std::int64_t>(rows.summary.length) * width);
     std::copy(rows.final_observation.begin(), rows.final_observation.end(),
               finals.begin() + static_cast<std::ptrdiff_t>(
-                                   e * static_cast<std::size_t>(spec.observation_size())));
+                                   e * static_cast<std::size_t>(spec.observation_columns())));
   });
   std::int64_t steps = 0;
   for (const Stored& s : stored) steps += s.summary.length;

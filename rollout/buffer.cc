@@ -17,12 +17,14 @@ StepBuffers RolloutBuffer::step_buffers(int t) const {
   StepBuffers b;
   b.actions = action_slot(t);
   b.observations = observation_slot(t + 1);
+  b.masks = mask_slot(t + 1);
   b.rewards = rewards + at;
   b.ends = ends + at;
-  b.final_observations = final_observations + at * observation_size;
+  b.final_observations = final_observations + at * observation_columns;
   b.outcomes = outcomes + at;
   b.episode_returns = episode_returns + at;
   b.episode_lengths = episode_lengths + at;
+  b.episode_levels = episode_levels + at;
   return b;
 }
 
@@ -37,8 +39,9 @@ void check_memory(std::size_t wanted) {
   std::size_t kib = 0;
   while (in >> word) {
     if (word == "MemAvailable:" && in >> kib && wanted / 1024 > kib) {
-      fail_io("not enough memory: a rollout of this size takes " + std::to_string(wanted >> 20) + " MiB, " +
-                 std::to_string(kib >> 10) + " MiB are free; lower env.num_envs or ppo.horizon");
+      fail_io("not enough memory: a rollout of this size takes " + std::to_string(wanted >> 20) +
+              " MiB, " + std::to_string(kib >> 10) +
+              " MiB are free; lower env.num_envs or ppo.horizon");
     }
   }
 }

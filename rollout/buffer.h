@@ -10,13 +10,16 @@
 namespace rollmill {
 
 struct RolloutBuffer {
-  int horizon = 0, num_envs = 0, observation_size = 0, action_size = 0;
-  bool discrete = true;
+  int horizon = 0, num_envs = 0;
+  int observation_columns = 0;               // stored words of an observation (EnvSpec::observed)
+  int mask_columns = 0;                      // words of an action mask; 0: none
+  int choice_columns = 0, real_columns = 0;  // of an action, in this order
   std::int64_t stride = 0;
 
   float* observations = nullptr;  // [T + 1][D]; slot T is the first observation of the next rollout
-  void* actions = nullptr;        // [T][A] int32 or float32: what the environment got
-  float* raw_actions = nullptr;   // [T][A] continuous: the unbounded sample; null for discrete
+  Word* masks = nullptr;          // [T + 1][M] what each observed state allows; null where M is 0
+  void* actions = nullptr;        // [T][A] int32, then float32: what the environment got
+  float* raw_actions = nullptr;   // [T][real columns] the unbounded sample; null if there are none
   float* logprobs = nullptr;      // [T]
   float* values = nullptr;        // [T + 1]
   float* rewards = nullptr;       // [T]
@@ -26,11 +29,19 @@ struct RolloutBuffer {
   std::uint8_t* outcomes = nullptr;     // [T], where ends != kRunning
   float* episode_returns = nullptr;     // [T], where ends != kRunning
   std::int32_t* episode_lengths = nullptr;
+  std::uint32_t* episode_levels = nullptr;
   float* advantages = nullptr;  // [T]
   float* returns = nullptr;     // [T] advantages + values: targets of the value function
 
-  std::int64_t action_columns() const { return static_cast<std::int64_t>(action_size) * stride; }
-  float* observation_slot(int t) const { return observations + std::int64_t{t} * observation_size * stride; }
+  int action_size() const { return choice_columns + real_columns; }
+  // Elements of one slot.
+  std::int64_t action_columns() const { return std::int64_t{action_size()} * stride; }
+  float* observation_slot(int t) const {
+    return observations + std::int64_t{t} * observation_columns * stride;
+  }
+  Word* mask_slot(int t) const {
+    return mask_columns == 0 ? nullptr : masks + std::int64_t{t} * mask_columns * stride;
+  }
   std::int32_t* discrete_slot(int t) const {
     return static_cast<std::int32_t*>(actions) + t * action_columns();
   }
@@ -39,6 +50,9 @@ struct RolloutBuffer {
   }
   void* action_slot(int t) const {  // both element types have four bytes
     return static_cast<std::int32_t*>(actions) + t * action_columns();
+  }
+  float* raw_action_slot(int t) const {
+    return real_columns == 0 ? nullptr : raw_actions + std::int64_t{t} * real_columns * stride;
   }
   StepBuffers step_buffers(int t) const;
 };

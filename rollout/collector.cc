@@ -20,7 +20,7 @@ HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const Rol
   block_ = std::clamp((per_thread + 15) / 16 * 16, 16, 10 * kTileRows);
 }
 
-void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0)); }
+void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0), buffer_.mask_slot(0)); }
 
 void HostCollector::collect(const AdvantageOptions& options) {
   const int blocks = (buffer_.num_envs + block_ - 1) / block_;
@@ -39,7 +39,9 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
     const std::int64_t at = t * buffer_.stride;
     q.observations = buffer_.observation_slot(t);
     q.actions = buffer_.action_slot(t);
-    q.raw_actions = buffer_.discrete ? nullptr : buffer_.raw_actions + t * buffer_.action_columns();
+    q.masks = buffer_.mask_slot(t);
+    q.batch = &batch_;
+    q.raw_actions = buffer_.raw_action_slot(t);
     q.logprobs = buffer_.logprobs + at;
     q.values = buffer_.values + at;
     policy_.act(q);
@@ -54,7 +56,7 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
 
 // V of the last observation of each truncated episode; rare, so gathered into one tile at a time.
 void HostCollector::value_truncated(int begin, int end) {
-  const int size = buffer_.observation_size;
+  const int size = buffer_.observation_columns;
   std::vector<float> columns(static_cast<std::size_t>(size) * kTileRows);
   std::int64_t slots[kTileRows];
   float values[kTileRows];
@@ -81,8 +83,9 @@ void HostCollector::value_truncated(int begin, int end) {
 }
 
 void HostCollector::advance() {
-  std::memcpy(buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon),
-              static_cast<std::size_t>(buffer_.observation_size * buffer_.stride) * sizeof(float));
+  std::memcpy(
+      buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon),
+      static_cast<std::size_t>(buffer_.observation_columns * buffer_.stride) * sizeof(float));
 }
 
 std::vector<EpisodeRecord> HostCollector::finished_episodes(int groups) const {
@@ -104,7 +107,7 @@ std::vector<EpisodeRecord> HostCollector::finished_episodes(int groups) const {
 
 std::vector<Moments> HostCollector::observation_moments(int groups) const {
   RM_ASSERT(buffer_.num_envs % groups == 0);
-  const int size = buffer_.observation_size, envs = buffer_.num_envs / groups;
+  const int size = buffer_.observation_columns, envs = buffer_.num_envs / groups;
   // One part per group, time step and element, each summed in environment order; merged in time order.
   const std::int64_t parts_of_group = std::int64_t{buffer_.horizon} * size;
   std::vector<Moments> parts(static_cast<std::size_t>(parts_of_group * groups));

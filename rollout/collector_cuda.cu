@@ -33,8 +33,8 @@ class CudaCollector final : public DeviceCollector {
       field = reinterpret_cast<std::remove_reference_t<decltype(field)>>(next);
       next += padded(field, n);
     });
-    parts_ = Buffer(memory_, static_cast<std::size_t>(buffer_.horizon) * buffer_.observation_size *
-                                 sizeof(Moments));
+    parts_ = Buffer(memory_, static_cast<std::size_t>(buffer_.horizon) *
+                                 buffer_.observation_columns * sizeof(Moments));
   }
 
   EnvBatch& batch() override { return *batch_; }
@@ -51,8 +51,7 @@ class CudaCollector final : public DeviceCollector {
     for (int t = 0; t < buffer_.horizon; ++t) {
       q.observations = buffer_.observation_slot(t);
       q.actions = buffer_.action_slot(t);
-      q.raw_actions =
-          buffer_.discrete ? nullptr : buffer_.raw_actions + t * buffer_.action_columns();
+      q.raw_actions = buffer_.raw_action_slot(t);
       q.logprobs = buffer_.logprobs + t * buffer_.stride;
       q.values = buffer_.values + t * buffer_.stride;
       policy_.act(q);
@@ -95,7 +94,7 @@ class CudaCollector final : public DeviceCollector {
   }
 
   std::vector<Moments> observation_moments() const override {
-    const auto size = static_cast<std::size_t>(buffer_.observation_size);
+    const auto size = static_cast<std::size_t>(buffer_.observation_columns);
     std::vector<Moments> parts(static_cast<std::size_t>(buffer_.horizon) * size), total(size);
     {
       const DeviceScope scope(config_.device);
@@ -111,8 +110,8 @@ class CudaCollector final : public DeviceCollector {
   void copy_to_host(const RolloutBuffer& host) const override {
     RM_ASSERT(host.horizon == buffer_.horizon && host.num_envs == buffer_.num_envs &&
               host.stride == buffer_.stride);
-    RM_ASSERT(host.observation_size == buffer_.observation_size &&
-              host.action_size == buffer_.action_size);
+    RM_ASSERT(host.observation_columns == buffer_.observation_columns &&
+              host.action_size() == buffer_.action_size());
     std::vector<void*> to;
     RolloutBuffer target = host, source = buffer_;
     visit_rollout_fields(target, [&](auto*& field, std::int64_t) { to.push_back(field); });
@@ -132,7 +131,7 @@ class CudaCollector final : public DeviceCollector {
     return (static_cast<std::size_t>(n) * sizeof(T) + 255) / 256 * 256;
   }
   std::size_t slot_bytes() const {
-    return static_cast<std::size_t>(buffer_.observation_size * buffer_.stride) * sizeof(float);
+    return static_cast<std::size_t>(buffer_.observation_columns * buffer_.stride) * sizeof(float);
   }
   static std::unique_ptr<EnvBatch> make_batch(const DeviceCollectorConfig& config) {
     std::unique_ptr<EnvBatch> batch(

@@ -26,7 +26,7 @@ RM_KERNEL void gae_kernel(RolloutBuffer b, AdvantageOptions options) {
 // One thread sums one column in environment order, as the CPU does; parts [T][D].
 RM_KERNEL void moments_kernel(RolloutBuffer b, Moments* parts) {
   const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (p >= static_cast<std::int64_t>(b.horizon) * b.observation_size) return;
+  if (p >= static_cast<std::int64_t>(b.horizon) * b.observation_columns) return;
   parts[p] = column_moments(b.observations + p * b.stride, b.num_envs);
 }
 

@@ -15,7 +15,9 @@ namespace rollmill {
 // Columns as in envs/batch.h: element k of environment i at p[k * stride + i].
 struct ActRequest {
   // in
-  const float* observations = nullptr;
+  const float* observations = nullptr;  // words [D][stride] (envs/spaces.h)
+  const Word* masks = nullptr;  // [M][stride] allowed actions; null: the environment has no mask
+  const EnvBatch* batch = nullptr;  // whose environments they are; the scripted expert asks it
   std::int64_t stride = 0;
   EpisodeColumns keys{};
   int begin = 0, end = 0;
@@ -37,7 +39,7 @@ class Policy {
   virtual std::string hash() const = 0;
 };
 
-// Uniform over the actions (Discrete) or over the action bounds (Box).
+// Uniform over the allowed actions of each choice, and over the bounds of each real number.
 class RandomPolicy final : public Policy {
  public:
   RandomPolicy(const EnvSpec& spec, std::uint64_t seed);
@@ -46,9 +48,13 @@ class RandomPolicy final : public Policy {
   std::string hash() const override { return "random"; }
 
  private:
-  bool discrete_;
-  std::uint32_t choices_;
-  std::vector<float> low_, high_;
+  void act_one_choice(const ActRequest& request) const;
+  void act_generally(const ActRequest& request) const;
+  void act_reals(const ActRequest& request) const;
+
+  std::vector<int> choices_;
+  bool masked_;
+  std::vector<float> low_, high_;  // of real actions
   std::uint64_t seed_;
 };
 

@@ -24,14 +24,6 @@ bool draw_fast(const EpisodeColumns keys, std::uint64_t seed, std::uint32_t choi
   return any != 0;
 }
 
-void draw_discrete(const ActRequest& q, std::uint64_t seed, std::uint32_t choices) {
-  auto* out = static_cast<std::int32_t*>(q.actions);
-  if (!draw_fast(q.keys, seed, choices, q.begin, q.end, out)) return;
-  for (int i = q.begin; i < q.end; ++i) {
-    out[i] = static_cast<std::int32_t>(action_stream(seed, q.keys, i).integer(choices));
-  }
-}
-
 // The first action dimension takes the stream's first word, ...
 void draw_first(const EpisodeColumns keys, std::uint64_t seed, float low, float high, int begin,
                 int end, float* RM_RESTRICT out) {
@@ -49,36 +41,100 @@ void draw_dimension(const EpisodeColumns& keys, std::uint64_t seed, int a, float
   }
 }
 
+// Number of set bits among bits [first, first + count) of environment i's mask; all of them without a mask.
+std::uint32_t allowed_choices(const ActRequest& q, std::int64_t i, int first, int count) {
+  if (q.masks == nullptr) return static_cast<std::uint32_t>(count);
+  std::uint32_t allowed = 0;
+  for (int b = first; b < first + count; ++b)
+    allowed += (q.masks[(b / 32) * q.stride + i] >> (b % 32)) & 1u;
+  return allowed;
+}
+
+// The nth allowed choice.
+std::int32_t nth_choice(const ActRequest& q, std::int64_t i, int first, int count,
+                        std::uint32_t nth) {
+  if (q.masks == nullptr) return static_cast<std::int32_t>(nth);
+  for (int b = 0; b < count; ++b) {
+    const int bit = first + b;
+    if (((q.masks[(bit / 32) * q.stride + i] >> (bit % 32)) & 1u) == 0) continue;
+    if (nth-- == 0) return b;
+  }
+  return 0;  // an empty mask: the environment breaks its contract, and gets its first action
+}
+
 }  // namespace
 
 RandomPolicy::RandomPolicy(const EnvSpec& spec, std::uint64_t seed)
-    : discrete_(spec.discrete), choices_(static_cast<std::uint32_t>(spec.choices)), seed_(seed) {
-  for (const auto& f : spec.action) {
-    low_.push_back(static_cast<float>(f.low));
-    high_.push_back(static_cast<float>(f.high));
+    : choices_(spec.choices), masked_(spec.mask_columns > 0), seed_(seed) {
+  for (std::size_t a = choices_.size(); a < spec.action.size(); ++a) {
+    low_.push_back(static_cast<float>(spec.action[a].low));
+    high_.push_back(static_cast<float>(spec.action[a].high));
   }
 }
 
-void RandomPolicy::act(const ActRequest& q) const {
-  float log_density = 0.0f;
-  if (discrete_) {
-    draw_discrete(q, seed_, choices_);
-    log_density = -math::log(static_cast<float>(choices_));
-  } else {
-    for (std::size_t a = 0; a < low_.size(); ++a) {
-      float* out = static_cast<float*>(q.actions) + static_cast<std::int64_t>(a) * q.stride;
-      if (a == 0) {
-        draw_first(q.keys, seed_, low_[a], high_[a], q.begin, q.end, out);
-      } else {
-        draw_dimension(q.keys, seed_, static_cast<int>(a), low_[a], high_[a], q.begin, q.end, out);
-      }
-      log_density -= math::log(high_[a] - low_[a]);
-      if (q.raw_actions == nullptr) continue;
-      float* raw = q.raw_actions + static_cast<std::int64_t>(a) * q.stride;
-      for (int i = q.begin; i < q.end; ++i) raw[i] = out[i];
+void RandomPolicy::act_one_choice(const ActRequest& q) const {
+  const auto n = static_cast<std::uint32_t>(choices_[0]);
+  auto* out = static_cast<std::int32_t*>(q.actions);
+  if (draw_fast(q.keys, seed_, n, q.begin, q.end, out)) {
+    for (int i = q.begin; i < q.end; ++i)
+      out[i] = static_cast<std::int32_t>(action_stream(seed_, q.keys, i).integer(n));
+  }
+  const float logprob = -math::log(static_cast<float>(n));
+  for (int i = q.begin; q.logprobs != nullptr && i < q.end; ++i) q.logprobs[i] = logprob;
+}
+
+// Choices take the stream's first words, real numbers the following ones.
+void RandomPolicy::act_generally(const ActRequest& q) const {
+  for (int i = q.begin; i < q.end; ++i) {
+    Rng rng = action_stream(seed_, q.keys, i);
+    float logprob = 0.0f;
+    int first = 0;
+    std::int64_t column = 0;
+    for (const int n : choices_) {
+      const std::uint32_t allowed = math::max(1, static_cast<int>(allowed_choices(q, i, first, n)));
+      static_cast<std::int32_t*>(q.actions)[column + i] =
+          nth_choice(q, i, first, n, rng.integer(allowed));
+      logprob -= math::log(static_cast<float>(allowed));
+      first += n;
+      column += q.stride;
     }
+    for (std::size_t a = 0; a < low_.size(); ++a) {
+      const float value = rng.uniform(low_[a], high_[a]);
+      static_cast<FloatWord*>(q.actions)[column + i] = value;
+      if (q.raw_actions != nullptr)
+        q.raw_actions[static_cast<std::int64_t>(a) * q.stride + i] = value;
+      logprob -= math::log(high_[a] - low_[a]);
+      column += q.stride;
+    }
+    if (q.logprobs != nullptr) q.logprobs[i] = logprob;
+  }
+}
+
+void RandomPolicy::act_reals(const ActRequest& q) const {
+  float log_density = 0.0f;
+  for (std::size_t a = 0; a < low_.size(); ++a) {
+    float* out = static_cast<float*>(q.actions) + static_cast<std::int64_t>(a) * q.stride;
+    if (a == 0) {
+      draw_first(q.keys, seed_, low_[a], high_[a], q.begin, q.end, out);
+    } else {
+      draw_dimension(q.keys, seed_, static_cast<int>(a), low_[a], high_[a], q.begin, q.end, out);
+    }
+    log_density -= math::log(high_[a] - low_[a]);
+    if (q.raw_actions == nullptr) continue;
+    float* raw = q.raw_actions + static_cast<std::int64_t>(a) * q.stride;
+    for (int i = q.begin; i < q.end; ++i) raw[i] = out[i];
   }
   for (int i = q.begin; q.logprobs != nullptr && i < q.end; ++i) q.logprobs[i] = log_density;
+}
+
+void RandomPolicy::act(const ActRequest& q) const {
+  if (choices_.empty()) {
+    act_reals(q);
+  } else if (choices_.size() == 1 && low_.empty() && !masked_) {
+    act_one_choice(q);
+  } else {
+    act_generally(q);
+  }
   for (int i = q.begin; q.values != nullptr && i < q.end; ++i) q.values[i] = 0.0f;
 }
 

@@ -13,9 +13,10 @@ inline void set_rollout_shape(RolloutBuffer& b, const EnvSpec& spec, int horizon
                               std::int64_t stride) {
   b.horizon = horizon;
   b.num_envs = num_envs;
-  b.observation_size = spec.observation_size();
-  b.action_size = spec.action_size();
-  b.discrete = spec.discrete;
+  b.observation_columns = spec.observation_columns();
+  b.mask_columns = spec.mask_columns;
+  b.choice_columns = static_cast<int>(spec.choices.size());
+  b.real_columns = spec.real_actions();
   b.stride = stride;
 }
 
@@ -24,18 +25,20 @@ template <class Field>
 void visit_rollout_fields(RolloutBuffer& b, Field&& field) {
   const std::int64_t slot = b.horizon * b.stride;
   auto* actions = static_cast<std::int32_t*>(b.actions);
-  field(b.observations, (slot + b.stride) * b.observation_size);
-  field(actions, slot * b.action_size);
-  if (!b.discrete) field(b.raw_actions, slot * b.action_size);
+  field(b.observations, (slot + b.stride) * b.observation_columns);
+  if (b.mask_columns > 0) field(b.masks, (slot + b.stride) * b.mask_columns);
+  field(actions, slot * b.action_size());
+  if (b.real_columns > 0) field(b.raw_actions, slot * b.real_columns);
   field(b.logprobs, slot);
   field(b.values, slot + b.stride);
   field(b.rewards, slot);
   field(b.ends, slot);
-  field(b.final_observations, slot * b.observation_size);
+  field(b.final_observations, slot * b.observation_columns);
   field(b.final_values, slot);
   field(b.outcomes, slot);
   field(b.episode_returns, slot);
   field(b.episode_lengths, slot);
+  field(b.episode_levels, slot);
   field(b.advantages, slot);
   field(b.returns, slot);
   b.actions = actions;

@@ -1,4 +1,5 @@
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -15,8 +16,43 @@ std::string number(double v) {
 }
 
 std::string action_text(const EnvSpec& s) {
-  return s.discrete ? fmt::format("Discrete({})", s.choices)
-                    : fmt::format("Box({})", s.action_size());
+  std::string choices = s.choices.size() == 1
+                            ? fmt::format("Discrete({})", s.choices[0])
+                            : fmt::format("MultiDiscrete({})", fmt::join(s.choices, ", "));
+  std::string reals = fmt::format("Box({})", s.real_actions());
+  return s.choices.empty() ? reals : s.real_actions() == 0 ? choices : choices + " + " + reals;
+}
+
+std::string observation_text(const EnvSpec& s) {
+  const ObservationSpec& o = s.observed;
+  switch (o.kind) {
+    case ObservationKind::kReal: return fmt::format("Box({})", o.elements);
+    case ObservationKind::kChoices:
+      return o.choices.size() == 1 ? fmt::format("Discrete({})", o.choices[0])
+                                   : fmt::format("MultiDiscrete({})", fmt::join(o.choices, ", "));
+    case ObservationKind::kBits: return fmt::format("Planes({})", fmt::join(o.shape, ", "));
+    case ObservationKind::kPixels: return fmt::format("Pixels({})", fmt::join(o.shape, ", "));
+  }
+  return "?";
+}
+
+const char* element_text(const EnvSpec& s) {
+  switch (s.observed.kind) {
+    case ObservationKind::kReal: return "float32";
+    case ObservationKind::kChoices: return "int32";
+    case ObservationKind::kBits: return "bool, 32 a word";
+    case ObservationKind::kPixels: return "uint8";
+  }
+  return "?";
+}
+
+const char* expert_text(const EnvSpec& s) {
+  switch (s.expert) {
+    case ExpertKind::kNone: return "no";
+    case ExpertKind::kObservation: return "yes, sees the observation";
+    case ExpertKind::kState: return "yes, sees the whole state";
+  }
+  return "?";
 }
 
 std::string field_line(const FieldSpec& f, const std::string& extra) {
@@ -24,17 +60,18 @@ std::string field_line(const FieldSpec& f, const std::string& extra) {
                      extra, f.note.empty() ? "" : "  " + f.note);
 }
 
-std::string describe_text(const EnvSpec& s, bool expert) {
+std::string describe_text(const EnvSpec& s) {
   std::string t = fmt::format("{}\n  {}\n\n", s.id, s.summary);
   t += fmt::format(
       "time limit    {} steps\nreward        [{}, {}] a step\nsolved at     mean return {}\nexpert "
       "       {}\n",
       s.time_limit, number(s.reward_low), number(s.reward_high), number(s.solved_at),
-      expert ? "yes" : "no");
-  t += fmt::format("references    {}\n\nobservation   Box({}) float32\n", s.references,
-                   s.observation_size());
+      expert_text(s));
+  if (!s.measures.empty()) t += "measures      " + s.measures + "\n";
+  t += fmt::format("references    {}\n\nobservation   {} {}\n", s.references, observation_text(s),
+                   element_text(s));
   for (const FieldSpec& f : s.observation) t += field_line(f, "");
-  t += fmt::format("\naction        {}\n", action_text(s));
+  t += fmt::format("\naction        {}{}\n", action_text(s), s.mask_columns > 0 ? ", masked" : "");
   for (const FieldSpec& f : s.action) t += field_line(f, "");
   t += "\nends\n";
   for (const std::string& o : s.outcomes)
@@ -45,7 +82,7 @@ std::string describe_text(const EnvSpec& s, bool expert) {
   return t;
 }
 
-nlohmann::ordered_json describe_json(const EnvSpec& s, bool expert) {
+nlohmann::ordered_json describe_json(const EnvSpec& s) {
   const auto fields = [](const std::vector<FieldSpec>& list) {
     auto a = nlohmann::ordered_json::array();
     for (const FieldSpec& f : list) {
@@ -61,10 +98,13 @@ nlohmann::ordered_json describe_json(const EnvSpec& s, bool expert) {
   j["time_limit"] = s.time_limit;
   j["reward_range"] = {s.reward_low, s.reward_high};
   j["solved_at"] = s.solved_at;
-  j["expert"] = expert;
+  j["measures"] = s.measures;
+  j["expert"] = s.expert != ExpertKind::kNone;
+  j["observation_space"] = observation_text(s);
   j["observation"] = fields(s.observation);
   j["action_space"] = action_text(s);
   j["action"] = fields(s.action);
+  j["action_mask"] = s.mask_columns > 0;
   j["outcomes"] = s.outcomes;
   j["params"] = nlohmann::ordered_json::array();
   for (const ParamSpec& p : s.params) {
@@ -90,17 +130,16 @@ int run_envs(const Arguments& arguments) {
   if (!id.empty()) {
     const EnvEntry& entry = find_env(id);
     const EnvSpec spec = entry.spec();
-    const bool expert = entry.expert != nullptr;
-    print_out(json ? describe_json(spec, expert).dump(2) + "\n" : describe_text(spec, expert));
+    print_out(json ? describe_json(spec).dump(2) + "\n" : describe_text(spec));
     return 0;
   }
   auto list = nlohmann::ordered_json::array();
   std::string text;
   for (const EnvEntry& entry : env_registry()) {
     const EnvSpec s = entry.spec();
-    if (json) list.push_back(describe_json(s, entry.expert != nullptr));
-    text += fmt::format("{:<28}{:<14}{:<14}{}\n", s.id,
-                        fmt::format("Box({})", s.observation_size()), action_text(s), s.summary);
+    if (json) list.push_back(describe_json(s));
+    text +=
+        fmt::format("{:<28}{:<14}{:<14}{}\n", s.id, observation_text(s), action_text(s), s.summary);
   }
   print_out(json ? list.dump(2) + "\n" : text);
   return 0;

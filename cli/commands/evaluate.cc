@@ -120,7 +120,7 @@ int run_evaluate(const Arguments& arguments) {
   job.time_limit = env.time_limit;
   job.seed = seed ? static_cast<std::uint64_t>(*seed) : kEvaluationSeed;
   job.count = episodes;
-  const LoadedPolicy loaded = load_named_policy(target, entry, env.params, job.seed, !sampled);
+  const LoadedPolicy loaded = load_named_policy(target, entry, job.seed, !sampled);
   job.policy = loaded.policy.get();
   EvaluationReport report;
   report.policy_hash = job.policy->hash();

@@ -65,7 +65,7 @@ int run_generate(const Arguments& arguments) {
   const std::string out = args.out.empty() ? "datasets/" + options.name : args.out;
   const EnvEntry& entry = find_env(options.env.id);
   const LoadedPolicy loaded =
-      load_named_policy(options.policy, entry, options.env.params, options.seed, options.greedy);
+      load_named_policy(options.policy, entry, options.seed, options.greedy);
   const auto group = make_process_group(launch, /*cuda=*/false);
   ThreadPool pool(options.threads > 0 ? options.threads : default_threads(launch));
   Progress progress(args.quiet, launch.rank);

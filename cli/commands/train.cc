@@ -50,7 +50,7 @@ EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoi
   const EnvEntry& entry = find_env(o.env.id);
   ThreadPool pool(o.threads);
   const LoadedPolicy loaded =
-      load_named_policy(checkpoint, entry, o.env.params, kEvaluationSeed, o.evaluation_greedy);
+      load_named_policy(checkpoint, entry, kEvaluationSeed, o.evaluation_greedy);
   EpisodeJob job;
   job.env = &entry;
   job.params = o.env.params;

@@ -2,8 +2,8 @@
 // configuration, documentation and dataset attributes are derived from that list.
 //
 //   struct State {
-//     float x, v;
-//     template <class V> RM_HD void visit(V&& field) { field("x", x); field("v", v); }
+//     float x, v;  std::int32_t bricks[3];
+//     template <class V> RM_HD void visit(V&& field) { field("x", x); field("v", v); field("bricks", bricks); }
 //   };
 #pragma once
 
@@ -19,30 +19,50 @@ template <class T>
 inline constexpr bool kIsWord = sizeof(T) == 4 && std::is_trivially_copyable_v<T> &&
                                 (std::is_same_v<T, float> || std::is_integral_v<T>);
 
+// Words of one field: 1, or the length of an array of words.
+template <class T>
+constexpr int field_words() {
+  static_assert(kIsWord<std::remove_all_extents_t<T>>,
+                "state fields are float, int32 or uint32, or one-dimensional arrays of them");
+  static_assert(std::rank_v<T> <= 1, "arrays of words have one dimension");
+  return std::rank_v<T> == 0 ? 1 : static_cast<int>(std::extent_v<T>);
+}
+
 template <class Struct>
 constexpr int count_words() {
   int count = 0;
   Struct s{};
   s.visit([&count](const char*, auto& field) {
-    static_assert(kIsWord<std::remove_reference_t<decltype(field)>>,
-                  "state fields are float, int32 or uint32");
-    ++count;
+    count += field_words<std::remove_reference_t<decltype(field)>>();
   });
   return count;
 }
 
-// Number of fields of a struct whose manifest visits one word at a time.
+// Number of 32-bit words of a struct.
 template <class Struct>
 inline constexpr int kWords = count_words<Struct>();
+
+// Calls word(element&) for every word of the struct in the manifest's order, arrays element by element.
+template <class Struct, class Word>
+RM_HD constexpr void visit_words(Struct& s, Word&& word) {
+  s.visit([&](const char*, auto& field) {
+    using T = std::remove_reference_t<decltype(field)>;
+    if constexpr (std::is_array_v<T>) {
+      for (auto& element : field) word(element);
+    } else {
+      word(field);
+    }
+  });
+}
 
 // Column access: word k of element i lies at base[k * stride + i].
 template <class Struct>
 RM_HD Struct load_columns(const std::uint32_t* base, std::int64_t stride, std::int64_t i) {
   Struct s;
   int k = 0;
-  s.visit([&](const char*, auto& field) {
-    using T = std::remove_reference_t<decltype(field)>;
-    field = reinterpret_cast<const T*>(base + k * stride)[i];
+  visit_words(s, [&](auto& element) {
+    using T = std::remove_reference_t<decltype(element)>;
+    element = reinterpret_cast<const T*>(base + k * stride)[i];
     ++k;
   });
   return s;
@@ -51,9 +71,9 @@ RM_HD Struct load_columns(const std::uint32_t* base, std::int64_t stride, std::i
 template <class Struct>
 RM_HD void store_columns(Struct& s, std::uint32_t* base, std::int64_t stride, std::int64_t i) {
   int k = 0;
-  s.visit([&](const char*, auto& field) {
-    using T = std::remove_reference_t<decltype(field)>;
-    reinterpret_cast<T*>(base + k * stride)[i] = field;
+  visit_words(s, [&](auto& element) {
+    using T = std::remove_reference_t<decltype(element)>;
+    reinterpret_cast<T*>(base + k * stride)[i] = element;
     ++k;
   });
 }

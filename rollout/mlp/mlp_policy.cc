@@ -14,7 +14,7 @@
 namespace rollmill {
 
 PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden) {
-  return {spec.observation_size(), spec.discrete, spec.policy_outputs(), hidden};
+  return {spec.observation_size(), !spec.continuous(), spec.policy_outputs(), hidden};
 }
 
 MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed,

@@ -41,10 +41,10 @@ CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int
     : device_(device) {
   policy_.seed = seed;
   policy_.greedy = greedy;
-  policy_.discrete = spec.discrete;
+  policy_.discrete = !spec.continuous();
   policy_.observations = spec.observation_size();
   policy_.outputs = spec.policy_outputs();
-  if (spec.discrete) return;
+  if (!spec.continuous()) return;
   // middle, half range, low, high: rounded to float32 as MlpPolicy does.
   const std::size_t n = spec.action.size();
   std::vector<float> bounds(4 * n);

@@ -233,7 +233,7 @@ void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, S
 
 void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
                                const std::uint32_t* samples, int rows) {
-  const int size = b.observation_size;
+  const int size = b.observation_columns;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   alignas(kColumnAlignment) float columns[kTileRows];
   std::int64_t slot[kTileRows], observation[kTileRows];
@@ -254,16 +254,16 @@ void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shar
     tile.target[r] = b.returns[slot[r]];
     tile.advantage[r] = (b.advantages[slot[r]] - mb.advantage_mean) * mb.advantage_scale;
   }
-  if (b.discrete) {
+  if (b.real_columns == 0) {
     const auto* actions = static_cast<const std::int32_t*>(b.actions);
     for (int r = 0; r < rows; ++r) tile.action[r] = actions[slot[r]];
     return;
   }
-  for (int a = 0; a < b.action_size; ++a) {
+  for (int a = 0; a < b.real_columns; ++a) {
     for (int r = 0; r < rows; ++r) {
       const std::int64_t t = slot[r] / b.stride;
       shard.raw[static_cast<std::size_t>(a * kTileRows + r)] =
-          b.raw_actions[slot[r] + (t * (b.action_size - 1) + a) * b.stride];
+          b.raw_actions[slot[r] + (t * (b.real_columns - 1) + a) * b.stride];
     }
   }
 }

@@ -160,13 +160,13 @@ at::Tensor TorchLearner::column(float* data, int horizon, int width, const Rollo
 Samples TorchLearner::gather(const RolloutBuffer& b) const {
   const auto flat = [&](float* data) { return column(data, b.horizon, 1, b).squeeze(1); };
   Samples s;
-  s.observations = normalize(column(b.observations, b.horizon, b.observation_size, b));
+  s.observations = normalize(column(b.observations, b.horizon, b.observation_columns, b));
   s.logprobs = flat(b.logprobs);
   s.values = flat(b.values);
   s.advantages = flat(b.advantages);
   s.returns = flat(b.returns);
-  if (!b.discrete) {
-    s.actions = column(b.raw_actions, b.horizon, b.action_size, b);
+  if (b.real_columns > 0) {
+    s.actions = column(b.raw_actions, b.horizon, b.real_columns, b);
     return s;
   }
   const auto options = at::TensorOptions().dtype(at::kInt).device(device_);

@@ -1,0 +1,44 @@
+// The last K states and actions of every environment of a host batch, as a ring, and what was found of those that broke
+// (EnvBatch::take_faults). With K = 0 only the broken state is kept; counting always works.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "envs/step_kernel.h"
+
+namespace rollmill {
+
+class FaultTrace {
+ public:
+  FaultTrace() : FaultTrace(0, 0, 0, 0) {}
+  FaultTrace(int steps, int state_words, int action_words, std::int64_t stride);
+
+  bool enabled() const { return steps_ > 0; }
+  std::size_t bytes() const { return ring_.size() * sizeof(std::uint32_t); }
+
+  // Before a step: environments [begin, end) into their slot, step % K. Ranges of several threads must not overlap.
+  void record(const BatchColumns& columns, const void* actions, std::int64_t begin,
+              std::int64_t end);
+  // After the step that broke environment i, before its reset. Any thread.
+  void report(const BatchColumns& columns, const void* actions, std::vector<double> params,
+              std::int64_t i);
+
+  EnvBatch::Faults take();
+
+ private:
+  std::uint32_t* slot(std::uint32_t step) {
+    return ring_.data() + static_cast<std::int64_t>(step % static_cast<std::uint32_t>(steps_)) *
+                              (state_words_ + action_words_) * stride_;
+  }
+
+  int steps_, state_words_, action_words_;
+  std::int64_t stride_;
+  std::vector<std::uint32_t> ring_;  // [K][state words, action words][stride]
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
+  EnvBatch::Faults found_;
+};
+
+}  // namespace rollmill
