@@ -40,6 +40,9 @@ struct BatchConfig {
   int time_limit = -1;               // -1: the environment's own; 0: none
   std::vector<double> params;        // empty: defaults; else one per EnvSpec::params
   World world;                       // parameters drawn at each episode, levels
+  // false: an ended environment keeps its last state, to be looked at; it must be reset or loaded before its next
+  // step. Host batches only.
+  bool autoreset = true;
   // Keep the last so many states and actions of every environment, for the report of one that breaks (0: none kept).
   int trace_steps = 0;
   // The world will change (set_world): make room for drawn parameters and levels even if `world` has none yet.

@@ -208,6 +208,7 @@ class CpuBatch final : public EnvBatch {
       if ((code >> 8) == kOutcomeNotFinite)
         trace_.report(columns_, buffers.actions, params_of(static_cast<int>(i)), i);
     }
+    if (!config_.autoreset) return;
     for (int k = 0; k < found; k += kResetLanes) {
       const int some = std::min(kResetLanes, found - k);
       if (varied_) {

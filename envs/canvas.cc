@@ -170,6 +170,17 @@ void Canvas::polygon(std::span<const Point> corners, Color color) {
   }
 }
 
+void Canvas::draw(const Picture& from, int x, int y) {
+  for (int row = 0; row < from.height; ++row) {
+    for (int col = 0; col < from.width; ++col) {
+      const std::uint8_t* p = from.rgb.data() + 3 * (static_cast<std::size_t>(row) *
+                                                         static_cast<std::size_t>(from.width) +
+                                                     static_cast<std::size_t>(col));
+      pixel(x + col, y + row, {p[0], p[1], p[2]});
+    }
+  }
+}
+
 int Canvas::text_width(std::string_view text, int scale) {
   int longest = 0, length = 0;
   for (const char c : text) {

@@ -75,6 +75,9 @@ class Canvas {
   }
   void triangle(Point a, Point b, Point c, Color color) { polygon({a, b, c}, color); }
 
+  // Another picture, its top left corner at (x, y).
+  void draw(const Picture& picture, int x, int y);
+
   // ---- text: 5 x 7 dots a character, 6 x 9 with its gaps; ASCII, '\n' starts a line
   static int text_width(std::string_view text, int scale = 1);
   static int text_height(std::string_view text, int scale = 1);

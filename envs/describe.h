@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -89,6 +90,19 @@ void describe_difficulty(EnvSpec& spec) {
   }
 }
 
+// Keys that `rollmill play` takes for itself: quit, restart, undo, next episode.
+inline constexpr std::string_view kReservedKeys = "qrun";
+
+// One printable key for each choice, no key twice, none reserved.
+constexpr bool good_keys(std::string_view keys, int choices) {
+  bool good = static_cast<int>(keys.size()) == choices;
+  for (std::size_t k = 0; k < keys.size(); ++k) {
+    good = good && keys[k] >= ' ' && keys[k] <= '~' && keys.find(keys[k], k + 1) == keys.npos &&
+           kReservedKeys.find(keys[k]) == kReservedKeys.npos;
+  }
+  return good;
+}
+
 template <class Env>
 EnvSpec describe() {
   EnvSpec spec;
@@ -111,6 +125,11 @@ EnvSpec describe() {
   spec.observed = describe_observation<Env>();
   if constexpr (Env::Action::kDiscreteColumns > 0) {
     spec.choices.assign(std::begin(Env::Action::kChoices), std::end(Env::Action::kChoices));
+  }
+  if constexpr (requires { Env::keys; }) {
+    static_assert(good_keys(Env::keys, Env::Action::kTotalChoices),
+                  "keys: one for each choice, no key twice, none of q r u n");
+    spec.keys = Env::keys;
   }
   spec.mask_columns = mask_columns<Env>();
   spec.expert = ExpertSeesState<Env>         ? ExpertKind::kState

@@ -16,6 +16,7 @@
 //     static Action::Value expert(const State&, const Params&);                            // sees everything
 //     static void render(const State&, const Params&, Canvas&);                            // a picture
 //     static void text(const State&, const Params&, TextView&);                            // the same in characters
+//     static constexpr const char* keys = "ad";  // a key for each choice in `rollmill play`; arrows are w, a, s, d
 //     static constexpr const char* difficulty[] = {"swaps", ...};  // parameters that make it harder, the difficulty vector
 //   };
 //

@@ -41,6 +41,7 @@ struct EnvSpec {
   ObservationSpec observed;
   std::vector<FieldSpec> action;  // one per action column: choices first, then real numbers
   std::vector<int> choices;       // of each discrete action column
+  std::string keys;               // of `rollmill play`, one a choice; empty: digits
   int mask_columns = 0;           // 32-bit words of the action mask, one bit a choice; 0: no mask
   std::vector<std::string>
       outcomes;     // outcomes[0] = "time_limit"; 255 is "not_finite" (outcome_name)
