@@ -223,4 +223,11 @@ ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool,
   return report;
 }
 
+std::unique_ptr<Policy> recorded_policy(const EnvEntry& entry, const DatasetSpec& spec,
+                                        const ShardData& shard, const std::string& where) {
+  check_columns(entry, spec, where);
+  check_actions(entry.spec(), shard, where);
+  return std::make_unique<RecordedPolicy>(entry.spec(), shard);
+}
+
 }  // namespace rollmill

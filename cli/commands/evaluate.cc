@@ -8,56 +8,17 @@
 #include "cli/output.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
-#include "core/config/config.h"
 #include "core/io/atomic_file.h"
 #include "core/io/strict_json.h"
 #include "core/log/log.h"
 #include "envs/env_options.h"
 #include "evaluation/protocol.h"
 #include "generators/policies.h"
+#include "generators/policy_environment.h"
 #include "rollout/checkpoint_folder.h"
 
 namespace rollmill {
 namespace {
-
-std::string toml_of(const EnvEntry& entry, const EnvOptions& env) {
-  const EnvSpec spec = entry.spec();
-  std::string text =
-      fmt::format("[env]\nid = \"{}\"\ntime_limit = {}\n[env.params]\n", env.id, env.time_limit);
-  for (std::size_t k = 0; k < spec.params.size(); ++k) {
-    const double v = env.params[k];
-    text += spec.params[k].integer
-                ? fmt::format("{} = {}\n", spec.params[k].field.name, static_cast<std::int64_t>(v))
-                : fmt::format("{} = {:#}\n", spec.params[k].field.name, v);
-  }
-  return text;
-}
-
-// The world that a trained policy (a file) knows, or the default one of --env, with the overrides.
-EnvOptions find_environment(const std::string& target, const std::string& env_id,
-                            const std::vector<std::string>& set) {
-  std::string text = "[env]\nid = \"" + env_id + "\"\n";
-  if (target != "random" && target != "expert") {
-    const std::string& path = target;
-    const PolicyFile policy = load_policy(path);
-    if (!env_id.empty() && env_id != policy.env_id) {
-      fail_data(path + ": this policy is for " + policy.env_id + ", not for " + env_id);
-    }
-    const EnvEntry* entry = nullptr;
-    try {
-      entry = &find_env(policy.env_id);
-    } catch (const Error& e) {
-      fail_data(path + ": " + e.what());
-    }
-    text = toml_of(*entry, parse_env_params_json(*entry, policy.env_params, path));
-  } else if (env_id.empty()) {
-    fail_usage("policy '" + target + "' needs --env ID");
-  }
-  Config config = Config::from_string(text, "--env", set);
-  EnvOptions env = read_env_options(config, 1);
-  config.finish();
-  return env;
-}
 
 // --resume: a report of the same question in the folder is the answer. Anything else there is written anew.
 bool already_answered(const std::string& path, const EvaluationReport& asked, std::int64_t episodes,
@@ -111,7 +72,7 @@ int run_evaluate(const Arguments& arguments) {
   if (seed && *seed < 0) fail_usage("--seed must not be negative");
   // Once: a run that is training may have a newer checkpoint at the next look.
   if (target != "random" && target != "expert") target = find_policy_file(target);
-  const EnvOptions env = find_environment(target, env_id, set);
+  const EnvOptions env = policy_environment(target, env_id, set);
   const EnvEntry& entry = find_env(env.id);
   ThreadPool pool(threads > 0 ? static_cast<int>(threads) : available_cores());
   EpisodeJob job;

@@ -1,0 +1,85 @@
+#include "generators/solo_episode.h"
+
+#include <cstring>
+#include <utility>
+
+#include "core/base/assert.h"
+
+namespace rollmill {
+
+SoloEpisode::SoloEpisode(const EnvEntry& entry, BatchConfig config) : entry_(entry) {
+  config.num_envs = 1;
+  config.first_environment = 0;
+  config.autoreset = false;
+  batch_ = entry.make_cpu(config, nullptr);
+  rollout_ = std::make_unique<HostRollout>(batch_->spec(), 1, 1);
+  const RolloutBuffer& b = rollout_->buffer();
+  batch_->reset(b.observation_slot(0), b.mask_slot(0));
+}
+
+void SoloEpisode::step(const Policy& policy) {
+  const RolloutBuffer& b = rollout_->buffer();
+  ActRequest q;
+  q.observations = b.observation_slot(0);
+  q.masks = b.mask_slot(0);
+  q.batch = batch_.get();
+  q.stride = b.stride;
+  q.keys = batch_->episodes();
+  q.end = 1;
+  q.actions = b.action_slot(0);
+  policy.act(q);
+  advance();
+}
+
+void SoloEpisode::step(const std::vector<std::uint32_t>& action) {
+  const RolloutBuffer& b = rollout_->buffer();
+  RM_ASSERT(static_cast<int>(action.size()) == b.action_size());
+  auto* words = static_cast<Word*>(b.action_slot(0));
+  for (std::size_t k = 0; k < action.size(); ++k) {
+    words[static_cast<std::int64_t>(k) * b.stride] = action[k];
+  }
+  advance();
+}
+
+void SoloEpisode::advance() {
+  RM_ASSERT(!ended());
+  const RolloutBuffer& b = rollout_->buffer();
+  batch_->step(b.step_buffers(0));
+  now_.reward = b.rewards[0];
+  now_.episode_return += static_cast<double>(b.rewards[0]);
+  ++now_.steps;
+  now_.end = b.ends[0];
+  now_.outcome = ended() ? b.outcomes[0] : std::uint8_t{0};
+  const auto words = [](std::int64_t count) { return static_cast<std::size_t>(count) * 4; };
+  std::memcpy(b.observation_slot(0), b.observation_slot(1),
+              words(b.observation_columns * b.stride));
+  if (b.mask_columns > 0) {
+    std::memcpy(b.mask_slot(0), b.mask_slot(1), words(b.mask_columns * b.stride));
+  }
+}
+
+bool SoloEpisode::allowed(int choice) const {
+  const RolloutBuffer& b = rollout_->buffer();
+  if (b.mask_columns == 0) return true;
+  return (b.mask_slot(0)[(choice / 32) * b.stride] >> (choice % 32) & 1u) != 0;
+}
+
+std::string SoloEpisode::outcome() const {
+  return ended() ? outcome_name(spec(), now_.outcome) : std::string();
+}
+
+SoloEpisode::Snapshot SoloEpisode::save() const {
+  Snapshot snapshot = now_;
+  snapshot.words = batch_->save_environment(0);
+  return snapshot;
+}
+
+void SoloEpisode::load(const Snapshot& snapshot) {
+  batch_->load_environment(0, snapshot.words);
+  now_ = snapshot;
+  now_.words.clear();
+  const RolloutBuffer& b = rollout_->buffer();
+  batch_->observe(b.observation_slot(0), b.mask_slot(0));
+}
+
+}  // namespace rollmill
