@@ -70,7 +70,7 @@ class CpuBatch final : public EnvBatch {
     return {columns_.environment, columns_.episode, columns_.step};
   }
 
-  void reset(float* observations, Word* masks) override {
+  void reset(float* observations, Word* masks = nullptr) override {
     RM_ASSERT(kMaskWords == 0 || masks != nullptr);
     for_each_block([&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
@@ -96,7 +96,7 @@ class CpuBatch final : public EnvBatch {
     }
   }
 
-  void observe(float* observations, Word* masks) override {
+  void observe(float* observations, Word* masks = nullptr) override {
     RM_ASSERT(kMaskWords == 0 || masks != nullptr);
     for_each_block([&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {

@@ -50,7 +50,7 @@ class CudaBatch final : public EnvBatch {
     return {columns_.environment, columns_.episode, columns_.step};
   }
 
-  void reset(float* observations, Word* masks) override {
+  void reset(float* observations, Word* masks = nullptr) override {
     const DeviceScope scope(device_);
     const FirstEpisodes first = {config_.first_environment, config_.environment_stride,
                                  config_.first_episode, config_.episode_offset};
@@ -81,7 +81,7 @@ class CudaBatch final : public EnvBatch {
     RM_CUDA_LAUNCHED("step_kernel");
   }
 
-  void observe(float* observations, Word* masks) override {
+  void observe(float* observations, Word* masks = nullptr) override {
     const DeviceScope scope(device_);
     const int blocks = blocks_for(config_.num_envs);
     if (varied_) {

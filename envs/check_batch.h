@@ -26,11 +26,11 @@ class CheckBatch final : public EnvBatch {
   bool on_device() const override { return false; }
   EpisodeColumns episodes() const override { return expected_->episodes(); }
 
-  void reset(float* observations, Word* masks) override;
+  void reset(float* observations, Word* masks = nullptr) override;
   void step(const StepBuffers& buffers) override { step_range(buffers, 0, num_envs()); }
   // Any number of threads; they take turns.
   void step_range(const StepBuffers& buffers, int begin, int end) override;
-  void observe(float* observations, Word* masks) override;
+  void observe(float* observations, Word* masks = nullptr) override;
   void act_expert(const float* observations, int begin, int end, void* actions) const override {
     expected_->act_expert(observations, begin, end, actions);
   }
