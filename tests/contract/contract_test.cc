@@ -65,8 +65,8 @@ TEST_P(GoldenTest, FirstEpisodesHaveTheStoredHash) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Envs, GoldenTest, testing::Range(std::size_t{0}, env_registry().size()),
-                         [](const testing::TestParamInfo<std::size_t>& info) {
-                           return test_name(env_registry()[info.param].id);
+                         [](const testing::TestParamInfo<std::size_t>& at) {
+                           return test_name(env_registry()[at.param].id);
                          });
 
 }  // namespace

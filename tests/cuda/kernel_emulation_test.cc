@@ -87,10 +87,10 @@ struct Scene {
     p.outputs = spec.policy_outputs();
     p.max_width = 48;
     p.tile_rows = tile_rows;
-    p.discrete = spec.discrete;
+    p.discrete = !spec.continuous();
     p.greedy = greedy;
     p.seed = 17;
-    if (spec.discrete) return p;
+    if (!spec.continuous()) return p;
     p.log_std = p.params + weights.layout.log_std;
     for (const auto& f : spec.action) {
       bounds.push_back(static_cast<float>(0.5 * (f.low + f.high)));
@@ -123,13 +123,15 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
   const std::size_t shared = static_cast<std::size_t>(p.tile_rows) *
                              static_cast<std::size_t>(p.observations + 2 * p.max_width);
   const BatchConfig& c = scene.config;
-  const BatchConstants constants{c.seed, c.episode_stride,
-                                 static_cast<std::uint32_t>(c.time_limit)};
+  const BatchConstants constants{
+      c.seed, c.episode_stride, static_cast<std::uint32_t>(c.time_limit), {}};
   const auto params = make_params<Env>(c.params);
   const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode,
                             c.episode_offset};
-  emulate(blocks(n, kThreads), 1, kThreads, 0,
-          [&] { reset_kernel<Env>(columns, constants, params, first, n, b.observation_slot(0)); });
+  emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
+    reset_kernel<Env, false>(columns, constants, params, first, n, b.observation_slot(0),
+                             b.mask_slot(0));
+  });
   ActRequest q;
   q.stride = b.stride;
   q.keys = {columns.environment, columns.episode, columns.step};
@@ -137,12 +139,12 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
   for (int t = 0; t < b.horizon; ++t) {
     q.observations = b.observation_slot(t);
     q.actions = b.action_slot(t);
-    q.raw_actions = b.discrete ? nullptr : b.raw_actions + t * b.action_columns();
+    q.raw_actions = b.raw_action_slot(t);
     q.logprobs = b.logprobs + t * b.stride;
     q.values = b.values + t * b.stride;
     emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act_kernel(p, q); });
     emulate(blocks(n, kThreads), 1, kThreads, 0,
-            [&] { step_kernel<Env>(columns, constants, params, 0, n, b.step_buffers(t)); });
+            [&] { step_kernel<Env, false>(columns, constants, params, 0, n, b.step_buffers(t)); });
   }
   emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] {
     value_kernel(p, b.observation_slot(b.horizon), b.stride, n, nullptr,
@@ -163,13 +165,8 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_r
   HostRollout emulated(scene.spec, kHorizon, num_envs);
   const std::int64_t stride = emulated.buffer().stride;
   AlignedVector<std::uint32_t> words(scene.batch.snapshot_bytes() / 4);
-  BatchColumns columns{};
-  columns.stride = stride;
-  columns.state = words.data();
-  columns.environment = words.data() + CpuBatch<Env>::kStateWords * stride;
-  columns.episode = columns.environment + stride;
-  columns.step = columns.episode + stride;
-  columns.episode_return = reinterpret_cast<float*>(columns.step + stride);
+  const BatchColumns columns =
+      layout_columns(words.data(), stride, CpuBatch<Env>::kStateWords, false);
   collect(scene, greedy, tile_rows, emulated.buffer(), columns);
 
   RolloutBuffer a = scene.rollout.buffer(), b = emulated.buffer();
@@ -186,9 +183,9 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_r
   EXPECT_TRUE(same_bits(snapshot.data(), words.data(), snapshot.size()));
   EXPECT_GE(scene.collector.finished_episodes().size(), static_cast<std::size_t>(2 * num_envs));
 
-  const int parts = kHorizon * b.observation_size;
+  const int parts = kHorizon * b.observation_columns;
   std::vector<Moments> moments(static_cast<std::size_t>(parts)),
-      total(static_cast<std::size_t>(b.observation_size));
+      total(static_cast<std::size_t>(b.observation_columns));
   emulate(blocks(parts, kThreads), 1, kThreads, 0, [&] { moments_kernel(b, moments.data()); });
   for (std::size_t i = 0; i < moments.size(); ++i) total[i % total.size()].merge(moments[i]);
   const std::vector<Moments> host = scene.collector.observation_moments();
