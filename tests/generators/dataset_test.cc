@@ -25,8 +25,8 @@ using testing::TempDir;
 
 std::vector<Column> columns(const EnvSpec& spec, bool outputs) {
   Column action;
-  action.dtype = spec.discrete ? DType::kI8 : DType::kF32;
-  if (!spec.discrete) action.row_shape = {static_cast<std::uint64_t>(spec.action_size())};
+  action.dtype = !spec.continuous() ? DType::kI8 : DType::kF32;
+  if (spec.continuous()) action.row_shape = {static_cast<std::uint64_t>(spec.action_size())};
   return standard_columns(DType::kF32, {static_cast<std::uint64_t>(spec.observation_size())},
                           action, outputs, 0);
 }
@@ -64,7 +64,7 @@ TEST(ShardBuilder, LaysEpisodesOutInOrder) {
         for (std::size_t k = 0; k < size; ++k) {
           ASSERT_EQ(data.values<float>("observations")[(steps + t) * size + k], number_at(k));
         }
-        if (j.job.env->spec().discrete) {
+        if (j.job.env->spec().single_choice()) {
           ASSERT_EQ(data.values<std::int8_t>("actions")[steps + t], static_cast<int>(row[size]));
         } else {
           ASSERT_EQ(data.values<float>("actions")[steps + t], number_at(size));

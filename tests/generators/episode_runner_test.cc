@@ -61,8 +61,16 @@ TEST(EpisodeRunner, EqualsABatchOfOneStepByStep) {
       words.push_back(word);
     };
     do {
-      j.policy->act({b.observation_slot(0), b.stride, batch->episodes(), 0, 1, b.actions, nullptr,
-                     b.logprobs, b.values});
+      ActRequest q;
+      q.observations = b.observation_slot(0);
+      q.batch = batch.get();
+      q.stride = b.stride;
+      q.keys = batch->episodes();
+      q.end = 1;
+      q.actions = b.actions;
+      q.logprobs = b.logprobs;
+      q.values = b.values;
+      j.policy->act(q);
       for (int k = 0; k < 4; ++k) add(b.observation_slot(0) + k * b.stride);
       add(b.actions);
       batch->step(b.step_buffers(0));

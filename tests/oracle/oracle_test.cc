@@ -57,7 +57,7 @@ class OracleTest : public testing::Test {
   }
 
   static typename Env::Action::Value to_action(float a) {
-    if constexpr (Env::Action::kDiscrete) {
+    if constexpr (Env::Action::kDiscreteColumns > 0) {
       return static_cast<std::int32_t>(a);
     } else {
       return {{a}};
@@ -178,7 +178,7 @@ TYPED_TEST(OracleTest, DataCoversTheTask) {
   const Trajectories& t = this->recorded();
   EXPECT_GE(t.steps, 10000);
   EXPECT_EQ(t.state_size, TestFixture::kSize);
-  EXPECT_EQ(t.discrete, TypeParam::Action::kDiscrete);
+  EXPECT_EQ(t.discrete, TypeParam::Action::kDiscreteColumns > 0);
   int terminated = 0, truncated = 0, at = 0;
   for (const std::int32_t length : t.lengths) {
     at += length;

@@ -15,8 +15,8 @@ inline EnvSpec act_spec(bool discrete) {
   EnvSpec spec;
   spec.id = discrete ? "Discrete-v0" : "Continuous-v0";
   spec.observation.resize(5);
-  spec.discrete = discrete;
-  spec.choices = discrete ? 3 : 0;
+  spec.observed = {ObservationKind::kReal, {5}, {}, 5, 5};
+  if (discrete) spec.choices = {3};
   spec.action.resize(discrete ? 1 : 2);
   if (!discrete) {
     spec.action[0].low = -2, spec.action[0].high = 2;
@@ -74,15 +74,17 @@ struct Acted {
     }
   }
   ActRequest request(int begin, int end) {
-    return {observations.data(),
-            stride,
-            {environment.data(), episode.data(), step.data()},
-            begin,
-            end,
-            actions.data(),
-            raw.data(),
-            logprobs.data(),
-            values.data()};
+    ActRequest q;
+    q.observations = observations.data();
+    q.stride = stride;
+    q.keys = {environment.data(), episode.data(), step.data()};
+    q.begin = begin;
+    q.end = end;
+    q.actions = actions.data();
+    q.raw_actions = raw.data();
+    q.logprobs = logprobs.data();
+    q.values = values.data();
+    return q;
   }
 };
 

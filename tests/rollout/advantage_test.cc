@@ -16,8 +16,9 @@ namespace {
 EnvSpec one_number() {
   EnvSpec spec;
   spec.observation.resize(1);
+  spec.observed = {ObservationKind::kReal, {1}, {}, 1, 1};
   spec.action.resize(1);
-  spec.choices = 2;
+  spec.choices = {2};
   return spec;
 }
 

@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   const auto action = [&](const testing::Acted& x, int i) {
     for (int k = 0; k < spec.action_size(); ++k) {
       const auto at = static_cast<std::size_t>(k * x.stride + i);
-      if (spec.discrete) {
+      if (!spec.continuous()) {
         std::printf(" %u", x.actions[at]);
       } else {
         std::printf(" %.9g", static_cast<double>(x.raw[at]));

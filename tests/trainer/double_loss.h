@@ -38,17 +38,17 @@ inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout,
                        const std::vector<double>& p, const std::vector<double>& head, int t, int i,
                        double& entropy) {
   entropy = 0;
-  if (b.discrete) {
+  if (b.real_columns == 0) {
     double sum = 0;
     for (double z : head) sum += std::exp(z);
     for (double z : head) entropy -= std::exp(z) / sum * (z - std::log(sum));
     return head[static_cast<std::size_t>(b.discrete_slot(t)[i])] - std::log(sum);
   }
   double logp = 0;
-  for (int a = 0; a < b.action_size; ++a) {
+  for (int a = 0; a < b.real_columns; ++a) {
     const double log_std = p[static_cast<std::size_t>(layout.log_std + a)];
     const double raw =
-        b.raw_actions[(static_cast<std::int64_t>(t) * b.action_size + a) * b.stride + i];
+        b.raw_actions[(static_cast<std::int64_t>(t) * b.real_columns + a) * b.stride + i];
     const double z = (raw - head[static_cast<std::size_t>(a)]) / std::exp(log_std);
     logp += -0.5 * z * z - log_std - 0.5 * std::log(2 * M_PI);
     entropy += log_std + 0.5 * std::log(2 * M_PI * M_E);
@@ -71,7 +71,7 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
   DoubleLoss loss;
   each([&](int t, int i, std::int64_t at) {
     std::vector<double> x;
-    for (int k = 0; k < b.observation_size; ++k) {
+    for (int k = 0; k < b.observation_columns; ++k) {
       const Moments& m = w.normalizer.moments()[static_cast<std::size_t>(k)];
       const double z =
           (b.observation_slot(t)[k * b.stride + i] - m.mean) / std::sqrt(m.m2 / m.count + 1e-8);

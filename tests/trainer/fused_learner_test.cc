@@ -94,7 +94,7 @@ TEST(Minibatches, AreAPermutationOfTheirOwnForEachKey) {
 void copy_samples(const RolloutBuffer& from, const std::uint32_t* order, const RolloutBuffer& to) {
   for (int i = 0; i < to.num_envs; ++i) {
     const std::int64_t t = order[i] / 8, e = order[i] % 8, at = t * from.stride + e;
-    for (int k = 0; k < from.observation_size; ++k) {
+    for (int k = 0; k < from.observation_columns; ++k) {
       to.observations[k * to.stride + i] =
           from.observation_slot(static_cast<int>(t))[k * from.stride + e];
     }

@@ -16,8 +16,8 @@ namespace rollmill::testing {
 inline EnvSpec scene_spec(bool discrete, int observations) {
   EnvSpec spec;
   spec.observation.resize(static_cast<std::size_t>(observations));
-  spec.discrete = discrete;
-  spec.choices = discrete ? 3 : 0;
+  spec.observed = {ObservationKind::kReal, {observations}, {}, observations, observations};
+  if (discrete) spec.choices = {3};
   spec.action.resize(discrete ? 1 : 2);
   for (auto& f : spec.action) f.low = -1, f.high = 1;
   return spec;
@@ -74,18 +74,19 @@ struct Scene {
     for (int i = 0; i < b.num_envs; ++i)
       ids[static_cast<std::size_t>(i)] = static_cast<std::uint32_t>(i);
     for (int t = 0; t < b.horizon; ++t) {
-      for (std::int64_t k = 0; k < b.observation_size * b.stride; ++k)
+      for (std::int64_t k = 0; k < b.observation_columns * b.stride; ++k)
         b.observation_slot(t)[k] = rng.normal();
       const std::vector<std::uint32_t> step(zero.size(), static_cast<std::uint32_t>(t));
-      policy.act({b.observation_slot(t),
-                  b.stride,
-                  {ids.data(), zero.data(), step.data()},
-                  0,
-                  b.num_envs,
-                  b.action_slot(t),
-                  b.discrete ? nullptr : b.raw_actions + t * b.action_columns(),
-                  b.logprobs + t * b.stride,
-                  b.values + t * b.stride});
+      ActRequest q;
+      q.observations = b.observation_slot(t);
+      q.stride = b.stride;
+      q.keys = {ids.data(), zero.data(), step.data()};
+      q.end = b.num_envs;
+      q.actions = b.action_slot(t);
+      q.raw_actions = b.raw_action_slot(t);
+      q.logprobs = b.logprobs + t * b.stride;
+      q.values = b.values + t * b.stride;
+      policy.act(q);
       for (int i = 0; i < b.num_envs; ++i) {
         const std::int64_t at = t * b.stride + i;
         b.logprobs[at] += 0.3f * rng.normal();  // as if the policy had moved since
