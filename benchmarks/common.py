@@ -52,10 +52,10 @@ def registered(binary):
     return [entry["id"] for entry in json.loads(run([binary, "envs", "--json"]))]
 
 
-def bench(binary, env_id, threads=1, num_envs=65536, seconds=1.0):
-    """The one object that `rollmill bench ENV --env-only --json` prints."""
+def bench(binary, env_id, threads=1, num_envs=65536, seconds=1.0, ahead=True):
+    """The one object that `rollmill bench ENV --env-only --json` prints; ahead: its actions are drawn before the clock starts."""
     return json.loads(run([binary, "bench", env_id, "--env-only", "--threads", str(threads), "--num-envs", str(num_envs),
-                           "--seconds", str(seconds), "--json"]))[0]
+                           "--seconds", str(seconds), *(["--actions-ahead"] if ahead else []), "--json"]))[0]
 
 
 def short(rate):

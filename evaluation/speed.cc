@@ -2,11 +2,12 @@
 
 #include <chrono>
 #include <fstream>
+#include <optional>
 
-#include "core/base/aligned.h"
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
 #include "envs/registry.h"
+#include "evaluation/step_memory.h"
 #include "rollout/buffer.h"
 #include "rollout/collector.h"
 #include "trainer/ppo_trainer.h"
@@ -31,37 +32,46 @@ double rate(double seconds, std::int64_t steps_per_call, Body&& body) {
   return static_cast<double>(steps) / elapsed;
 }
 
-double measure_environment(const SpeedJob& job, const EnvEntry& entry, ThreadPool& pool,
-                           std::int64_t& bytes) {
+// Fills in the figures of the environments alone. As a collector does it: a task takes its block of environments through
+// some steps before the next block's turn; observations, rewards and ends are written at every step.
+void measure_environment(const SpeedJob& job, const EnvEntry& entry, SpeedFigures& figures) {
+  ThreadPool pool(job.threads);
   BatchConfig config;
   config.num_envs = job.num_envs;
   config.seed = 1;
   const auto batch = entry.make_cpu(config, &pool);
-  const HostRollout memory(batch->spec(), 1, job.num_envs);
-  const RolloutBuffer& b = memory.buffer();
-  const RandomPolicy policy(batch->spec(), 1);
-  batch->reset(b.observation_slot(1), b.mask_slot(1));
-  bytes = batch->bytes_per_environment() + static_cast<std::int64_t>(memory.bytes()) / job.num_envs;
-  const StepBuffers buffers = b.step_buffers(0);
-  // As a collector does it: a task takes its block of environments through some steps before the next block's turn. Actions
-  // are drawn, and observations, rewards and ends written, at every step.
+  const EnvSpec& spec = batch->spec();
+  StepMemory memory(spec, job.num_envs);
   const int per_block = batch->preferred_block();
+  const RandomPolicy policy(spec, 1);
+  std::optional<ActionTable> table;
+  if (job.actions_ahead && spec.mask_columns == 0) table.emplace(spec, per_block, 1);
+  batch->reset(memory.observations(), memory.masks());
+  figures.bytes_per_environment = batch->bytes_per_environment() + memory.bytes() / job.num_envs;
+  figures.field_bytes = field_bytes(spec);
+  const StepBuffers buffers = memory.buffers();
   constexpr int kSteps = 32;
   const int blocks = (job.num_envs + per_block - 1) / per_block;
-  return rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
+  std::int64_t first_row = 0;
+  figures.environment = rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
     pool.run(blocks, [&](int block) {
       ActRequest q;
-      q.stride = b.stride;
+      q.stride = memory.stride();
       q.keys = batch->episodes();
       q.begin = block * per_block;
       q.end = std::min(q.begin + per_block, job.num_envs);
-      q.masks = b.mask_slot(1);  // where every step writes them
-      q.actions = b.actions;
+      q.masks = memory.masks();
+      q.actions = memory.actions();
       for (int s = 0; s < kSteps; ++s) {
-        policy.act(q);
+        if (table) {
+          table->copy(first_row + s + block, q.actions, q.stride, q.begin, q.end);
+        } else {
+          policy.act(q);
+        }
         batch->step_range(buffers, q.begin, q.end);
       }
     });
+    first_row += kSteps + 1;
   });
 }
 
@@ -81,10 +91,7 @@ TrainOptions training_options(const SpeedJob& job) {
 SpeedFigures measure_speed(const SpeedJob& job) {
   const EnvEntry& entry = find_env(job.env_id);
   SpeedFigures f;
-  {
-    ThreadPool pool(job.threads);
-    f.environment = measure_environment(job, entry, pool, f.bytes_per_environment);
-  }
+  measure_environment(job, entry, f);
   if (job.env_only) return f;
   const auto group = make_process_group(LaunchInfo{}, false);
   const std::int64_t steps = static_cast<std::int64_t>(job.horizon) * job.num_envs;

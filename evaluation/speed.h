@@ -14,11 +14,14 @@ struct SpeedJob {
   int horizon = 32;
   double seconds = 1.0;  // for each figure, after a warm-up
   bool env_only = false;
+  // E with random actions drawn before the clock starts, not at each step; masked environments draw at each step anyway.
+  bool actions_ahead = false;
 };
 
 struct SpeedFigures {
   double environment = 0, rollout = 0, training = 0;  // steps per second; 0 where not measured
-  std::int64_t bytes_per_environment = 0;             // state and one step's buffers
+  std::int64_t bytes_per_environment = 0;  // in E: the whole batch and one step's buffers
+  std::int64_t field_bytes = 0;  // of those: state, action, observation, mask, reward, end
 };
 
 SpeedFigures measure_speed(const SpeedJob& job);

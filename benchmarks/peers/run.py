@@ -4,8 +4,9 @@
     python3 benchmarks/peers/run.py --venv /tmp/peers --binary build/release/bin/rollmill
 
 Rounds alternate: ours on one thread, ours on two, each rival, and again; the table shows medians over the rounds and the
-ratio of ours on one thread to the rival, which may use the whole machine. Both sides run at the batch size that was fastest
-for them in a short trial. A rival's figures of an earlier run can be used again with --rivals-from RESULTS.json.
+ratio of ours on one thread to the rival, which may use the whole machine. Both sides get random actions drawn before the clock
+starts (a third column has ours drawing them step by step, as a rollout does) and run at the batch size that was fastest for
+them in a short trial. A rival's figures of an earlier run can be used again with --rivals-from RESULTS.json.
 """
 import argparse
 import json
@@ -20,6 +21,7 @@ import common  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUR_BATCHES = (4096, 65536)
+OURS = {"ours": (1, True), "ours_two_threads": (2, True), "ours_drawing_actions": (1, False)}  # threads, actions ahead
 
 # Our environment: (rival, its name there, the ratio we want or None).
 GAMES = {
@@ -97,10 +99,10 @@ def measure_game(arguments, env_id, rivals, cached, folder):
     batch = our_batch(arguments.binary, env_id, arguments.seconds)
     workers = {} if cached else {rival: start_rival(arguments.venv, rival, rival_id, arguments.seconds, folder)
                                  for rival, rival_id, _ in rivals}
-    rounds = {"ours": [], "ours_two_threads": [], **{rival: [] for rival in workers}}
+    rounds = {**{key: [] for key in OURS}, **{rival: [] for rival in workers}}
     for _ in range(arguments.rounds):
-        for threads, key in ((1, "ours"), (2, "ours_two_threads")):
-            rounds[key].append(common.bench(arguments.binary, env_id, threads, batch, arguments.seconds)["E"])
+        for key, (threads, ahead) in OURS.items():
+            rounds[key].append(common.bench(arguments.binary, env_id, threads, batch, arguments.seconds, ahead)["E"])
         for rival, worker in workers.items():
             rounds[rival].append(worker.measure(arguments.seconds))
     rows = []
@@ -114,18 +116,17 @@ def measure_game(arguments, env_id, rivals, cached, folder):
         else:
             facts = {"rival_steps_per_second": statistics.median(rounds[rival]), "rival_rounds": rounds[rival],
                      **workers[rival].facts}
-        ours = statistics.median(rounds["ours"])
-        rows.append({"env": env_id, "rival": rival, "rival_id": rival_id, "num_envs": batch, "ours_steps_per_second": ours,
-                     "ours_two_threads": statistics.median(rounds["ours_two_threads"]), **facts,
-                     "ratio": ours / facts["rival_steps_per_second"], "wanted": wanted, "ours_rounds": rounds["ours"],
-                     "ours_two_threads_rounds": rounds["ours_two_threads"]})
+        ours = {key: statistics.median(rounds[key]) for key in OURS}
+        rows.append({"env": env_id, "rival": rival, "rival_id": rival_id, "num_envs": batch, **ours, **facts,
+                     "ratio": ours["ours"] / facts["rival_steps_per_second"], "wanted": wanted,
+                     "our_rounds": {key: rounds[key] for key in OURS}})
     for worker in workers.values():
         worker.close()
     return rows
 
 
-HEADER = ["| environment | ours, 1 thread | ours, 2 threads | rival | its steps/s | ratio | wanted |",
-          "| --- | --- | --- | --- | --- | --- | --- |"]
+HEADER = ["| environment | ours, 1 thread | ours, 2 threads | 1 thread, drawing actions | rival | its steps/s | ratio | wanted |",
+          "| --- | --- | --- | --- | --- | --- | --- | --- |"]
 
 
 def table_line(row):
@@ -134,7 +135,8 @@ def table_line(row):
     note = f"; measured {row['rival_measured']}" if "rival_measured" in row else ""
     wanted = "" if row["wanted"] is None else f">= {row['wanted']} x {'met' if row['ratio'] >= row['wanted'] else 'MISSED'}"
     ratio = f"{row['ratio']:,.1f}" if row["ratio"] < 100 else f"{row['ratio']:,.0f}"
-    return (f"| {row['env']} | {common.short(row['ours_steps_per_second'])} | {common.short(row['ours_two_threads'])} | "
+    ours = " | ".join(common.short(row[key]) for key in OURS)
+    return (f"| {row['env']} | {ours} | "
             f"{row['rival']} ({versions}{'; ' + settings if settings else ''}{note}) | "
             f"{common.short(row['rival_steps_per_second'])} | {ratio} x | {wanted} |")
 
