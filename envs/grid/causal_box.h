@@ -1,0 +1,250 @@
+// CausalBox: find out by tests which switches light which lamps, then answer what an intervention would do.
+//
+// A box has n switches and some lamps. A lamp hangs on one or two of the switches and (chain) earlier lamps, through a
+// wire, an AND, OR or XOR gate with any of its ends negated. The lamps are dark until the first test and covered again
+// once the question is put, so that who answers must have tested and must remember.
+//   phase 1   toggle a switch and see the lamps (a test, which costs), or say "ready"
+//   phase 2   a do-question: "the switches set to x: is lamp j on?"
+// With a confounder one more lamp, the last one, and one switch move by themselves at every test, always alike, until a
+// hand is laid on that switch. Either the switch lights the lamp, or a hidden common cause moves both. The question may
+// then be "does setting this switch change the last lamp?". The switch, once touched, stays as it is left; the next test
+// of another switch shows whether the lamp stays too.
+//
+// A lamp is its truth table, a word with a bit for each setting of the switches: the gates are gone before the first
+// step. Question and answer are drawn at the reset: the answer is a fair coin, then a lamp, then a setting uniformly
+// among those with that answer. As lamps are as often negated as not, question and answer are independent.
+#pragma once
+
+#include "envs/canvas.h"
+#include "envs/env.h"
+#include "envs/grid/causal_box_expert.h"
+#include "envs/grid/causal_box_view.h"
+
+namespace rollmill {
+
+struct CausalBox {
+  static constexpr int kSwitches = 5, kLamps = 4;
+  static constexpr int kReady = kSwitches, kNo = kReady + 1, kYes = kNo + 1;
+  enum Reason : std::uint32_t { kSolved = 1, kWrong, kIllegal };
+
+  static constexpr EnvInfo info{
+      "Rollmill/CausalBox-v0",
+      "Test which switches light which lamps, then answer what setting the switches would do.",
+      40,
+      -1.0,
+      1.0,
+      0.7,
+      {"solved", "wrong", "illegal"},
+      "Pearl, Causality, 2009 (interventions, confounding); this project's own task",
+      kSolved,
+      "Causal inference by intervention: choosing tests that tell something new, remembering their "
+      "results, telling a "
+      "cause from a common cause."};
+
+  struct Params {
+    std::int32_t switches = 5;
+    std::int32_t lamps = 3;
+    std::int32_t gates = 2;
+    std::int32_t chain = 1;
+    std::int32_t confounder = 1;
+    float test_cost = 0.01f;
+    float wasted_cost = 0.05f;
+    template <class V>
+    constexpr void visit(V&& param) {
+      param(FieldInfo{"switches", "", 2, kSwitches}, switches);
+      param(FieldInfo{"lamps", "", 1, kLamps, "without the confounded one"}, lamps);
+      param(FieldInfo{"gates", "", 0, 2, "0 wires, 1 and AND and OR, 2 and XOR"}, gates);
+      param(FieldInfo{"chain", "", 0, 1, "1: lamps may hang on earlier lamps"}, chain);
+      param(FieldInfo{"confounder", "", 0, 1, "1: a lamp and a switch that move alike"},
+            confounder);
+      param(FieldInfo{"test_cost", "", 0, 0.1, "reward lost by a test"}, test_cost);
+      param(FieldInfo{"wasted_cost", "", 0, 0.9, "more of it by a test that can tell nothing new"},
+            wasted_cost);
+    }
+  };
+  static constexpr const char* difficulty[] = {"switches", "lamps", "gates", "chain", "confounder"};
+
+  struct State {
+    std::uint32_t setting;        // of the switches, bit i: switch i is on
+    std::uint32_t table[kLamps];  // bit x: the lamp is on at setting x
+    std::uint32_t seen;           // bit x: setting x has been seen with the lamps lit
+    std::uint32_t tests, asking;  // tests made; 1: phase 2
+    std::uint32_t question;       // setting | lamp << 5 | kind << 8 | answer << 10
+    std::uint32_t cause;  // switch of the confounder | it lights the lamp << 3 | there is one << 4
+    std::uint32_t link;   // hidden cause is on | switch touched << 1 | told apart << 2
+    template <class V>
+    RM_HD constexpr void visit(V&& field) {
+      field("setting", setting);
+      field("table", table);
+      field("seen", seen);
+      field("tests", tests);
+      field("asking", asking);
+      field("question", question);
+      field("cause", cause);
+      field("link", link);
+    }
+    RM_HD std::uint32_t kind() const { return (question >> 8) & 3u; }
+    RM_HD std::uint32_t answer() const { return (question >> 10) & 1u; }
+    RM_HD bool confounded() const { return (cause & 16u) != 0; }
+    RM_HD bool touched() const { return (link & 2u) != 0; }
+    RM_HD bool told() const { return (link & 4u) != 0; }
+  };
+  enum Kind : std::uint32_t { kNothing, kDo, kLink };
+
+  // 0 off, 1 on, 2 covered or not there; of the question: 2 not asked.
+  using Observation = MultiDiscrete<2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, kLamps + 2>;
+  using Action = Discrete<kYes + 1>;
+  static constexpr const char* keys = "12345gfj";
+  static constexpr FieldInfo observation_fields[] = {
+      {"phase", "", 0, 1},           {"switch 1", "", 0, 2},
+      {"switch 2", "", 0, 2},        {"switch 3", "", 0, 2},
+      {"switch 4", "", 0, 2},        {"switch 5", "", 0, 2},
+      {"lamp 1", "", 0, 2},          {"lamp 2", "", 0, 2},
+      {"lamp 3", "", 0, 2},          {"lamp 4", "", 0, 2},
+      {"confounded lamp", "", 0, 2}, {"question", "", 0, 2, "1 do, 2 link"},
+      {"asked switch 1", "", 0, 2},  {"asked switch 2", "", 0, 2},
+      {"asked switch 3", "", 0, 2},  {"asked switch 4", "", 0, 2},
+      {"asked switch 5", "", 0, 2},  {"asked lamp", "", 0, kLamps + 1, "5: none"}};
+  static constexpr FieldInfo action_fields[] = {
+      {"choice", "", 0, kYes, "0-4 toggle a switch, 5 ready, 6 answer no (off), 7 yes (on)"}};
+
+  // Tests that are allowed: enough to walk through all settings and back to the first.
+  RM_HD static std::uint32_t budget(const Params& p) { return 1u << p.switches; }
+
+  RM_HD static void reset(State& s, const Params& p, Rng& rng) {
+    const auto n = static_cast<std::uint32_t>(p.switches);
+    for (int j = 0; j < kLamps; ++j) s.table[j] = draw_lamp(s, p, j, rng);
+    s.setting = multiply_high(rng.bits(), 1u << n);
+    const std::uint32_t cause = multiply_high(rng.bits(), n);
+    const std::uint32_t lights = rng.bits() >> 31;
+    const std::uint32_t confounded = p.confounder != 0 ? 1u : 0u;
+    s.cause = cause | lights << 3 | confounded << 4;
+    s.link = (s.setting >> cause) & 1u;
+
+    const std::uint32_t lamp = multiply_high(rng.bits(), static_cast<std::uint32_t>(p.lamps));
+    const std::uint32_t answer = rng.bits() >> 31;
+    const std::uint32_t rank = rng.bits();
+    const bool about_link = confounded != 0 && rng.bits() >> 31 != 0;
+    const std::uint32_t settings = n == 5 ? ~0u : (1u << (1u << n)) - 1u;
+    std::uint32_t table = 0;
+    for (int j = 0; j < kLamps; ++j) table = static_cast<int>(lamp) == j ? s.table[j] : table;
+    const std::uint32_t asked = nth_bit((answer != 0 ? table : ~table) & settings, rank);
+    s.question = about_link ? 1u << cause | std::uint32_t{kLamps} << 5 | kLink << 8 | lights << 10
+                            : asked | lamp << 5 | kDo << 8 | answer << 10;
+  }
+
+  RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
+    const auto a = static_cast<std::uint32_t>(action);
+    const bool asking = s.asking != 0;
+    const bool can_test =
+        !asking & (a < static_cast<std::uint32_t>(p.switches)) & (s.tests < budget(p));
+    const bool ready = !asking & (action == kReady), answers = asking & (action >= kNo);
+    const std::uint32_t test = can_test ? 1u : 0u;
+    const std::uint32_t bit = test << (a & 31u);
+    const std::uint32_t follower = s.confounded() ? 1u << (s.cause & 7u) : 0u;
+    const std::uint32_t was_touched = (s.link >> 1) & 1u;
+    const std::uint32_t touched = was_touched | ((bit & follower) != 0 ? 1u : 0u);
+    const std::uint32_t told =
+        ((s.link >> 2) & 1u) | (was_touched & ((bit & ~follower) != 0 ? 1u : 0u));
+    const std::uint32_t link = ((s.link & 1u) ^ test) | touched << 1 | told << 2;
+    const std::uint32_t by_itself = (test != 0) & (touched == 0) ? follower : 0u;
+    s.setting ^= bit ^ by_itself;
+    const std::uint32_t now = test << (s.setting & 31u);
+    const std::uint32_t learned = (link ^ s.link) & (follower != 0 ? 6u : 0u);
+    const bool fresh = ((now & ~s.seen) | learned) != 0;
+    s.link = link;
+    s.seen |= now;
+    s.tests += test;
+    s.asking |= ready ? 1u : 0u;
+    const bool right = (s.answer() != 0) == (action == kYes);
+    const float cost = can_test ? (fresh ? p.test_cost : p.test_cost + p.wasted_cost) : 0.0f;
+    const bool illegal = !(can_test | ready | answers);
+    const std::uint32_t reason = illegal ? std::uint32_t{kIllegal}
+                                 : answers
+                                     ? (right ? std::uint32_t{kSolved} : std::uint32_t{kWrong})
+                                     : 0u;
+    const float end = reason == kSolved ? 1.0f : reason != 0 ? -1.0f : 0.0f;
+    return {end - cost, reason};
+  }
+
+  // Whether lamp j shines: 0, 1.
+  RM_HD static std::uint32_t shines(const State& s, int j) {
+    const std::uint32_t follows = (s.cause & 8u) != 0 ? s.setting >> (s.cause & 7u) : s.link;
+    return (j == kLamps ? follows : s.table[j & 3] >> (s.setting & 31u)) & 1u;
+  }
+
+  RM_HD static void observe(const State& s, const Params& p, Ints out) {
+    const bool asking = s.asking != 0, lit = (s.tests != 0) & !asking;
+    const std::uint32_t kind = asking ? s.kind() : 0u;
+    out[0] = asking ? 1 : 0;
+    for (int i = 0; i < kSwitches; ++i) {
+      const bool there = i < p.switches;
+      out[1 + i] = there & !asking ? static_cast<std::int32_t>((s.setting >> i) & 1u) : 2;
+      const auto asked = static_cast<std::int32_t>((s.question >> i) & 1u);
+      const bool shown = there & ((kind == kDo) | ((kind == kLink) & (asked != 0)));
+      out[12 + i] = shown ? asked : 2;
+    }
+    for (int j = 0; j <= kLamps; ++j) {
+      const bool there = lit & (j < kLamps ? j < p.lamps : s.confounded());
+      out[6 + j] = there ? static_cast<std::int32_t>(shines(s, j)) : 2;
+    }
+    out[11] = static_cast<std::int32_t>(kind);
+    out[17] = asking ? static_cast<std::int32_t>((s.question >> 5) & 7u) : kLamps + 1;
+  }
+
+  RM_HD static void mask(const State& s, const Params& p, Words out) {
+    const std::uint32_t toggles = s.tests < budget(p) ? (1u << p.switches) - 1u : 0u;
+    out[0] = s.asking != 0 ? 1u << kNo | 1u << kYes : toggles | 1u << kReady;
+  }
+
+  // Tests until what it has seen leaves one table for each lamp, then answers; it never looks at the wiring before.
+  static Action::Value expert(const State& s, const Params& p) {
+    return causal_box::expert<CausalBox>(s, p);
+  }
+  static void text(const State& s, const Params& p, TextView& view) {
+    causal_box::text<CausalBox>(s, p, view);
+  }
+  static void render(const State& s, const Params& p, Canvas& canvas) {
+    causal_box::render<CausalBox>(s, p, canvas);
+  }
+
+ private:
+  // Lamp j's table, from the switches and the lamps before it. Never constant.
+  RM_HD static std::uint32_t draw_lamp(const State& s, const Params& p, int j, Rng& rng) {
+    const auto sources = static_cast<std::uint32_t>(p.switches + (p.chain != 0 ? j : 0));
+    const std::uint32_t first = multiply_high(rng.bits(), sources);
+    std::uint32_t second = multiply_high(rng.bits(), sources - 1);
+    second += second >= first ? 1u : 0u;
+    const auto kinds = static_cast<std::uint32_t>(p.gates == 0 ? 1 : p.gates == 1 ? 3 : 4);
+    const std::uint32_t gate = multiply_high(rng.bits(), kinds), negate = rng.bits();
+    std::uint32_t a = 0, b = 0;
+    for (int k = 0; k < kSwitches + kLamps; ++k) {
+      const bool is_switch = k < p.switches;
+      const int lamp = k - p.switches;
+      const std::uint32_t table = is_switch       ? causal_box::variable(k)
+                                  : lamp < kLamps ? s.table[lamp & 3]
+                                                  : 0u;
+      a = static_cast<int>(first) == k ? table : a;
+      b = static_cast<int>(second) == k ? table : b;
+    }
+    const std::uint32_t wire = negate & 1u ? ~a : a;
+    const std::uint32_t out = causal_box::gate(gate, wire, negate & 2u ? ~b : b);
+    const bool constant = out == 0 || out == ~0u;  // of a source and its own negation
+    return (constant ? wire : out) ^ (negate & 4u ? ~0u : 0u);
+  }
+
+  // Position of the bit that `random` picks, each alike; some bit must be set.
+  RM_HD static std::uint32_t nth_bit(std::uint32_t word, std::uint32_t random) {
+    std::uint32_t count = 0, found = 0;
+    for (int k = 0; k < 32; ++k) count += (word >> k) & 1u;
+    std::uint32_t left = multiply_high(random, count);
+    for (std::uint32_t k = 0; k < 32; ++k) {
+      const bool on = ((word >> k) & 1u) != 0;
+      found = on && left == 0 ? k : found;
+      left -= on ? 1u : 0u;  // wraps below 0 once found
+    }
+    return found;
+  }
+};
+
+}  // namespace rollmill
