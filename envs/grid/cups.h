@@ -14,6 +14,7 @@
 
 #include "envs/canvas.h"
 #include "envs/env.h"
+#include "envs/grid/grid.h"
 #include "envs/text_view.h"
 
 namespace rollmill {
@@ -88,18 +89,19 @@ struct Cups {
   static constexpr FieldInfo action_fields[] = {
       {"point", "", 0, kPlaces, "0 wait, 1 + i points at place i"}};
 
-  // What a swap does: two places, left < right.
+  // What a swap does: two places, left < right. (A bool here would keep the step loop from vectorising.)
   struct Swap {
     std::int32_t left, right;
-    bool put_back;
+    std::uint32_t byte;  // of the script; 64 and more: a false one
+    RM_HD bool put_back() const { return byte >= 64u; }
   };
   RM_HD static Swap swap_at(const State& s, std::int32_t event) {
     std::uint32_t word = 0;
-    for (int k = 0; k < kMaxSwaps / 4; ++k) word = (event >> 2) == k ? s.script[k] : word;
-    const std::uint32_t byte = word >> ((static_cast<std::uint32_t>(event) & 3u) * 8u);
+    for (int k = 0; k < kMaxSwaps / 4; ++k) word |= grid::all_if((event >> 2) == k) & s.script[k];
+    const std::uint32_t byte = (word >> ((static_cast<std::uint32_t>(event) & 3u) * 8u)) & 0xFFu;
     const auto a = static_cast<std::int32_t>(byte & 7u);
     const auto b = static_cast<std::int32_t>((byte >> 3) & 7u);
-    return {a < b ? a : b, a < b ? b : a, (byte & 64u) != 0};
+    return {a < b ? a : b, a < b ? b : a, byte};
   }
 
   // One word of randomness a swap: what is left of it after each choice serves the next (bias below 56 / 2^32).
@@ -112,48 +114,57 @@ struct Cups {
     const bool put_back = unit_from_bits(rest * (cups - 1u)) < p.false_swaps;
     return a | (b << 3) | (put_back ? 64u : 0u);
   }
+  RM_HD static std::uint32_t draw_four(const Params& p, Rng& rng) {
+    const std::uint32_t first = draw_swap(p, rng.bits());
+    const std::uint32_t second = draw_swap(p, rng.bits());
+    const std::uint32_t third = draw_swap(p, rng.bits());
+    return first | (second << 8) | (third << 16) | (draw_swap(p, rng.bits()) << 24);
+  }
 
   RM_HD static void reset(State& s, const Params& p, Rng& rng) {
     s.event = -1;
     s.frame = 0;
-    for (std::uint32_t& word : s.script) {
-      word = draw_swap(p, rng.bits());
-      word |= draw_swap(p, rng.bits()) << 8;
-      word |= draw_swap(p, rng.bits()) << 16;
-      word |= draw_swap(p, rng.bits()) << 24;
-    }
+    static_assert(kMaxSwaps ==
+                  16);  // written out: a loop of this size keeps resets from vectorising
+    s.script[0] = draw_four(p, rng);
+    s.script[1] = draw_four(p, rng);
+    s.script[2] = draw_four(p, rng);
+    s.script[3] = draw_four(p, rng);
     s.ball =
         static_cast<std::int32_t>(multiply_high(rng.bits(), static_cast<std::uint32_t>(p.cups)));
   }
 
   RM_HD static bool is_go(const State& s, const Params& p) { return s.event > p.swaps; }
+  RM_HD static bool is_swap(const State& s, const Params& p) {
+    return (s.event >= 0) & (s.event < p.swaps);
+  }
 
+  // (& and | for && and ||: a branch would keep the step loop from vectorising.)
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
     const bool go = is_go(s, p);
     const bool points = action > 0;
-    const bool legal = !points || (go && action <= p.cups);
-    const bool answered = points && legal;
-    const bool right = answered && action == s.ball + 1;
-    const std::int32_t length = s.event < 0          ? p.show
-                                : s.event < p.swaps  ? p.swap_steps
-                                : s.event == p.swaps ? p.delay
-                                                     : p.patience;
+    const bool answered = points & go & (action <= p.cups);
+    const bool illegal = points & !answered;
+    const bool right = answered & (action == s.ball + 1);
+    const std::int32_t last = grid::pick(s.event == p.swaps, p.delay, p.patience);
+    const std::int32_t middle = grid::pick(s.event < p.swaps, p.swap_steps, last);
+    const std::int32_t length = grid::pick(s.event < 0, p.show, middle);
     const bool over = s.frame + 1 >= length;
-    const bool late = go && over;
-    const std::int32_t following = s.event + 1 + (s.event + 1 == p.swaps && p.delay == 0 ? 1 : 0);
-    s.event = over && !go ? following : s.event;
-    s.frame = over && !go ? 0 : s.frame + 1;
+    const bool turns = over & !go;
+    const bool skips = (s.event + 1 == p.swaps) & (p.delay == 0);
+    s.event += grid::pick(turns, 1 + static_cast<std::int32_t>(skips), 0);
+    s.frame = grid::pick(turns, 0, s.frame + 1);
     // The ball is carried along when its cup stands on the table again.
     const Swap swap = swap_at(s, s.event);
-    const bool carried =
-        s.event >= 0 && s.event < p.swaps && s.frame == p.swap_steps - 1 && !swap.put_back;
-    const std::int32_t there = s.ball == swap.left    ? swap.right
-                               : s.ball == swap.right ? swap.left
-                                                      : s.ball;
-    s.ball = carried ? there : s.ball;
-    const std::uint32_t answer = right ? 1u : 2u;
-    const std::uint32_t none = !legal && p.strict != 0 ? 4u : late ? 3u : 0u;
-    return {right ? 1.0f : 0.0f, answered ? answer : none};
+    const bool carried = is_swap(s, p) & (s.frame == p.swap_steps - 1) & !swap.put_back();
+    const std::int32_t back = grid::pick(s.ball == swap.right, swap.left, s.ball);
+    const std::int32_t there = grid::pick(s.ball == swap.left, swap.right, back);
+    s.ball = grid::pick(carried, there, s.ball);
+    const std::uint32_t answer = grid::pick(right, 1u, 2u);
+    const std::uint32_t late = grid::pick(go & over, 3u, 0u);
+    const std::uint32_t none = grid::pick(illegal & (p.strict != 0), 4u, late);
+    return {static_cast<float>(static_cast<std::int32_t>(right)),
+            grid::pick(answered, answer, none)};
   }
 
   // The three rows of a picture, bit = column.
@@ -162,34 +173,38 @@ struct Cups {
   };
   RM_HD static Rows cup_rows(const State& s, const Params& p) {
     const std::uint32_t all = 0x5555u & ((1u << (2 * p.cups)) - 1u);
-    const std::uint32_t shown = s.event < 0 ? 1u << (2 * s.ball) : 0u;
-    const bool moving = s.event >= 0 && s.event < p.swaps && s.frame < p.swap_steps - 1;
+    const std::uint32_t shown = ball_seen(s);
     const Swap swap = swap_at(s, s.event);
+    const bool moving = is_swap(s, p) & (s.frame < p.swap_steps - 1);
     const std::uint32_t pair = (1u << (2 * swap.left)) | (1u << (2 * swap.right));
-    const float part =
-        moving ? static_cast<float>(s.frame + 1) / static_cast<float>(p.swap_steps) : 0.0f;
+    const float part = static_cast<float>(s.frame + 1) / static_cast<float>(p.swap_steps);
     const auto way =
         static_cast<std::int32_t>(part * static_cast<float>(2 * (swap.right - swap.left)) + 0.5f);
-    const std::uint32_t behind = swap.put_back ? pair : 1u << (2 * swap.right - way);
-    const std::uint32_t front = swap.put_back ? 0u : 1u << (2 * swap.left + way);
-    return {shown | (moving ? behind : 0u), all & ~shown & ~(moving ? pair : 0u),
-            moving ? front : 0u};
+    const std::int32_t from_left =
+        (2 * swap.left + way) & 15;  // & 15: a defined shift, moving or not
+    const std::int32_t from_right = (2 * swap.right - way) & 15;
+    const std::uint32_t behind = grid::pick(swap.put_back(), pair, 1u << from_right);
+    const std::uint32_t front = grid::all_if(!swap.put_back()) & (1u << from_left);
+    const std::uint32_t motion = grid::all_if(moving);
+    return {shown | (motion & behind), all & ~(shown | (motion & pair)), motion & front};
+  }
+  RM_HD static std::uint32_t ball_seen(const State& s) {
+    return grid::all_if(s.event < 0) & (1u << (2 * s.ball));
   }
 
   RM_HD static void observe(const State& s, const Params& p, Words out) {
     const Rows cups = cup_rows(s, p);
-    const std::uint32_t ball = s.event < 0 ? 1u << (2 * s.ball) : 0u;
-    const std::uint32_t go = is_go(s, p) ? 0xFFFFFFFFu : 0u;
+    const std::uint32_t go = grid::all_if(is_go(s, p));
     out[0] = cups.lifted | (cups.table << 16);
-    out[1] = cups.front;  // and the ball's plane, row 0
-    out[2] = ball;        // rows 1 and 2
+    out[1] = cups.front;    // and the ball's plane, row 0
+    out[2] = ball_seen(s);  // rows 1 and 2
     out[3] = go;
     out[4] = go & 0xFFFFu;
   }
 
   RM_HD static void mask(const State& s, const Params& p, Words out) {
     const std::uint32_t cups = ((1u << p.cups) - 1u) << 1;
-    out[0] = 1u | (is_go(s, p) ? cups : 0u);
+    out[0] = 1u | (grid::all_if(is_go(s, p)) & cups);
   }
 
   static Action::Value expert(const State& s, const Params& p) {

@@ -157,7 +157,7 @@ TEST(Cups, SwapsAreUniform) {
       ASSERT_LT(swap.left, swap.right);
       ASSERT_LT(swap.right, p.cups);
       ++pairs[swap.left * 8 + swap.right];
-      put_back += swap.put_back ? 1 : 0;
+      put_back += swap.put_back() ? 1 : 0;
     }
   }
   EXPECT_LT(test::chi_square(pairs, 6), 25.7);  // 0.9999 quantile, 5 degrees of freedom
