@@ -1,5 +1,7 @@
-// Selection without branches, for step loops over grids. A chain of ?: on the same few counters is turned into jumps by
-// g++ before it vectorises, and then the loop stays scalar; masks stay data.
+// For step loops over grids that vectorise (the reports of -fopt-info-vec name what keeps a loop from it).
+//
+// pick() selects by a mask. g++ turns a chain of ?: on the same few counters into jumps before it vectorises, and then the
+// loop stays scalar. For the same reason: & and | for && and ||, no bool in a struct, no test of a single bit by & 1.
 #pragma once
 
 #include <cstdint>
@@ -19,5 +21,20 @@ RM_HD std::int32_t pick(bool condition, std::int32_t a, std::int32_t b) {
   return static_cast<std::int32_t>(
       pick(condition, static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b)));
 }
+
+// A row of bits whose parts lie at places known when it is compiled, for Planes observations.
+template <int words>
+struct Packed {
+  std::uint32_t word[words] = {};
+
+  // Ors `bits` in, its bit 0 at `first`.
+  template <int first>
+  RM_HD void put(std::uint32_t bits) {
+    word[first / 32] |= bits << (first % 32);
+    if constexpr (first % 32 != 0 && first / 32 + 1 < words) {
+      word[first / 32 + 1] |= bits >> (32 - first % 32);
+    }
+  }
+};
 
 }  // namespace rollmill::grid
