@@ -53,17 +53,15 @@ void Canvas::clear(Color color) { fill({0, 0, width(), height()}, color); }
 
 Color Canvas::at(int x, int y) const {
   RM_ASSERT(x >= 0 && y >= 0 && x < width() && y < height());
-  const std::uint8_t* p =
-      picture_.rgb.data() + 3 * (static_cast<std::size_t>(y) * static_cast<std::size_t>(width()) +
-                                 static_cast<std::size_t>(x));
+  const std::uint8_t* p = picture_.rgb.data() + offset(x, y);
   return {p[0], p[1], p[2]};
 }
 
+std::uint8_t* Canvas::at_pixel(int x, int y) { return picture_.rgb.data() + offset(x, y); }
+
 void Canvas::blend(int x, int y, Color color, int coverage) {
   if (coverage <= 0 || x < 0 || y < 0 || x >= width() || y >= height()) return;
-  std::uint8_t* p =
-      picture_.rgb.data() + 3 * (static_cast<std::size_t>(y) * static_cast<std::size_t>(width()) +
-                                 static_cast<std::size_t>(x));
+  std::uint8_t* p = at_pixel(x, y);
   const Color c = mix({p[0], p[1], p[2]}, color, coverage * (256 / kFull));
   p[0] = c.r;
   p[1] = c.g;
@@ -76,9 +74,16 @@ void Canvas::fill(Rect r, Color color) {
   const std::int64_t right = std::int64_t{r.x} + r.w, bottom = std::int64_t{r.y} + r.h;
   const int end_x = static_cast<int>(std::min<std::int64_t>(width(), right));
   const int end_y = static_cast<int>(std::min<std::int64_t>(height(), bottom));
-  for (int y = std::max(r.y, 0); y < end_y; ++y) {
-    for (int x = std::max(r.x, 0); x < end_x; ++x) blend(x, y, color, kFull);
+  const int first_x = std::max(r.x, 0), first_y = std::max(r.y, 0);
+  if (first_x >= end_x || first_y >= end_y) return;
+  std::uint8_t* first = at_pixel(first_x, first_y);
+  const std::ptrdiff_t bytes = std::ptrdiff_t{3} * (end_x - first_x);
+  for (std::ptrdiff_t k = 0; k < bytes; k += 3) {
+    first[k] = color.r;
+    first[k + 1] = color.g;
+    first[k + 2] = color.b;
   }
+  for (int y = first_y + 1; y < end_y; ++y) std::copy_n(first, bytes, at_pixel(first_x, y));
 }
 
 void Canvas::outline(Rect r, Color color, int thickness) {
@@ -134,10 +139,14 @@ void Canvas::polygon(std::span<const Point> corners, Color color) {
   std::vector<Corner> c;
   for (const Point& p : corners) c.push_back({units(p.x), units(p.y)});
   std::int64_t low_y = c[0].y, high_y = c[0].y;
+  std::int64_t low_x = c[0].x, high_x = c[0].x;
   for (const Corner& p : c) {
+    low_x = std::min(low_x, p.x);
+    high_x = std::max(high_x, p.x);
     low_y = std::min(low_y, p.y);
     high_y = std::max(high_y, p.y);
   }
+  const int first_x = first_pixel(low_x, width()), end_x = end_pixel(high_x, width());
   std::vector<int> coverage(static_cast<std::size_t>(width()));
   std::vector<std::int64_t> crossings;
   const std::int64_t samples = std::int64_t{width()} * 4;
@@ -166,18 +175,18 @@ void Canvas::polygon(std::span<const Point> corners, Color color) {
         }
       }
     }
-    for (int x = 0; x < width(); ++x) blend(x, y, color, coverage[static_cast<std::size_t>(x)]);
+    for (int x = first_x; x < end_x; ++x) {
+      blend(x, y, color, coverage[static_cast<std::size_t>(x)]);
+    }
   }
 }
 
 void Canvas::draw(const Picture& from, int x, int y) {
-  for (int row = 0; row < from.height; ++row) {
-    for (int col = 0; col < from.width; ++col) {
-      const std::uint8_t* p = from.rgb.data() + 3 * (static_cast<std::size_t>(row) *
-                                                         static_cast<std::size_t>(from.width) +
-                                                     static_cast<std::size_t>(col));
-      pixel(x + col, y + row, {p[0], p[1], p[2]});
-    }
+  const int first = std::max(0, -x), end = std::min(from.width, width() - x);
+  if (first >= end) return;
+  for (int row = std::max(0, -y); row < from.height && y + row < height(); ++row) {
+    const auto start = 3 * (static_cast<std::ptrdiff_t>(row) * from.width + first);
+    std::copy_n(from.rgb.begin() + start, 3 * (end - first), at_pixel(x + first, y + row));
   }
 }
 

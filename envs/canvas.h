@@ -10,6 +10,8 @@
 // same bits on every machine. What lies outside the picture is cut off; NaN counts as 0.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -99,6 +101,11 @@ class Canvas {
 
  private:
   void blend(int x, int y, Color color, int coverage);  // of 16
+  std::uint8_t* at_pixel(int x, int y);
+  std::size_t offset(int x, int y) const {
+    return 3 * (static_cast<std::size_t>(y) * static_cast<std::size_t>(width()) +
+                static_cast<std::size_t>(x));
+  }
 
   Picture picture_;
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/envs/golden_picture.h"
@@ -86,6 +87,17 @@ TEST(Canvas, CutsOffWhatLiesOutside) {
   EXPECT_EQ(covered(canvas), 0.0);
   canvas.polygon({{-kHuge, -kHuge}, {kInf, -kInf}, {kInf, kHuge}, {-kHuge, kInf}}, palette::kBlack);
   EXPECT_EQ(covered(canvas), 256.0);
+}
+
+TEST(Canvas, DrawsPicturesAndCutsThemOff) {
+  Canvas small = white(3, 2);
+  for (int k = 0; k < 6; ++k) small.pixel(k % 3, k / 3, palette::kKinds[k]);
+  for (const auto& [x, y] : {std::pair{2, 1}, {-1, -1}, {6, 5}, {9, 0}, {-7, 2}, {0, 40}}) {
+    Canvas canvas = white(7, 6), expected = white(7, 6);
+    canvas.draw(small.picture(), x, y);
+    for (int k = 0; k < 6; ++k) expected.pixel(x + k % 3, y + k / 3, small.at(k % 3, k / 3));
+    EXPECT_EQ(canvas.picture(), expected.picture()) << x << ' ' << y;
+  }
 }
 
 TEST(Canvas, BringsItsSizeIntoRange) {

@@ -13,6 +13,8 @@
 #include "envs/text_view.h"
 #include "rollout/buffer.h"
 #include "rollout/policy.h"
+#include "tests/core/io/temp_dir.h"
+#include "tests/envs/golden_picture.h"
 
 namespace rollmill {
 namespace {
@@ -23,6 +25,19 @@ BatchConfig config_of(bool autoreset) {
   config.seed = 7;
   config.autoreset = autoreset;
   return config;
+}
+
+void take_step(EnvBatch& batch, const Policy& policy, const RolloutBuffer& b, int t) {
+  ActRequest q;
+  q.observations = b.observation_slot(t);
+  q.masks = b.mask_slot(t);
+  q.batch = &batch;
+  q.stride = b.stride;
+  q.keys = batch.episodes();
+  q.end = batch.num_envs();
+  q.actions = b.action_slot(t);
+  policy.act(q);
+  batch.step(b.step_buffers(t));
 }
 
 class ShowTest : public ::testing::TestWithParam<int> {
@@ -54,16 +69,7 @@ TEST_P(ShowTest, ViewsFollowTheState) {
     EXPECT_FALSE(text.empty());
     EXPECT_EQ(text.back(), '\n');
     EXPECT_EQ(batch->save_environment(1), before);
-    ActRequest q;
-    q.observations = b.observation_slot(t);
-    q.masks = b.mask_slot(t);
-    q.batch = batch.get();
-    q.stride = b.stride;
-    q.keys = batch->episodes();
-    q.end = 3;
-    q.actions = b.action_slot(t);
-    policy.act(q);
-    batch->step(b.step_buffers(t));
+    take_step(*batch, policy, b, t);
   }
   EXPECT_TRUE(entry().render == nullptr || changes > 0);
 }
@@ -117,6 +123,20 @@ TEST_P(ShowTest, KeepsAnEndedStateWithoutAutoreset) {
   FAIL() << "no episode ended within " << kSteps << " steps";
 }
 
+// The picture after some random steps, for every environment whose line is there.
+TEST_P(ShowTest, GoldenPicture) {
+  if (entry().render == nullptr) GTEST_SKIP() << entry().id << " has no render()";
+  const auto batch = entry().make_cpu(config_of(true), nullptr);
+  const HostRollout rollout(batch->spec(), 12, 3);
+  const RolloutBuffer& b = rollout.buffer();
+  batch->reset(b.observation_slot(0), b.mask_slot(0));
+  const RandomPolicy policy(batch->spec(), 3);
+  for (int t = 0; t < 12; ++t) take_step(*batch, policy, b, t);
+  Canvas canvas;
+  draw_environment(entry(), *batch, 1, canvas);
+  expect_golden_picture(std::string(entry().id) + "@12", canvas.picture(), /*required=*/false);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ShowTest,
                          ::testing::Range(0, static_cast<int>(env_registry().size())),
                          [](const auto& which) {
@@ -127,6 +147,30 @@ INSTANTIATE_TEST_SUITE_P(All, ShowTest,
                                '_');
                            return name;
                          });
+
+TEST(DrawEnvironment, FallsBackOnTextThenSaysWhatIsMissing) {
+  EnvEntry entry = find_env("CartPole-v1");
+  entry.render = nullptr;
+  entry.text = [](const std::vector<double>&, const std::uint32_t*, TextView& view) {
+    view.line("a pole");
+  };
+  const auto batch = entry.make_cpu(config_of(true), nullptr);
+  const HostRollout rollout(batch->spec(), 1, 3);
+  batch->reset(rollout.buffer().observation_slot(0), rollout.buffer().mask_slot(0));
+  Canvas canvas, expected;
+  draw_environment(entry, *batch, 0, canvas);
+  TextView view;
+  view.line("a pole");
+  draw_text(view, expected);
+  EXPECT_EQ(canvas.picture(), expected.picture());
+  EXPECT_EQ(text_of_environment(entry, *batch, 0), "a pole\n");
+  entry.text = nullptr;
+  std::string message;
+  EXPECT_EQ(testing::exit_code_of([&] { draw_environment(entry, *batch, 0, canvas); }, &message),
+            2);
+  EXPECT_NE(message.find("neither render() nor text()"), std::string::npos);
+  EXPECT_NE(text_of_environment(entry, *batch, 0).find("pole angle"), std::string::npos);
+}
 
 TEST(DrawText, FitsTheText) {
   TextView view;
