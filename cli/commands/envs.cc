@@ -1,124 +1,16 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/describe_env.h"
 #include "cli/output.h"
 #include "envs/registry.h"
 
 namespace rollmill {
-namespace {
-
-std::string number(double v) {
-  return v >= 3e38 ? "inf" : v <= -3e38 ? "-inf" : fmt::format("{:.7g}", v);
-}
-
-std::string action_text(const EnvSpec& s) {
-  std::string choices = s.choices.size() == 1
-                            ? fmt::format("Discrete({})", s.choices[0])
-                            : fmt::format("MultiDiscrete({})", fmt::join(s.choices, ", "));
-  std::string reals = fmt::format("Box({})", s.real_actions());
-  return s.choices.empty() ? reals : s.real_actions() == 0 ? choices : choices + " + " + reals;
-}
-
-std::string observation_text(const EnvSpec& s) {
-  const ObservationSpec& o = s.observed;
-  switch (o.kind) {
-    case ObservationKind::kReal: return fmt::format("Box({})", o.elements);
-    case ObservationKind::kChoices:
-      return o.choices.size() == 1 ? fmt::format("Discrete({})", o.choices[0])
-                                   : fmt::format("MultiDiscrete({})", fmt::join(o.choices, ", "));
-    case ObservationKind::kBits: return fmt::format("Planes({})", fmt::join(o.shape, ", "));
-    case ObservationKind::kPixels: return fmt::format("Pixels({})", fmt::join(o.shape, ", "));
-  }
-  return "?";
-}
-
-const char* element_text(const EnvSpec& s) {
-  switch (s.observed.kind) {
-    case ObservationKind::kReal: return "float32";
-    case ObservationKind::kChoices: return "int32";
-    case ObservationKind::kBits: return "bool, 32 a word";
-    case ObservationKind::kPixels: return "uint8";
-  }
-  return "?";
-}
-
-const char* expert_text(const EnvSpec& s) {
-  switch (s.expert) {
-    case ExpertKind::kNone: return "no";
-    case ExpertKind::kObservation: return "yes, sees the observation";
-    case ExpertKind::kState: return "yes, sees the whole state";
-  }
-  return "?";
-}
-
-std::string field_line(const FieldSpec& f, const std::string& extra) {
-  return fmt::format("  {:<26}{:<8}[{}, {}]{}{}\n", f.name, f.unit, number(f.low), number(f.high),
-                     extra, f.note.empty() ? "" : "  " + f.note);
-}
-
-std::string describe_text(const EnvSpec& s) {
-  std::string t = fmt::format("{}\n  {}\n\n", s.id, s.summary);
-  t += fmt::format(
-      "time limit    {} steps\nreward        [{}, {}] a step\nsolved at     mean return {}\nexpert "
-      "       {}\n",
-      s.time_limit, number(s.reward_low), number(s.reward_high), number(s.solved_at),
-      expert_text(s));
-  if (!s.measures.empty()) t += "measures      " + s.measures + "\n";
-  t += fmt::format("references    {}\n\nobservation   {} {}\n", s.references, observation_text(s),
-                   element_text(s));
-  for (const FieldSpec& f : s.observation) t += field_line(f, "");
-  t += fmt::format("\naction        {}{}\n", action_text(s), s.mask_columns > 0 ? ", masked" : "");
-  for (const FieldSpec& f : s.action) t += field_line(f, "");
-  t += "\nends\n";
-  for (const std::string& o : s.outcomes)
-    t += "  " + o + (o == "time_limit" ? "  (truncation)\n" : "  (termination)\n");
-  t += "\nparameters    set with [env.params] or --set env.params.NAME=VALUE\n";
-  for (const ParamSpec& p : s.params)
-    t += field_line(p.field, fmt::format("  default {}", number(p.default_value)));
-  return t;
-}
-
-nlohmann::ordered_json describe_json(const EnvSpec& s) {
-  const auto fields = [](const std::vector<FieldSpec>& list) {
-    auto a = nlohmann::ordered_json::array();
-    for (const FieldSpec& f : list) {
-      a.push_back(
-          {{"name", f.name}, {"unit", f.unit}, {"low", f.low}, {"high", f.high}, {"note", f.note}});
-    }
-    return a;
-  };
-  nlohmann::ordered_json j;
-  j["id"] = s.id;
-  j["summary"] = s.summary;
-  j["references"] = s.references;
-  j["time_limit"] = s.time_limit;
-  j["reward_range"] = {s.reward_low, s.reward_high};
-  j["solved_at"] = s.solved_at;
-  j["measures"] = s.measures;
-  j["expert"] = s.expert != ExpertKind::kNone;
-  j["observation_space"] = observation_text(s);
-  j["observation"] = fields(s.observation);
-  j["action_space"] = action_text(s);
-  j["action"] = fields(s.action);
-  j["action_mask"] = s.mask_columns > 0;
-  j["outcomes"] = s.outcomes;
-  j["params"] = nlohmann::ordered_json::array();
-  for (const ParamSpec& p : s.params) {
-    j["params"].push_back({{"name", p.field.name},
-                           {"unit", p.field.unit},
-                           {"default", p.default_value},
-                           {"low", p.field.low},
-                           {"high", p.field.high},
-                           {"note", p.field.note}});
-  }
-  return j;
-}
-
-}  // namespace
 
 int run_envs(const Arguments& arguments) {
   std::string id;
@@ -130,16 +22,22 @@ int run_envs(const Arguments& arguments) {
   if (!id.empty()) {
     const EnvEntry& entry = find_env(id);
     const EnvSpec spec = entry.spec();
-    print_out(json ? describe_json(spec).dump(2) + "\n" : describe_text(spec));
+    print_out(json ? describe_json(entry, spec).dump(2) + "\n" : describe_text(entry, spec));
     return 0;
   }
   auto list = nlohmann::ordered_json::array();
-  std::string text;
+  std::vector<std::array<std::string, 4>> table;
+  std::array<std::size_t, 3> width{};
   for (const EnvEntry& entry : env_registry()) {
     const EnvSpec s = entry.spec();
-    if (json) list.push_back(describe_json(s));
-    text +=
-        fmt::format("{:<28}{:<14}{:<14}{}\n", s.id, observation_text(s), action_text(s), s.summary);
+    if (json) list.push_back(describe_json(entry, s));
+    table.push_back({s.id, observation_text(s), action_text(s), s.summary});
+    for (std::size_t k = 0; k < 3; ++k) width[k] = std::max(width[k], table.back()[k].size());
+  }
+  std::string text;
+  for (const auto& [id_text, observation, action, summary] : table) {
+    text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {}\n", id_text, width[0], observation, width[1],
+                        action, width[2], summary);
   }
   print_out(json ? list.dump(2) + "\n" : text);
   return 0;
