@@ -33,7 +33,7 @@ endif()
 add_library(rollmill_flags INTERFACE)
 target_include_directories(rollmill_flags INTERFACE ${CMAKE_SOURCE_DIR})
 set(ROLLMILL_HOST_FLAGS -ffp-contract=off -fno-math-errno -fno-trapping-math -Wall -Wextra -Wshadow -Wno-psabi
-    -Wno-restrict)  # GCC 12 sees overlaps in std::string's own code
+    -Wno-restrict -Wno-maybe-uninitialized)  # GCC 12 sees overlaps in std::string's own code, and no write in a vectorised loop
 if(ROLLMILL_MARCH)
   list(APPEND ROLLMILL_HOST_FLAGS -march=${ROLLMILL_MARCH})
   if(ROLLMILL_MARCH STREQUAL "x86-64-v4")

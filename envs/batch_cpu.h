@@ -201,54 +201,87 @@ class CpuBatch final : public EnvBatch {
     }
     if (any == 0) return;
     const int found = compact_nonzero(codes, count, ended);
-    for (int k = 0; k < found; ++k) {
-      const std::int64_t i = begin + ended[k];
-      const std::uint32_t code = codes[ended[k]];
-      record_episode<Env>(columns_, buffers, code, i);
-      if ((code >> 8) == kOutcomeNotFinite)
-        trace_.report(columns_, buffers.actions, params_of(static_cast<int>(i)), i);
-    }
-    if (!config_.autoreset) return;
+    if (FaultTrace::any_broken(codes, ended, found))
+      report_faults(buffers, codes, ended, found, begin);
+    record_some(columns_, buffers, codes, begin, ended, found);
     for (int k = 0; k < found; k += kResetLanes) {
       const int some = std::min(kResetLanes, found - k);
       if (varied_) {
-        reset_some<true>(buffers, begin, ended + k, some);
+        reset_some<true>(columns_, constants_, params_, buffers, begin, ended + k, some);
       } else {
-        reset_some<false>(buffers, begin, ended + k, some);
+        reset_some<false>(columns_, constants_, params_, buffers, begin, ended + k, some);
       }
     }
   }
 
-  // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
-  template <bool kVaried>
-  void reset_some(const StepBuffers& buffers, std::int64_t begin, const std::int32_t* list,
-                  int count) {
-    constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
-    alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
-    alignas(kColumnAlignment) float observations[kObservationWords * kResetLanes] = {};
-    alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes] = {};
-    const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
+  void report_faults(const StepBuffers& buffers, const std::uint32_t* codes,
+                     const std::int32_t* list, int count, std::int64_t begin) {
     for (int k = 0; k < count; ++k) {
       const std::int64_t i = begin + list[k];
-      columns_.episode[i] += constants_.episode_stride;
-      lanes.environment[k] = columns_.environment[i];
-      lanes.episode[k] = columns_.episode[i];
-    }
-    reset_lanes<kVaried>(lanes, constants_, params_, observations, masks, 0, count);
-    const auto* observed = reinterpret_cast<const Word*>(observations);
-    auto* target = reinterpret_cast<Word*>(buffers.observations);
-    for (int k = 0; k < count; ++k) {
-      const std::int64_t i = begin + list[k];
-      for (int w = 0; w < kColumns; ++w) words_at(w, i) = words[w * kResetLanes + k];
-      for (int w = 0; w < kObservationWords; ++w)
-        target[w * stride_ + i] = observed[w * kResetLanes + k];
-      for (int w = 0; w < kMaskWords; ++w)
-        buffers.masks[w * stride_ + i] = masks[w * kResetLanes + k];
+      if ((codes[list[k]] >> 8) == kOutcomeNotFinite)
+        trace_.report(columns_, buffers.actions, params_of(static_cast<int>(i)), i);
     }
   }
 
-  std::uint32_t& words_at(int word, std::int64_t i) {
-    return words_[static_cast<std::size_t>(word * stride_ + i)];
+  // record_episode for each of the list, a column at a time. Pointers come by value: stores of bytes may alias members.
+  static void record_some(const BatchColumns columns, const StepBuffers out,
+                          const std::uint32_t* codes, std::int64_t begin, const std::int32_t* list,
+                          int count) {
+    StepBuffers rest = out;
+    if (out.final_observations != nullptr &&
+        Env::Observation::kKind != ObservationKind::kReal) {  // those may need cleaning
+      rest.final_observations = nullptr;
+      const auto* from = reinterpret_cast<const Word*>(out.observations) + begin;
+      auto* to = reinterpret_cast<Word*>(out.final_observations) + begin;
+      for (int w = 0; w < kObservationWords; ++w, from += columns.stride, to += columns.stride) {
+        for (int k = 0; k < count; ++k) to[list[k]] = from[list[k]];
+      }
+    }
+    for (int k = 0; k < count; ++k)
+      record_episode<Env>(columns, rest, codes[list[k]], begin + list[k]);
+  }
+
+  // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
+  // Whole vectors of lanes: a remainder one by one would cost as much as the rest.
+  template <bool kVaried>
+  static void reset_some(const BatchColumns columns, const BatchConstants constants,
+                         const Params params, const StepBuffers buffers, std::int64_t begin,
+                         const std::int32_t* list, int count) {
+    constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
+    alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
+    alignas(kColumnAlignment) float observations[kObservationWords * kResetLanes];
+    alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes];
+    const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
+    const int whole = static_cast<int>(padded_columns(count));
+    for (int k = 0; k < whole; ++k) {
+      const std::int64_t i = begin + list[k < count ? k : 0];
+      const std::uint32_t episode =
+          columns.episode[i] + (k < count ? constants.episode_stride : 0u);
+      if (k < count) {
+        columns.episode[i] = episode;
+        columns.step[i] = 0;
+        columns.episode_return[i] = 0.0f;
+      }
+      lanes.environment[k] = columns.environment[i];
+      lanes.episode[k] = episode;
+    }
+    reset_lanes<kVaried>(lanes, constants, params, observations, masks, 0, whole);
+    for (int w = 0; w < kStateWords; ++w)
+      scatter(words + w * kResetLanes, list, count, columns.state + w * columns.stride + begin);
+    if constexpr (kVaried) {
+      for (int w = kStateWords + kRuntimeWords; w < kColumns; ++w)
+        scatter(words + w * kResetLanes, list, count, columns.state + w * columns.stride + begin);
+    }
+    const auto* observed = reinterpret_cast<const Word*>(observations);
+    auto* target = reinterpret_cast<Word*>(buffers.observations) + begin;
+    for (int w = 0; w < kObservationWords; ++w)
+      scatter(observed + w * kResetLanes, list, count, target + w * columns.stride);
+    for (int w = 0; w < kMaskWords; ++w)
+      scatter(masks + w * kResetLanes, list, count, buffers.masks + w * columns.stride + begin);
+  }
+
+  static void scatter(const Word* lanes, const std::int32_t* list, int count, Word* column) {
+    for (int k = 0; k < count; ++k) column[list[k]] = lanes[k];
   }
 
   template <bool kVaried>

@@ -68,16 +68,20 @@ RM_HD std::conditional_t<kVaried, typename Env::Params, const typename Env::Para
   }
 }
 
-// Whether every float of a state is finite: the exponent of NaN and infinity is all ones.
+inline constexpr std::uint32_t kExponent = 0x7F800000u;  // all ones: NaN or infinity
+
+// The largest exponent field among the floats of a state; kExponent if one of them is not finite. (A maximum and one
+// comparison: g++ takes a chain of comparisons in the step loop apart bit by bit.)
 template <class State>
-RM_HD bool is_finite(State& state) {
-  std::uint32_t broken = 0;
+RM_HD std::uint32_t largest_exponent(State& state) {
+  std::uint32_t largest = 0;
   visit_words(state, [&](auto& word) {
     if constexpr (std::is_same_v<std::remove_reference_t<decltype(word)>, float>) {
-      broken |= (math::to_bits(word) & 0x7F800000u) == 0x7F800000u ? 1u : 0u;
+      const std::uint32_t exponent = math::to_bits(word) & kExponent;
+      largest = exponent > largest ? exponent : largest;
     }
   });
-  return broken == 0;
+  return largest;
 }
 
 template <class Env>
@@ -104,9 +108,12 @@ RM_HD std::uint32_t step_environment(const BatchColumns& columns, const BatchCon
   Rng rng(constants.seed, Purpose::kStep, columns.environment[i], columns.episode[i], step);
   const auto action = Action::load(out.actions, columns.stride, i);
   const Transition t = Env::step(state, params, action, rng);
-  const bool broken = !is_finite(state) || (math::to_bits(t.reward) & 0x7F800000u) == 0x7F800000u;
-  const float reward = broken ? 0.0f : t.reward;
-  const std::uint32_t reason = broken ? std::uint32_t{kOutcomeNotFinite} : t.reason;
+  const std::uint32_t state_exponent = largest_exponent(state);
+  const std::uint32_t reward_exponent = math::to_bits(t.reward) & kExponent;
+  const std::uint32_t exponent =
+      reward_exponent > state_exponent ? reward_exponent : state_exponent;
+  const float reward = exponent == kExponent ? 0.0f : t.reward;
+  const std::uint32_t reason = exponent == kExponent ? std::uint32_t{kOutcomeNotFinite} : t.reason;
   store_columns(state, columns.state, columns.stride, i);
   write_observation<Env>(state, params, out.observations, out.masks, columns.stride, i);
   out.rewards[i] = reward;
@@ -169,7 +176,7 @@ RM_HD void record_episode(const BatchColumns& columns, const StepBuffers& out, s
         (code >> 8) == kOutcomeNotFinite && Env::Observation::kKind == ObservationKind::kReal;
     for (int k = 0; k < Env::Observation::kSize; ++k) {
       const Word word = reinterpret_cast<const Word*>(out.observations)[k * columns.stride + i];
-      const bool bad = broken && (word & 0x7F800000u) == 0x7F800000u;
+      const bool bad = broken && (word & kExponent) == kExponent;
       reinterpret_cast<Word*>(out.final_observations)[k * columns.stride + i] = bad ? 0u : word;
     }
   }
