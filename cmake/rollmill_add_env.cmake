@@ -18,6 +18,9 @@ EnvEntry @type@_entry() {
 }
 }  // namespace rollmill
 ")
+  if(ROLLMILL_INEXACT)  # a source's own options come last, after -ffp-contract=off
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ROLLMILL_INEXACT}")
+  endif()
   target_sources(rollmill_envs PRIVATE ${source})
   set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_TYPES ${type})
   set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_HEADERS ${header})
