@@ -49,7 +49,6 @@ class Worker:
 
     def __init__(self, command, tune_seconds, folder):
         self.errors = tempfile.TemporaryFile("w+")
-        self.name = os.path.basename(command[-2] if len(command) > 1 else command[0])
         self.process = subprocess.Popen([*command, str(tune_seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.errors, text=True, cwd=folder, env={**os.environ, "JAX_PLATFORMS": "cpu"})
         self.facts = json.loads(self.answer())
