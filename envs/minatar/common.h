@@ -10,7 +10,7 @@
 //     static constexpr std::int32_t minimal[] = {kNone, ...};    // game actions that do something
 //     static constexpr const char* minimal_note = "0 none, ...";
 //     struct Draws { bool sticky; ... };                         // the random outcomes of one step
-//     RM_HD static Draws draw(const Params&, Rng&);
+//     RM_HD static Draws draw(const Params&, Rng&);              // or draw(const State&, const Params&, Rng&)
 //     RM_HD static Transition apply(State&, const Params&, std::int32_t game_action, const Draws&);
 //     struct ResetDraws {...};                                   // and of a reset
 //     RM_HD static ResetDraws draw_reset(const Params&, Rng&);
@@ -64,12 +64,14 @@ struct PlaneBits {
   static constexpr int kWords = Space::kSize;
   std::uint32_t word[kWords] = {};
 
-  // Ors `bits` in, bit 0 at bit `kFirst` of the observation.
-  template <int kFirst>
+  // Ors `bits` in, kWidth of them, bit 0 at bit `kFirst` of the observation.
+  template <int kFirst, int kWidth = 32>
   RM_HD void put(std::uint32_t bits) {
     constexpr int kWord = kFirst / 32, kShift = kFirst % 32;
     word[kWord] |= bits << kShift;
-    if constexpr (kShift != 0 && kWord + 1 < kWords) word[kWord + 1] |= bits >> (32 - kShift);
+    if constexpr (kShift + kWidth > 32 && kWord + 1 < kWords) {
+      word[kWord + 1] |= bits >> (32 - kShift);
+    }
   }
   // A row of ten cells, bit x is column x.
   template <int kPlane, int kRow>
@@ -154,8 +156,13 @@ struct WithActions : Game {
   }
   RM_HD static Transition step(typename Game::State& s, const typename Game::Params& p,
                                std::int32_t choice, Rng& rng) {
-    const auto draws = Game::draw(p, rng);
-    return Game::apply(s, p, game_action(choice), draws);
+    if constexpr (requires { Game::draw(s, p, rng); }) {
+      const auto draws = Game::draw(s, p, rng);
+      return Game::apply(s, p, game_action(choice), draws);
+    } else {
+      const auto draws = Game::draw(p, rng);
+      return Game::apply(s, p, game_action(choice), draws);
+    }
   }
   // Game::best_action says what a good player does; both sets hold it.
   static std::int32_t expert(const typename Game::State& s,

@@ -17,7 +17,7 @@ of these little-endian arrays one after another, in C order:
     uint8 sticky[T]         1: the last action was done instead
     int8  draws[T][K]       random outcomes of the step; all 0 where the game drew nothing
     uint8 rewards[T]
-    uint8 terminal[T]
+    uint8 terminal[T]       an altered episode (see Game.alter) may go on after it
     uint8 planes[T+E][B]    observations, channel by channel, bit i of the 100 C is bit i % 8 of byte i / 8; an episode of
                             n steps has n + 1. Each is xored with the one before it in the episode
 
@@ -67,7 +67,8 @@ class LoggedRandom:
 class Game:
     """What the recorder knows of a game: its random outcomes, and a policy that gets far.
 
-    `calls` are the (method, outcome) pairs of one reset, or of one step after the sticky draw.
+    `calls` are the (method, outcome) pairs of one reset, or of one step after the sticky draw. `alter` may put the game into
+    a state that play seldom reaches; where `endless` is set, the end of such an episode is recorded and play goes on.
     """
 
     reset_draws = 0
@@ -80,6 +81,12 @@ class Game:
 
     def of_step(self, calls):
         assert not calls
+        return []
+
+    endless = False
+
+    def alter(self, env, episode):
+        """Changes the inner environment after a reset; what it did is added to the reset's draws."""
         return []
 
     def act(self, env, rng):
@@ -107,7 +114,103 @@ class Breakout(Game):
         return LEFT if target < env.pos else RIGHT if target > env.pos else NONE
 
 
-GAMES = {"breakout": Breakout}
+class Asterix(Game):
+    """Reset: 1 if the game starts at its fastest. Step, where something spawns: moves right, is gold, which of the empty lanes
+    (counted from the top)."""
+
+    reset_draws = 1
+    draws = 3
+    max_steps = 400
+
+    def alter(self, env, episode):
+        self.endless = episode % 4 >= 2
+        if self.endless:
+            env.spawn_speed = env.move_speed = env.spawn_timer = env.move_timer = 1
+        return [int(self.endless)]
+
+    def of_step(self, calls):
+        if not calls:
+            return []
+        (_, right), (_, gold), *lane = calls
+        return [int(right < 1 / 2), int(gold < 1 / 3), lane[0][1] if lane else 0]
+
+    def act(self, env, rng):
+        """The action that meets no enemy in this step and the next, and is nearest to gold."""
+
+        def danger(x, y):
+            thing = env.entities[y - 1]
+            if thing is None or thing[3]:
+                return 0
+            ahead = thing[0] + (1 if thing[2] else -1)
+            return 2 * (x == thing[0]) + 2 * (x == ahead) + (abs(x - thing[0]) <= 2)
+
+        def worth(action):
+            dx, dy = {LEFT: (-1, 0), RIGHT: (1, 0), UP: (0, -1), DOWN: (0, 1)}.get(action, (0, 0))
+            x, y = min(9, max(0, env.player_x + dx)), min(8, max(1, env.player_y + dy))
+            gold = [abs(x - g[0]) + abs(y - g[1]) for g in env.entities if g is not None and g[3]]
+            return 10 * danger(x, y) + min(gold, default=abs(x - 5) + abs(y - 4))
+
+        return min(rng.permutation([NONE, LEFT, UP, RIGHT, DOWN]).tolist(), key=worth)
+
+
+class Seaquest(Game):
+    """Reset: 0, or 1 if the game starts at its fastest, 2 if with -100 divers, so that one may surface at will.
+    Step: the enemy moves right, is a submarine, its row (1-8); the diver moves right, its row; 0 where none comes."""
+
+    reset_draws = 1
+    draws = 5
+    max_steps = 400
+
+    def alter(self, env, episode):
+        self.kind = episode // 2 % 5 % 3
+        self.endless = self.kind != 0
+        if self.kind == 1:
+            env.e_spawn_speed, env.e_spawn_timer, env.move_speed, env.ramp_index = 1, 1, 2, 20
+        if self.kind == 2:
+            env.diver_count = -100
+        return [self.kind]
+
+    def of_step(self, calls):
+        assert len(calls) in (0, 2, 3, 5)
+        enemy, diver = ([], calls) if len(calls) == 2 else (calls[:3], calls[3:])
+        outcome = [0] * 5
+        if enemy:
+            (_, right), (_, submarine), (_, row) = enemy
+            outcome[:3] = [int(right < 1 / 2), int(submarine < 1 / 3), row]
+        if diver:
+            (_, right), (_, row) = diver
+            outcome[3:] = [int(right < 1 / 2), row]
+        return outcome
+
+    def act(self, env, rng):
+        """Keeps off what is near in its row, fetches divers, surfaces in time, shoots what is ahead."""
+        x, y = env.sub_x, env.sub_y
+        things = env.e_fish + env.e_subs + env.e_bullets
+
+        def danger(px, py):
+            return sum(
+                t[1] == py and -1 <= (px - t[0]) * (1 if t[2] else -1) <= 3 for t in things
+            )
+
+        if self.kind == 2 and y <= 2 and rng.random() < 0.7:  # up and down
+            return UP if y > 0 else DOWN
+        up = env.oxygen < 30 + 2 * y or env.diver_count == 6
+        goal = (x, 0) if up and env.diver_count != 0 else (4, 5)
+        if goal[1] and env.divers and env.diver_count < 6:
+            goal = min(((d[0], d[1]) for d in env.divers), key=lambda d: abs(d[0] - x) + abs(d[1] - y))
+
+        def worth(action):
+            dx, dy = {LEFT: (-1, 0), RIGHT: (1, 0), UP: (0, -1), DOWN: (0, 1)}.get(action, (0, 0))
+            px, py = min(9, max(0, x + dx)), min(8, max(0, y + dy))
+            drowns = py == 0 and env.diver_count == 0 and not env.surface
+            ahead = any(t[1] == y and (t[0] > x) == env.sub_or for t in env.e_fish + env.e_subs)
+            shot = 3 * (action == FIRE and ahead and env.shot_timer == 0)
+            return 100 * drowns + 10 * danger(px, py) + abs(px - goal[0]) + abs(py - goal[1]) - shot
+
+        return min(rng.permutation(6).tolist(), key=worth)
+
+
+GAMES = {"breakout": Breakout, "asterix": Asterix, "seaquest": Seaquest}
 
 
 def pack(state):
@@ -142,7 +245,8 @@ def record_steps(name):
         env.last_action = NONE
         env.reset()
         columns["ramping"].append(int(env.env.ramping))
-        columns["reset_draws"].append(game.of_reset(random.take()))
+        outcome = game.of_reset(random.take()) + game.alter(env.env, episode)
+        columns["reset_draws"].append(outcome)
         planes = pack(env.state())
         columns["planes"].append(planes)
         done, steps = False, 0
@@ -157,6 +261,8 @@ def record_steps(name):
             columns["draws"].append(game.of_step(calls) or [0] * game.draws)
             columns["rewards"].append(int(reward))
             columns["terminal"].append(int(done))
+            if game.endless:
+                done = env.env.terminal = False
             columns["planes"].append(planes ^ previous)
             steps += 1
         columns["lengths"].append(steps)

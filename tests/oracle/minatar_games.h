@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
+#include "envs/minatar/asterix.h"
 #include "envs/minatar/breakout.h"
+#include "envs/minatar/seaquest.h"
 
 namespace rollmill::test {
 
@@ -11,6 +13,7 @@ namespace rollmill::test {
 //   kName                   of the package's module
 //   reset_draws(recorded)   from the record's numbers of one reset
 //   draws(sticky, recorded) and of one step
+//   alter(state, recorded)  optional: what the recorder changed after the reset
 //   set_ramping             the record has episodes with and without
 template <class Env>
 struct MinAtarGame;
@@ -34,6 +37,45 @@ struct MinAtarGame<Breakout> : WithoutRamping {
     return {recorded[0] != 0};
   }
   static Breakout::Draws draws(bool sticky, const std::int8_t*) { return {sticky}; }
+};
+
+template <>
+struct MinAtarGame<Asterix> : WithRamping {
+  using AllActions = AsterixSix;
+  static constexpr const char* kName = "asterix";
+  static Asterix::ResetDraws reset_draws(const std::int8_t*) { return {}; }
+  static void alter(Asterix::State& s, const std::int8_t* recorded) {
+    if (recorded[0] != 0) s.spawn_speed = s.move_speed = s.spawn_timer = s.move_timer = 1;
+  }
+  static Asterix::Draws draws(bool sticky, const std::int8_t* d) {
+    return {sticky, static_cast<std::uint32_t>(d[0]), static_cast<std::uint32_t>(d[1]),
+            static_cast<std::uint32_t>(d[2])};
+  }
+};
+
+template <>
+struct MinAtarGame<Seaquest> : WithRamping {
+  using AllActions = SeaquestSix;
+  static constexpr const char* kName = "seaquest";
+  static Seaquest::ResetDraws reset_draws(const std::int8_t*) { return {}; }
+  static void alter(Seaquest::State& s, const std::int8_t* recorded) {
+    if (recorded[0] == 1) {
+      s.enemy_interval = s.enemy_timer = 1;
+      s.move_speed = 2;
+      s.ramp_index = 20;
+    }
+    if (recorded[0] == 2) s.divers_held = -100;
+  }
+  // The package's rows are 1 to 8; 0 where nothing came.
+  static Seaquest::Draws draws(bool sticky, const std::int8_t* d) {
+    const auto row = [](std::int8_t r) { return static_cast<std::uint32_t>(r - 1) & 7u; };
+    return {sticky,
+            static_cast<std::uint32_t>(d[0]),
+            row(d[2]),
+            static_cast<std::uint32_t>(d[1]),
+            static_cast<std::uint32_t>(d[3]),
+            row(d[4])};
+  }
 };
 
 }  // namespace rollmill::test

@@ -68,7 +68,9 @@ class MinAtarTest : public testing::Test {
       Game::set_ramping(p, r.ramping[episode] != 0);
       State s{};
       const auto at = episode * static_cast<std::size_t>(r.reset_draw_count);
-      Env::apply_reset(s, p, Game::reset_draws(r.reset_draws.data() + at));
+      const std::int8_t* recorded_reset = r.reset_draws.data() + at;
+      Env::apply_reset(s, p, Game::reset_draws(recorded_reset));
+      if constexpr (requires { Game::alter(s, recorded_reset); }) Game::alter(s, recorded_reset);
       d.note(d.observations, !looks_like(s, p, planes), i);
       planes += r.observation_bytes;
       for (int t = 0; t < r.lengths[episode]; ++t, ++i, planes += r.observation_bytes) {
@@ -85,7 +87,7 @@ class MinAtarTest : public testing::Test {
   }
 };
 
-using Games = testing::Types<Breakout>;
+using Games = testing::Types<Breakout, Asterix, Seaquest>;
 TYPED_TEST_SUITE(MinAtarTest, Games);
 
 TYPED_TEST(MinAtarTest, RecordCoversTheGame) {

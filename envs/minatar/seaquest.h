@@ -1,0 +1,321 @@
+// MinAtar Seaquest: a submarine shoots fish and submarines, picks up divers and brings them to the surface for air.
+// The rules are those of the package `minatar` 1.0.15 (Young and Tian 2019), step for step, and so are their quirks:
+// surfacing with six divers leaves -1 of them, and from below zero one may surface without a diver.
+//
+// The package keeps lists without a bound. What is provably enough, and exactly the same:
+//   enemies         32 in the order of birth (envs/minatar/seaquest_enemies.h)
+//   enemy bullets   two boards, by direction. They move every step and meet nothing but the player, so two in one cell that
+//                   move the same way are one
+//   bullets         2: one can be fired every 5 steps and has left the board after 9. They are in different cells: each is ahead
+//                   of the player, who moves no faster
+//   divers          2: one comes every 30 steps and has left after 59. All of them move in the same steps, as 30 is a multiple of
+//                   their period of 6
+#pragma once
+
+#include "envs/canvas.h"
+#include "envs/minatar/board.h"
+#include "envs/minatar/seaquest_enemies.h"
+#include "envs/text_view.h"
+
+namespace rollmill {
+
+struct SeaquestGame {
+  static constexpr EnvInfo about{
+      "Seaquest",
+      "Command a submarine: shoot enemies, rescue divers, surface in time for air.",
+      0,
+      0.0,
+      11.0,
+      20.0,
+      {"hit", "out_of_oxygen", "surfaced_empty"},
+      "Young and Tian 2019, MinAtar (arXiv:1903.03176); package minatar 1.0.15",
+      0,
+      "Several aims at once: danger, reward and a supply that must be renewed by a detour."};
+
+  static constexpr const char* minimal_id = "MinAtar/Seaquest-v1";
+  static constexpr const char* all_id = "MinAtar/Seaquest-v0";
+  static constexpr std::int32_t minimal[] = {minatar::kNone,  minatar::kLeft, minatar::kUp,
+                                             minatar::kRight, minatar::kDown, minatar::kFire};
+  static constexpr const char* minimal_note = "0 none, 1 left, 2 up, 3 right, 4 down, 5 fire";
+
+  static constexpr std::int32_t kMaxOxygen = 200, kEnemyInterval = 20, kDiverInterval = 30,
+                                kMoveSpeed = 5, kCoolDown = 5, kMaxDivers = 6;
+
+  struct Params {
+    float sticky_probability = 0.1f;
+    std::int32_t ramping = 1;
+    template <class V>
+    constexpr void visit(V&& param) {
+      param(minatar::kStickyField, sticky_probability);
+      param(minatar::kRampingField, ramping);
+    }
+  };
+  static constexpr const char* difficulty[] = {"sticky_probability", "ramping"};
+
+  // A bullet or a diver: bits 0-3 column, 4-7 row, 8 moves right, 9 there is one. 0: none.
+  using Mover = std::uint32_t;
+  static constexpr Mover kRight = 256, kPresent = 512;
+
+  struct State {
+    std::uint32_t x, y, faces_right;
+    std::int32_t oxygen, divers_held, shot_timer;
+    std::uint32_t surfaced;
+    std::int32_t enemy_timer, enemy_interval, diver_timer;
+    std::uint32_t move_speed;
+    std::int32_t ramp_index, last_action;
+    Mover old_bullet, new_bullet, old_diver, new_diver;
+    minatar::Cells to_right, to_left;  // enemy bullets
+    minatar::Enemies enemies;
+    template <class V>
+    RM_HD constexpr void visit(V&& field) {
+      field("x", x);
+      field("y", y);
+      field("faces_right", faces_right);
+      field("oxygen", oxygen);
+      field("divers_held", divers_held);
+      field("shot_timer", shot_timer);
+      field("surfaced", surfaced);
+      field("enemy_timer", enemy_timer);
+      field("enemy_interval", enemy_interval);
+      field("diver_timer", diver_timer);
+      field("move_speed", move_speed);
+      field("ramp_index", ramp_index);
+      field("last_action", last_action);
+      field("old_bullet", old_bullet);
+      field("new_bullet", new_bullet);
+      field("old_diver", old_diver);
+      field("new_diver", new_diver);
+      field("enemy_bullets_right_a", to_right.a);
+      field("enemy_bullets_right_b", to_right.b);
+      field("enemy_bullets_right_c", to_right.c);
+      field("enemy_bullets_left_a", to_left.a);
+      field("enemy_bullets_left_b", to_left.b);
+      field("enemy_bullets_left_c", to_left.c);
+      enemies.visit(field);
+    }
+  };
+
+  using Observation = Planes<10, 10, 10>;
+  static constexpr FieldInfo observation_fields[] = {
+      {"sub front", "", 0, 1},
+      {"sub back", "", 0, 1},
+      {"friendly bullet", "", 0, 1},
+      {"trail", "", 0, 1, "where enemies and divers came from"},
+      {"enemy bullet", "", 0, 1},
+      {"enemy fish", "", 0, 1},
+      {"enemy sub", "", 0, 1},
+      {"oxygen gauge", "", 0, 1, "bottom row, from the left"},
+      {"diver gauge", "", 0, 1, "bottom row, from the right"},
+      {"diver", "", 0, 1}};
+  struct ResetDraws {};
+  RM_HD static ResetDraws draw_reset(const Params&, Rng&) { return {}; }
+  RM_HD static void apply_reset(State& s, const Params&, const ResetDraws&) {
+    s.x = 5;
+    s.oxygen = kMaxOxygen;
+    s.surfaced = 1;
+    s.enemy_timer = s.enemy_interval = kEnemyInterval;
+    s.diver_timer = kDiverInterval;
+    s.move_speed = kMoveSpeed;
+  }
+
+  // The random outcomes of a step, drawn whether or not something is due. Rows are 0 to 7, of the board's 1 to 8.
+  struct Draws {
+    std::uint32_t sticky;                                // 0 or 1
+    std::uint32_t enemy_right, enemy_row, enemy_is_sub;  // 0 or 1, 0 to 7, 0 or 1
+    std::uint32_t diver_right, diver_row;
+  };
+
+  // (One of three by a product: the bias is below 3 / 2^32.)
+  RM_HD static Draws draw(const Params& p, Rng& rng) {
+    const bool sticky = minatar::draw_sticky(p.sticky_probability, rng);
+    const std::uint32_t kind = rng.bits(), places = rng.bits();
+    return {minatar::one_if(sticky),
+            (places >> 3) & 1u,
+            places & 7u,
+            minatar::one_if(multiply_high(kind, 3) == 0),
+            (places >> 7) & 1u,
+            (places >> 4) & 7u};
+  }
+
+  RM_HD static Mover mover(std::uint32_t x, std::uint32_t y, std::uint32_t right) {
+    return x | (y << 4) | (right << 8) | kPresent;
+  }
+  RM_HD static std::uint32_t column(Mover m) { return m & 15u; }
+  RM_HD static std::uint32_t row(Mover m) { return (m >> 4) & 15u; }
+  // One column on; none once it leaves the board.
+  RM_HD static Mover moved(Mover m) {
+    const std::uint32_t x = column(m), right = m & kRight;
+    const std::uint32_t edge = right != 0 ? 9u : 0u;
+    const Mover next = right != 0 ? m + 1u : m - 1u;
+    return x == edge ? 0u : next;  // (none: 0 at the left edge)
+  }
+  RM_HD static minatar::Cells cells_of(Mover m) {
+    return minatar::Cells::cell(column(m), row(m), m != 0);
+  }
+  // Where it came from, if that is on the board.
+  RM_HD static minatar::Cells trail_of(Mover m) {
+    return cells_of(moved(m != 0 ? m ^ kRight : 0u));
+  }
+
+  RM_HD static void act(State& s, std::int32_t action) {
+    const auto left = static_cast<std::uint32_t>(action == 1);
+    const auto right = static_cast<std::uint32_t>(action == 3);
+    const bool fires = (action == 5) & (s.shot_timer == 0);
+    s.old_bullet = fires ? s.new_bullet : s.old_bullet;
+    s.new_bullet = fires ? mover(s.x, s.y, s.faces_right) : s.new_bullet;
+    s.shot_timer = fires ? kCoolDown : s.shot_timer;
+    s.x += (right & static_cast<std::uint32_t>(s.x < 9)) -
+           (left & static_cast<std::uint32_t>(s.x > 0));
+    s.y += static_cast<std::uint32_t>((action == 4) & (s.y < 8)) -
+           static_cast<std::uint32_t>((action == 2) & (s.y > 0));
+    s.faces_right = (s.faces_right | right) & ~left;
+  }
+
+  // A bullet moves and takes the oldest fish of the cell it comes to, or else the oldest submarine.
+  RM_HD static std::uint32_t fly(minatar::Enemies& e, Mover& bullet) {
+    bullet = moved(bullet);
+    const std::uint32_t at = minatar::enemies_at(e, column(bullet), row(bullet));
+    const std::uint32_t met = bullet != 0 ? at & e.alive : 0u;
+    const std::uint32_t fish = met & ~e.submarine;
+    const std::uint32_t choice = fish != 0 ? fish : met;
+    e.alive &= ~(choice & (0u - choice));
+    bullet = choice != 0 ? 0u : bullet;
+    return choice != 0 ? 1u : 0u;
+  }
+
+  // A diver is picked up where it is, else moves if that is due (all ones) and may be picked up there.
+  RM_HD static void drift(State& s, Mover& diver, std::uint32_t due) {
+    constexpr Mover kPlace = kPresent | 255u;
+    const Mover here = s.x | (s.y << 4) | kPresent;
+    const Mover next = (moved(diver) & due) | (diver & ~due);
+    const std::uint32_t here_mask =
+        minatar::all_if((diver & kPlace) == here) | minatar::all_if((next & kPlace) == here);
+    const std::uint32_t taken = here_mask & minatar::all_if(s.divers_held < kMaxDivers);
+    diver = next & ~taken;
+    s.divers_held += static_cast<std::int32_t>(taken & 1u);
+  }
+
+  // An enemy has moved into a bullet: both are gone.
+  RM_HD static std::uint32_t run_into(minatar::Enemies& e, std::uint32_t moved_set, Mover& bullet) {
+    const std::uint32_t at = minatar::enemies_at(e, column(bullet), row(bullet));
+    const std::uint32_t met = bullet != 0 ? at & moved_set & e.alive : 0u;
+    e.alive &= ~met;
+    bullet = met != 0 ? 0u : bullet;
+    return met != 0 ? 1u : 0u;
+  }
+
+  // Submarines, their bullets, fish. The order among enemies does not matter: each meets a bullet of its own. Returns not 0
+  // if one of them hits the player.
+  RM_HD static std::uint32_t move_enemies(State& s, std::uint32_t& kills) {
+    minatar::Enemies& e = s.enemies;
+    const minatar::Cells player = minatar::Cells::cell(s.x, s.y, true);
+    const std::uint32_t submarines = e.alive & e.submarine;
+    const std::uint32_t touching = e.alive & minatar::enemies_at(e, s.x, s.y);
+    const std::uint32_t moving = e.alive & ~(e.timer[0] | e.timer[1] | e.timer[2]);
+    minatar::advance(e, moving);
+    minatar::tick_timers(e, s.move_speed);
+    const std::uint32_t shooting = submarines & minatar::tick_shots(e);
+    const std::uint32_t gone = moving & minatar::off_board(e);
+    const std::uint32_t came = moving & ~gone;
+    const std::uint32_t reaching = came & minatar::enemies_at(e, s.x, s.y);
+    e.alive &= ~gone;
+    // (A bullet in the player's cell cannot be; the package would not look for it.)
+    kills += run_into(e, came & ~reaching, s.old_bullet);
+    kills += run_into(e, came & ~reaching, s.new_bullet);
+    shoot(s, shooting & ~gone);
+    std::uint32_t hit = touching | reaching | (s.to_right | s.to_left).meets(player);
+    s.to_right = s.to_right.moved_right();
+    s.to_left = s.to_left.moved_left();
+    hit |= (s.to_right | s.to_left).meets(player);
+    return hit;
+  }
+
+  // Bullets of the submarines in `set`, three or fewer, where these are, be they just hit or not.
+  RM_HD static void shoot(State& s, std::uint32_t set) {
+    const minatar::Enemies& e = s.enemies;
+    std::uint32_t rest = set;
+    shoot_oldest(s, e, rest);
+    shoot_oldest(s, e, rest);
+    shoot_oldest(s, e, rest);
+  }
+  RM_HD static void shoot_oldest(State& s, const minatar::Enemies& e, std::uint32_t& set) {
+    const std::uint32_t one = set & (0u - set);
+    const minatar::Cells cell = minatar::cell_of_oldest(e, set);
+    const std::uint32_t right = minatar::all_if((e.right & one) != 0);
+    s.to_right = s.to_right | (cell & right);
+    s.to_left = s.to_left | (cell & ~right);
+    set ^= one;
+  }
+
+  // Air: returns the reward of bringing six divers up. Sets `empty` if the player comes up without any.
+  RM_HD static std::int32_t breathe(State& s, const Params& p, bool& empty) {
+    const bool below = s.y > 0;
+    const bool up = !below & (s.surfaced == 0);
+    empty = up & (s.divers_held == 0);
+    const bool fills = up & (s.divers_held != 0);
+    const bool full = fills & (s.divers_held == kMaxDivers);
+    const std::int32_t tenths = (s.oxygen * 3277) >> 16;  // oxygen / 20, from 0 to 200
+    s.divers_held = (full ? 0 : s.divers_held) - (fills ? 1 : 0);
+    s.oxygen = fills ? kMaxOxygen : s.oxygen - (below ? 1 : 0);
+    s.surfaced = below ? 0u : fills ? 1u : s.surfaced;
+    const bool ramps = fills & (p.ramping != 0) & ((s.enemy_interval > 1) | (s.move_speed > 2));
+    s.move_speed -= ramps & (s.move_speed > 2) ? static_cast<std::uint32_t>(s.ramp_index & 1) : 0u;
+    s.enemy_interval -= ramps & (s.enemy_interval > 1) ? 1 : 0;
+    s.ramp_index += ramps ? 1 : 0;
+    return full ? tenths : 0;
+  }
+
+  RM_HD static Transition apply(State& s, const Params& p, std::int32_t chosen, const Draws& d) {
+    const std::int32_t action = d.sticky != 0 ? s.last_action : chosen;
+    s.last_action = action;
+    const bool birth = s.enemy_timer == 0, diver = s.diver_timer == 0;
+    minatar::give_birth(s.enemies, birth, d.enemy_row, d.enemy_right, d.enemy_is_sub, s.move_speed);
+    s.enemy_timer = birth ? s.enemy_interval : s.enemy_timer;
+    const Mover newcomer = mover(d.diver_right != 0 ? 0u : 9u, d.diver_row + 1u, d.diver_right);
+    s.old_diver = diver ? s.new_diver : s.old_diver;
+    s.new_diver = diver ? newcomer : s.new_diver;
+    s.diver_timer = diver ? kDiverInterval : s.diver_timer;
+    act(s, action);
+    std::uint32_t kills = fly(s.enemies, s.new_bullet);
+    kills += fly(s.enemies, s.old_bullet);
+    // Divers move 5 steps after they came, and every 6 steps from then on.
+    constexpr std::uint32_t kDrift = 1u << 1 | 1u << 7 | 1u << 13 | 1u << 19 | 1u << 25;
+    const std::uint32_t drifts = minatar::spread(kDrift, s.diver_timer);
+    drift(s, s.new_diver, drifts);
+    drift(s, s.old_diver, drifts);
+    const std::uint32_t hit = move_enemies(s, kills);
+    s.enemy_timer -= s.enemy_timer > 0 ? 1 : 0;
+    s.diver_timer -= s.diver_timer > 0 ? 1 : 0;
+    s.shot_timer -= s.shot_timer > 0 ? 1 : 0;
+    const bool breathless = s.oxygen <= 0;
+    bool empty = false;
+    const std::int32_t reward = static_cast<std::int32_t>(kills) + breathe(s, p, empty);
+    // (Arithmetic, not a chain of selects: g++ threads its jumps through the runtime's and then gives the loop up.)
+    const std::uint32_t other = breathless ? 2u : 0u, third = empty ? 3u : 0u;
+    const std::uint32_t reason = other | (third & ~(other | other >> 1));
+    return {static_cast<float>(reward), hit != 0 ? 1u : reason};
+  }
+
+  RM_HD static void observe(const State& s, const Params&, Words out) {
+    using minatar::Cells;
+    using minatar::put_cells;
+    minatar::PlaneBits<10> planes;
+    put_cells<0>(planes, Cells::cell(s.x, s.y, true));
+    put_cells<1>(planes, Cells::cell(s.x + 1u - 2u * s.faces_right, s.y, true));
+    put_cells<2>(planes, cells_of(s.old_bullet) | cells_of(s.new_bullet));
+    put_cells<3>(planes, trail_of(s.old_diver) | trail_of(s.new_diver));
+    put_cells<4>(planes, s.to_right | s.to_left);
+    put_cells<9>(planes, cells_of(s.old_diver) | cells_of(s.new_diver));
+    const std::int32_t held = s.divers_held > 0 ? s.divers_held : 0;
+    const std::int32_t oxygen = s.oxygen > 0 ? (s.oxygen * 3277) >> 16 : 0;
+    planes.put<minatar::kCells * 7 + 90, 10>((1u << oxygen) - 1u);
+    planes.put<minatar::kCells * 8 + 90, 10>(((1u << held) - 1u) << (9 - held));
+    minatar::put_enemies<5, 6, 3>(planes, s.enemies, minatar::enemy_columns(s.enemies));
+    planes.store(out);
+  }
+};
+
+using Seaquest = minatar::Minimal<SeaquestGame>;
+using SeaquestSix = minatar::AllActions<SeaquestGame>;
+
+}  // namespace rollmill
