@@ -110,16 +110,16 @@ struct Acrobot {
     s.theta2 = wrap_angle(s.theta2);
     s.theta1_dot = math::clamp(s.theta1_dot, -p.max_speed_1, p.max_speed_1);
     s.theta2_dot = math::clamp(s.theta2_dot, -p.max_speed_2, p.max_speed_2);
-    const math::SinCos a = math::sincos(s.theta1);
-    const math::SinCos b = math::sincos(s.theta2);
+    const math::SinCos a = math::sincos_near(s.theta1);
+    const math::SinCos b = math::sincos_near(s.theta2);
     const float tip_height = -a.cos - (a.cos * b.cos - a.sin * b.sin);
     const bool reached = tip_height > p.goal_height;
     return {reached ? 0.0f : -1.0f, reached ? 1u : 0u};
   }
 
   RM_HD static void observe(const State& s, const Params&, Strided<float> out) {
-    const math::SinCos a = math::sincos(s.theta1);
-    const math::SinCos b = math::sincos(s.theta2);
+    const math::SinCos a = math::sincos_near(s.theta1);
+    const math::SinCos b = math::sincos_near(s.theta2);
     out[0] = a.cos;
     out[1] = a.sin;
     out[2] = b.cos;
@@ -137,8 +137,8 @@ struct Acrobot {
   static void render(const State& s, const Params& p, Canvas& canvas) {
     canvas.resize(300, 300);
     constexpr double kCenter = 150, kLink = 62;
-    const math::SinCos a = math::sincos(s.theta1);
-    const math::SinCos b = math::sincos(s.theta1 + s.theta2);
+    const math::SinCos a = math::sincos_near(s.theta1);
+    const math::SinCos b = math::sincos_near(s.theta1 + s.theta2);
     const Point elbow = {kCenter + kLink * double{a.sin}, kCenter + kLink * double{a.cos}};
     const Point tip = {elbow.x + kLink * double{b.sin}, elbow.y + kLink * double{b.cos}};
     const double goal = kCenter - kLink * double{p.goal_height};
@@ -161,8 +161,8 @@ struct Acrobot {
   // the sine of theta1 + theta2 where this uses the addition theorem: one sincos less in each of
   // the four stages.
   RM_HD static State derivative(const State& s, const Params& p, float torque) {
-    const math::SinCos a = math::sincos(s.theta1);
-    const math::SinCos b = math::sincos(s.theta2);
+    const math::SinCos a = math::sincos_near(s.theta1);
+    const math::SinCos b = math::sincos_near(s.theta2);
     const float sin_sum = a.sin * b.cos + a.cos * b.sin;
     const float com_2_squared = p.link_com_2 * p.link_com_2;
     const float coupling = p.link_mass_2 * p.link_length_1 * p.link_com_2;
@@ -176,12 +176,12 @@ struct Acrobot {
     const float phi1 =
         (p.link_mass_1 * p.link_com_1 + p.link_mass_2 * p.link_length_1) * p.gravity * a.sin +
         phi2 - spin * s.theta2_dot * (s.theta2_dot + 2.0f * s.theta1_dot);
-    const float inverse_d1 = 1.0f / d1;
-    const float ratio = d2 * inverse_d1;
-    const float acceleration_2 =
-        (torque + ratio * phi1 - spin * (s.theta1_dot * s.theta1_dot) - phi2) /
-        (inertia_2 - d2 * ratio);
-    const float acceleration_1 = -(d2 * acceleration_2 + phi1) * inverse_d1;
+    // d1 a1 + d2 a2 = -phi1 and d2 a1 + inertia_2 a2 = drive, by Cramer's rule: one division. The determinant is positive,
+    // for the link's own inertia is.
+    const float drive = torque - spin * (s.theta1_dot * s.theta1_dot) - phi2;
+    const float inverse = 1.0f / (d1 * inertia_2 - d2 * d2);
+    const float acceleration_1 = -(inertia_2 * phi1 + d2 * drive) * inverse;
+    const float acceleration_2 = (d1 * drive + d2 * phi1) * inverse;
     return {s.theta1_dot, s.theta2_dot, acceleration_1, acceleration_2};
   }
 };

@@ -76,14 +76,16 @@ struct CartPole {
 
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
     const float force = action == 1 ? p.force : -p.force;
-    const math::SinCos angle = math::sincos(s.theta);
-    const float total_mass = p.cart_mass + p.pole_mass;
+    const math::SinCos angle = math::sincos_near(s.theta);
+    // Gymnasium divides by the total mass three times; the same for all environments, its inverse is taken once.
+    const float inverse_mass = 1.0f / (p.cart_mass + p.pole_mass);
     const float pole_moment = p.pole_mass * p.pole_half_length;
-    const float push = (force + pole_moment * (s.theta_dot * s.theta_dot) * angle.sin) / total_mass;
+    const float push =
+        (force + pole_moment * (s.theta_dot * s.theta_dot) * angle.sin) * inverse_mass;
     const float theta_acc =
         (p.gravity * angle.sin - angle.cos * push) /
-        (p.pole_half_length * (4.0f / 3.0f - p.pole_mass * (angle.cos * angle.cos) / total_mass));
-    const float x_acc = push - pole_moment * theta_acc * angle.cos / total_mass;
+        (p.pole_half_length * (4.0f / 3.0f) - pole_moment * inverse_mass * (angle.cos * angle.cos));
+    const float x_acc = push - pole_moment * inverse_mass * (theta_acc * angle.cos);
     s.x += p.timestep * s.x_dot;
     s.x_dot += p.timestep * x_acc;
     s.theta += p.timestep * s.theta_dot;

@@ -77,14 +77,14 @@ struct Pendulum {
         theta * theta + 0.1f * (s.theta_dot * s.theta_dot) + 0.001f * (torque * torque);
     const float weight = 3.0f * p.gravity / (2.0f * p.length);
     const float lever = 3.0f / (p.mass * (p.length * p.length));
-    const float acceleration = weight * math::sin(theta) + lever * torque;
+    const float acceleration = weight * math::sincos_near(theta).sin + lever * torque;
     s.theta_dot = math::clamp(s.theta_dot + acceleration * p.timestep, -p.max_speed, p.max_speed);
     s.theta = theta + s.theta_dot * p.timestep;
     return {-cost, 0u};
   }
 
   RM_HD static void observe(const State& s, const Params&, Strided<float> out) {
-    const math::SinCos angle = math::sincos(s.theta);
+    const math::SinCos angle = math::sincos_near(s.theta);
     out[0] = angle.cos;
     out[1] = angle.sin;
     out[2] = s.theta_dot;
@@ -105,7 +105,7 @@ struct Pendulum {
   static void render(const State& s, const Params& p, Canvas& canvas) {
     canvas.resize(260, 260);
     constexpr double kCenter = 130, kReach = 96;
-    const math::SinCos a = math::sincos(s.theta);
+    const math::SinCos a = math::sincos_near(s.theta);
     canvas.ring({kCenter, kCenter}, kReach + 12, palette::kPaleGrey, 2);
     canvas.triangle({kCenter, 18}, {kCenter - 8, 4}, {kCenter + 8, 4}, palette::kGreen);
     const Point tip = {kCenter - kReach * double{a.sin}, kCenter - kReach * double{a.cos}};

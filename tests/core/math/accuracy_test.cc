@@ -5,7 +5,9 @@
 #include <mpfr.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "core/math/math.h"
 #include "tests/core/math/ulp.h"
@@ -157,6 +159,29 @@ TEST(MathAccuracy, Pow) {
            }
          },
          kPowBound);
+}
+
+// sincos_near states absolute errors: against the C library's long double functions.
+TEST(Accuracy, SinCosOfNearAngles) {
+  for (const auto& [low, high, bound] :
+       {std::tuple{0.0f, 512.0f, 0x1p-23}, {512.0f, 8192.0f, 0x1p-11}}) {
+    double worst = 0;
+    float largest = 0;
+    for (std::uint32_t u = math::to_bits(low); u <= math::to_bits(high); u += 613) {
+      for (const float x : {math::from_bits(u), -math::from_bits(u)}) {
+        const math::SinCos r = math::sincos_near(x);
+        const auto exact = static_cast<long double>(x);
+        worst = std::max({worst, std::abs(static_cast<double>(r.sin - std::sin(exact))),
+                          std::abs(static_cast<double>(r.cos - std::cos(exact)))});
+        largest = std::max({largest, std::abs(r.sin), std::abs(r.cos)});
+      }
+    }
+    EXPECT_LE(worst, bound) << low << " to " << high;
+    EXPECT_LE(largest, 1.0f);
+  }
+  EXPECT_EQ(math::sincos_near(1e30f).cos, 1.0f);
+  EXPECT_TRUE(math::is_nan(math::sincos_near(math::kInfinity).sin));
+  EXPECT_TRUE(math::is_nan(math::sincos_near(math::kNan).cos));
 }
 
 }  // namespace
