@@ -6,6 +6,7 @@
 #include "core/config/config.h"
 #include "core/io/strict_json.h"
 #include "envs/registry.h"
+#include "envs/world_options.h"
 
 namespace rollmill {
 
@@ -21,9 +22,14 @@ EnvOptions read_env_options(Config& config, int default_num_envs) {
   o.num_envs = static_cast<int>(config.get_int("env.num_envs", default_num_envs, 1, 1 << 24));
   o.device = config.get_string("env.device", o.device);
   o.time_limit = static_cast<int>(config.get_int("env.time_limit", spec.time_limit, 0, 1 << 30));
-  for (const ParamSpec& p : spec.params) {
+  o.trace_steps = static_cast<int>(config.get_int("env.trace_steps", o.trace_steps, 0, 1 << 16));
+  for (std::size_t k = 0; k < spec.params.size(); ++k) {
+    const ParamSpec& p = spec.params[k];
     const std::string key = "env.params." + p.field.name;
-    if (p.integer) {
+    if (!config.keys_under(key).empty()) {
+      o.params.push_back(p.default_value);
+      o.world.draws.push_back(read_param_draw(config, key, p, static_cast<int>(k)));
+    } else if (p.integer) {
       o.params.push_back(static_cast<double>(config.get_int(
           key, static_cast<std::int64_t>(p.default_value), static_cast<std::int64_t>(p.field.low),
           static_cast<std::int64_t>(p.field.high))));
@@ -31,6 +37,7 @@ EnvOptions read_env_options(Config& config, int default_num_envs) {
       o.params.push_back(config.get_float(key, p.default_value, p.field.low, p.field.high));
     }
   }
+  if (config.has("env.levels")) read_levels(config, o.world.levels);
   return o;
 }
 
@@ -42,6 +49,9 @@ std::string env_params_json(const EnvEntry& entry, const EnvOptions& options) {
     j[spec.params[k].field.name] =
         options.params.empty() ? spec.params[k].default_value : options.params[k];
   }
+  for (const ParamDraw& d : options.world.draws)
+    j[spec.params[static_cast<std::size_t>(d.param)].field.name] = param_draw_json(d);
+  if (options.world.levels.count != 0) j["levels"] = levels_json(options.world.levels);
   return j.dump();
 }
 
@@ -61,9 +71,21 @@ EnvOptions parse_env_params_json(const EnvEntry& entry, const std::string& text,
   EnvOptions o;
   o.id = spec.id;
   o.time_limit = static_cast<int>(number("time_limit", 0, 1 << 30));
-  for (const ParamSpec& p : spec.params)
-    o.params.push_back(number(p.field.name, p.field.low, p.field.high));
-  if (j.size() != spec.params.size() + 1) fail_data(where + ": unknown environment parameters");
+  for (std::size_t k = 0; k < spec.params.size(); ++k) {
+    const ParamSpec& p = spec.params[k];
+    if (const auto it = j.find(p.field.name); it != j.end() && it->is_object()) {
+      o.params.push_back(p.default_value);
+      o.world.draws.push_back(parse_param_draw(*it, p, static_cast<int>(k), where));
+    } else {
+      o.params.push_back(number(p.field.name, p.field.low, p.field.high));
+    }
+  }
+  std::size_t known = spec.params.size() + 1;
+  if (const auto it = j.find("levels"); it != j.end()) {
+    o.world.levels = parse_levels(*it, where);
+    ++known;
+  }
+  if (j.size() != known) fail_data(where + ": unknown environment parameters");
   return o;
 }
 

@@ -29,6 +29,7 @@ bool is_dataset(const std::string& path) {
 void set_environment(FilmTarget& film, const EnvOptions& env) {
   film.entry = &find_env(env.id);
   film.config.params = env.params;
+  film.config.world = env.world;
   film.config.time_limit = env.time_limit;
 }
 

@@ -22,6 +22,7 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
   r.env_id = spec.id;
   EnvOptions env;
   env.params = job.params;
+  env.world = job.world;
   env.time_limit = job.time_limit;
   r.env_params = env_params_json(*job.env, env);
   r.policy_id = job.policy->id();

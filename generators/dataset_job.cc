@@ -82,6 +82,7 @@ EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Polic
   EpisodeJob job;
   job.env = &entry;
   job.params = o.env.params;
+  job.world = o.env.world;
   job.time_limit = o.env.time_limit;
   job.seed = o.seed;
   job.policy = &policy;

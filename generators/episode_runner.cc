@@ -42,6 +42,7 @@ class Block {
     // An environment without a time limit gets the job's: an endless episode must not hang it.
     config.time_limit = job.time_limit == 0 ? static_cast<int>(job.max_steps) : job.time_limit;
     config.params = job.params;
+    config.world = job.world;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ = std::make_unique<HostRollout>(batch_->spec(), kWindow, count_);
     width_ = rollout_->buffer().observation_columns + rollout_->buffer().action_size() + 1 +

@@ -19,6 +19,7 @@ class ThreadPool;
 struct EpisodeJob {
   const EnvEntry* env = nullptr;
   std::vector<double> params;  // empty: defaults
+  World world;                 // parameters drawn at each episode, levels
   int time_limit = -1;
   std::uint64_t seed = 0;
   const Policy* policy = nullptr;

@@ -2,9 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "core/config/config.h"
 #include "envs/registry.h"
+#include "envs/world_options.h"
 #include "rollout/mlp/policy_file.h"
 
 namespace rollmill {
@@ -16,9 +19,20 @@ std::string toml_of(const EnvEntry& entry, const EnvOptions& env) {
       fmt::format("[env]\nid = \"{}\"\ntime_limit = {}\n[env.params]\n", env.id, env.time_limit);
   for (std::size_t k = 0; k < spec.params.size(); ++k) {
     const double v = env.params[k];
+    const auto drawn = std::find_if(env.world.draws.begin(), env.world.draws.end(),
+                                    [&](const auto& d) { return d.param == static_cast<int>(k); });
+    if (drawn != env.world.draws.end()) {
+      text += param_draw_toml(spec.params[k].field.name, *drawn);
+      continue;
+    }
     text += spec.params[k].integer
                 ? fmt::format("{} = {}\n", spec.params[k].field.name, static_cast<std::int64_t>(v))
                 : fmt::format("{} = {:#}\n", spec.params[k].field.name, v);
+  }
+  const LevelSet& levels = env.world.levels;
+  if (levels.count != 0) {
+    text += fmt::format("[env.levels]\nfirst = {}\ncount = {}\nseed = {}\n", levels.first,
+                        levels.count, levels.seed);
   }
   return text;
 }

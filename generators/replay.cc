@@ -202,6 +202,7 @@ ReplayReport replay_dataset(const std::string& dir, ThreadPool& pool,
     EpisodeJob job;
     job.env = entry;
     job.params = env.params;
+    job.world = env.world;
     job.time_limit = env.time_limit;
     job.seed = spec.seed;
     job.policy = &policy;

@@ -6,6 +6,7 @@
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
+#include "core/math/math.h"
 #include "rollout/advantage.h"
 #include "rollout/column_kernels.h"
 
@@ -88,6 +89,15 @@ void HostCollector::advance() {
       static_cast<std::size_t>(buffer_.observation_columns * buffer_.stride) * sizeof(float));
 }
 
+// Mean |advantage| of the episode that ended at step `end` of environment i, as far as it lies in this rollout.
+static float mean_value_error(const RolloutBuffer& b, int end, std::int64_t i) {
+  float sum = 0.0f;
+  int steps = 0;
+  for (int t = end; t >= 0 && (t == end || b.ends[t * b.stride + i] == kRunning); --t, ++steps)
+    sum += math::abs(b.advantages[t * b.stride + i]);
+  return sum / static_cast<float>(steps);
+}
+
 std::vector<EpisodeRecord> HostCollector::finished_episodes(int groups) const {
   RM_ASSERT(buffer_.num_envs % groups == 0);
   const int envs = buffer_.num_envs / groups;
@@ -97,8 +107,9 @@ std::vector<EpisodeRecord> HostCollector::finished_episodes(int groups) const {
       const std::int64_t at = t * buffer_.stride;
       for (std::int64_t i = at + g * envs; i < at + (g + 1) * envs; ++i) {
         if (buffer_.ends[i] == kRunning) continue;
-        records.push_back(
-            {buffer_.episode_returns[i], buffer_.episode_lengths[i], buffer_.outcomes[i]});
+        records.push_back({buffer_.episode_returns[i], buffer_.episode_lengths[i],
+                           buffer_.outcomes[i], buffer_.episode_levels[i],
+                           mean_value_error(buffer_, t, i - at)});
       }
     }
   }

@@ -23,6 +23,8 @@ struct EpisodeRecord {
   float episode_return;
   std::int32_t length;
   std::uint8_t outcome;
+  std::uint32_t level = 0;   // 0 where the world has no levels
+  float value_error = 0.0f;  // mean |advantage| of its steps in this rollout; host rollouts only
 };
 
 class HostCollector {

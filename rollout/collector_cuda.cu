@@ -79,15 +79,18 @@ class CudaCollector final : public DeviceCollector {
     std::vector<std::uint8_t> ends(n), outcomes(n);
     std::vector<float> returns(n);
     std::vector<std::int32_t> lengths(n);
+    std::vector<std::uint32_t> levels(n);
     memory_.copy_out(ends.data(), buffer_.ends, n);
     memory_.copy_out(outcomes.data(), buffer_.outcomes, n);
     memory_.copy_out(returns.data(), buffer_.episode_returns, n * sizeof(float));
     memory_.copy_out(lengths.data(), buffer_.episode_lengths, n * sizeof(std::int32_t));
+    memory_.copy_out(levels.data(), buffer_.episode_levels, n * sizeof(std::uint32_t));
     std::vector<EpisodeRecord> records;
     for (int t = 0; t < buffer_.horizon; ++t) {
       for (int i = 0; i < buffer_.num_envs; ++i) {
         const auto at = static_cast<std::size_t>(t * buffer_.stride + i);
-        if (ends[at] != kRunning) records.push_back({returns[at], lengths[at], outcomes[at]});
+        if (ends[at] != kRunning)
+          records.push_back({returns[at], lengths[at], outcomes[at], levels[at], 0.0f});
       }
     }
     return records;

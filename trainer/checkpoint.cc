@@ -61,6 +61,7 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
   write_array<float>(root, "recent_returns", returns);
   write_array<std::int32_t>(root, "recent_lengths", lengths);
   write_array<std::int32_t>(root, "recent_outcomes", outcomes);
+  if (s.curriculum->active()) write_array<double>(root, "curriculum", s.curriculum->save());
   h5.close();
   file.commit();
 }
@@ -103,6 +104,11 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
       fail_data(path + ": the optimiser's state has NaN or infinity in it");
     }
   }
+  Curriculum curriculum = *s.curriculum;
+  if (curriculum.active() &&
+      !curriculum.load(root.open_dataset("curriculum").read_vector<double>())) {
+    fail_data(path + ": the curriculum's state is damaged, or of another configuration");
+  }
   for (std::int32_t outcome : outcomes) {
     if (outcome < 0 || outcome > 255) fail_data(path + ": an outcome code is out of range");
   }
@@ -111,6 +117,8 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   std::copy(second.begin(), second.end(), s.optimizer->second.begin());
   s.optimizer->step = root.get_int64("optimizer_step");
   s.experience->batch().load(reinterpret_cast<const std::byte*>(words.data()));
+  *s.curriculum = curriculum;
+  if (curriculum.active()) s.experience->batch().set_world(curriculum.world());
   s.experience->set_first_observations(observations);
   s.progress->update = root.get_int64("update");
   s.progress->env_steps = root.get_int64("env_steps");

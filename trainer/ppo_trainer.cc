@@ -24,6 +24,9 @@ BatchConfig batch_config(const TrainOptions& o, const ProcessGroup& group) {
   config.first_environment = static_cast<std::uint32_t>(config.num_envs * group.rank());
   config.time_limit = o.env.time_limit;
   config.params = o.env.params;
+  config.world = Curriculum(o.curriculum, find_env(o.env.id).spec(), o.env.world).world();
+  config.changing_world = o.curriculum.kind != CurriculumKind::kNone;
+  config.trace_steps = o.env.trace_steps;
   return config;
 }
 
@@ -35,7 +38,8 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
       pool_(
           std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores())),
       spec_(find_env(options.env.id).spec()),
-      weights_(shape_for(spec_, options.hidden)) {
+      weights_(shape_for(spec_, options.hidden)),
+      curriculum_(options.curriculum, spec_, options.env.world) {
   weights_.normalizer = ObservationNormalizer(
       spec_.observation_size(), options_.normalize_observations, options_.clip_observations);
   initialize_weights(weights_, options_.seed, options_.log_std_init);
@@ -131,6 +135,12 @@ void PpoTrainer::count_episodes(UpdateReport& report) {
   }
   while (progress_.recent.size() > window) progress_.recent.pop_front();
   progress_.episodes += static_cast<std::int64_t>(finished.size());
+  if (curriculum_.active()) {
+    curriculum_.observe(finished, progress_.env_steps);
+    experience_->batch().set_world(curriculum_.world());
+    report.difficulty = curriculum_.difficulty();
+    report.success_rate = curriculum_.success_rate();
+  }
   double returns = 0, lengths = 0;
   for (const EpisodeRecord& e : progress_.recent) {
     returns += static_cast<double>(e.episode_return);

@@ -23,6 +23,7 @@ struct UpdateReport {
   double mean_return =
       0;  // of the last episodes (at most 100, or the stop window); NaN before the first
   double mean_length = 0;
+  double difficulty = 0, success_rate = 0;  // of the curriculum, where there is one
   UpdateStats stats;
   double collect_seconds = 0, learn_seconds = 0;
 };
@@ -46,6 +47,7 @@ class PpoTrainer {
   const EnvSpec& spec() const { return spec_; }
   const PolicyWeights& weights() const { return weights_; }
   const TrainProgress& progress() const { return progress_; }
+  const Curriculum& curriculum() const { return curriculum_; }
   const TrainOptions& options() const { return options_; }
   ProcessGroup& group() { return group_; }
   std::int64_t bytes_per_environment() const;
@@ -56,8 +58,9 @@ class PpoTrainer {
     OptimizerState* optimizer;
     TrainProgress* progress;
     Experience* experience;
+    Curriculum* curriculum;
   };
-  State state() { return {&weights_, &optimizer_, &progress_, experience_.get()}; }
+  State state() { return {&weights_, &optimizer_, &progress_, experience_.get(), &curriculum_}; }
 
  private:
   double learning_rate() const;
@@ -74,6 +77,7 @@ class PpoTrainer {
   std::unique_ptr<Experience> experience_;
   std::unique_ptr<Learner> learner_;
   TrainProgress progress_;
+  Curriculum curriculum_;
 };
 
 }  // namespace rollmill

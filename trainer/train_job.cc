@@ -72,10 +72,11 @@ std::string host_name() {
   return name;
 }
 
-MetricsRecord metrics_of(const UpdateReport& r, double seconds) {
+MetricsRecord metrics_of(const UpdateReport& r, double seconds, bool with_curriculum) {
   MetricsRecord m;
   m.add("step", r.env_steps).add("update", r.update).add("episodes", r.episodes);
   m.add("return_mean", r.mean_return).add("length_mean", r.mean_length);
+  if (with_curriculum) m.add("difficulty", r.difficulty).add("success_rate", r.success_rate);
   m.add("policy_loss", r.stats.policy_loss)
       .add("value_loss", r.stats.value_loss)
       .add("entropy", r.stats.entropy);
@@ -204,7 +205,8 @@ TrainResult Loop::run(bool resume) {
   auto last_checkpoint = Clock::now();
   while (!trainer.finished()) {
     const UpdateReport report = trainer.step();
-    if (metrics) metrics->write(metrics_of(report, seconds_since(start)));
+    if (metrics)
+      metrics->write(metrics_of(report, seconds_since(start), trainer.curriculum().active()));
     job_.on_update(report);
     const Decision d = decide(trainer, last_checkpoint);
     if (d.stop != StopRequest::kNone && !trainer.finished()) {

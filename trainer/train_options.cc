@@ -64,6 +64,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.seed = static_cast<std::uint64_t>(c.get_int("run.seed", 1, 0));
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 64);
+  o.curriculum = read_curriculum(c, o.env);
   o.hidden.clear();
   for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
     o.hidden.push_back(static_cast<int>(h));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "envs/env_options.h"
+#include "trainer/curriculum.h"
 #include "trainer/ppo_options.h"
 
 namespace rollmill {
@@ -17,6 +18,7 @@ struct TrainOptions {
   std::uint64_t seed = 1;
   int threads = 0;  // 0: all cores
   EnvOptions env;
+  CurriculumOptions curriculum;
   std::vector<int> hidden = {64, 64};
   float log_std_init = 0.0f;
   bool normalize_observations = false;

@@ -78,6 +78,7 @@ int run_evaluate(const Arguments& arguments) {
   EpisodeJob job;
   job.env = &entry;
   job.params = env.params;
+  job.world = env.world;
   job.time_limit = env.time_limit;
   job.seed = seed ? static_cast<std::uint64_t>(*seed) : kEvaluationSeed;
   job.count = episodes;

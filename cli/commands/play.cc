@@ -122,6 +122,7 @@ int run_play(const Arguments& arguments) {
   const EnvOptions env = policy_environment("random", id, set);
   BatchConfig config;
   config.params = env.params;
+  config.world = env.world;
   config.time_limit = env.time_limit;
   config.seed = seed ? static_cast<std::uint64_t>(*seed) : kEvaluationSeed;
   config.first_episode = static_cast<std::uint32_t>(episode);

@@ -54,6 +54,7 @@ EvaluationReport evaluate_run(const TrainOptions& o, const std::string& checkpoi
   EpisodeJob job;
   job.env = &entry;
   job.params = o.env.params;
+  job.world = o.env.world;
   job.time_limit = o.env.time_limit;
   job.seed = kEvaluationSeed;
   job.policy = loaded.policy.get();
