@@ -18,5 +18,6 @@ int run_verify(const Arguments& arguments);
 int run_inspect(const Arguments& arguments);
 int run_envs(const Arguments& arguments);
 int run_bench(const Arguments& arguments);
+int run_check_env(const Arguments& arguments);
 
 }  // namespace rollmill

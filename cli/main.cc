@@ -32,6 +32,7 @@ constexpr Command kCommands[] = {
     {"inspect", "summarise a dataset, checkpoint, policy or run", run_inspect},
     {"envs", "list environments, or describe one", run_envs},
     {"bench", "measure speed: environment, rollout, training", run_bench},
+    {"check-env", "check that an environment keeps its promises", run_check_env},
 };
 
 std::string help() {
