@@ -43,23 +43,20 @@ struct BreakoutGame {
 
   // The rest of the state; four bits each in State::rest, from the lowest.
   struct Pieces {
-    std::int32_t x, y, last_x, last_y;  // ball
-    std::int32_t paddle;
-    std::int32_t right, down;  // the ball's way: 0 or 1
-    std::int32_t struck;       // 1: a brick was hit in the step before, the next one is passed
-    std::int32_t last_action;
+    std::uint32_t x, y, last_x, last_y;  // ball
+    std::uint32_t paddle;
+    std::uint32_t right, down;  // the ball's way: 0 or 1
+    std::uint32_t struck;       // 1: a brick was hit in the step before, the next one is passed
+    std::uint32_t last_action;
   };
   RM_HD static Pieces unpack(const State& s) {
-    const auto bits = [&s](int from, std::uint32_t all) {
-      return static_cast<std::int32_t>((s.rest >> from) & all);
-    };
-    return {bits(0, 15), bits(4, 15), bits(8, 15), bits(12, 15), bits(16, 15),
-            bits(20, 1), bits(21, 1), bits(22, 1), bits(24, 7)};
+    const std::uint32_t r = s.rest;
+    return {r & 15u,        (r >> 4) & 15u, (r >> 8) & 15u, (r >> 12) & 15u, (r >> 16) & 15u,
+            (r >> 20) & 1u, (r >> 21) & 1u, (r >> 22) & 1u, r >> 24};
   }
   RM_HD static void pack(const Pieces& b, State& s) {
-    s.rest = static_cast<std::uint32_t>(b.x | b.y << 4 | b.last_x << 8 | b.last_y << 12 |
-                                        b.paddle << 16 | b.right << 20 | b.down << 21 |
-                                        b.struck << 22 | b.last_action << 24);
+    s.rest = b.x | b.y << 4 | b.last_x << 8 | b.last_y << 12 | b.paddle << 16 | b.right << 20 |
+             b.down << 21 | b.struck << 22 | b.last_action << 24;
   }
 
   using Observation = Planes<4, 10, 10>;
@@ -70,65 +67,63 @@ struct BreakoutGame {
       {"brick", "", 0, 1}};
 
   struct ResetDraws {
-    bool from_right;
+    std::uint32_t from_right;  // 0 or 1
   };
-  RM_HD static ResetDraws draw_reset(const Params&, Rng& rng) { return {rng.bits() >> 31 != 0}; }
+  RM_HD static ResetDraws draw_reset(const Params&, Rng& rng) { return {rng.bits() >> 31}; }
   RM_HD static void apply_reset(State& s, const Params&, const ResetDraws& d) {
     s.bricks = kWall;
-    const std::int32_t x = d.from_right ? 9 : 0;
-    pack({x, 3, x, 3, 4, d.from_right ? 0 : 1, 1, 0, minatar::kNone}, s);
+    const std::uint32_t x = 9u * d.from_right;
+    pack({x, 3, x, 3, 4, 1u - d.from_right, 1, 0, minatar::kNone}, s);
   }
 
   struct Draws {
-    bool sticky;
+    std::uint32_t sticky;  // all ones: the last action is done again
   };
   RM_HD static Draws draw(const Params& p, Rng& rng) {
-    return {minatar::draw_sticky(p.sticky_probability, rng)};
+    return {grid::all_if(minatar::draw_sticky(p.sticky_probability, rng))};
   }
 
+  // In masks, not branches, so that the step loop vectorises.
   RM_HD static Transition apply(State& s, const Params&, std::int32_t chosen, const Draws& d) {
     Pieces b = unpack(s);
-    const std::int32_t action = d.sticky ? b.last_action : chosen;
-    b.last_action = action;
-    b.paddle += (action == minatar::kRight && b.paddle < 9 ? 1 : 0) -
-                (action == minatar::kLeft && b.paddle > 0 ? 1 : 0);
+    b.last_action = (b.last_action & d.sticky) | (static_cast<std::uint32_t>(chosen) & ~d.sticky);
+    b.paddle = minatar::move(b.paddle, b.last_action, minatar::kLeft, minatar::kRight, 0, 9);
 
     b.last_x = b.x;
     b.last_y = b.y;
-    const std::int32_t side = b.x + 2 * b.right - 1;
-    const bool at_side = side < 0 || side > 9;
-    const std::int32_t x = at_side ? b.x : side;
-    b.right ^= at_side ? 1 : 0;
-    const std::int32_t y = b.y + 2 * b.down - 1;
+    const std::uint32_t side = b.x + 2u * b.right - 1u;  // -1 at the left: a big number
+    const std::uint32_t at_side = grid::all_if(side > 9u);
+    b.x = (b.x & at_side) | (side & ~at_side);
+    b.right ^= at_side & 1u;
+    const std::uint32_t y = b.y + 2u * b.down - 1u;
 
-    const bool at_top = y < 0;
-    const bool in_wall = y >= 1 && y <= 3;
-    const auto place = static_cast<std::uint32_t>(10 * (y - 1) + x) & 31u;
-    const std::uint32_t brick = (in_wall ? 1u << place : 0u) & s.bricks;
-    const bool breaks = brick != 0 && b.struck == 0;
-    s.bricks ^= breaks ? brick : 0u;
+    const std::uint32_t at_top = grid::all_if(y > 9u);
+    const std::uint32_t in_wall = grid::all_if(y - 1u < 3u);
+    const std::uint32_t place = 1u << ((10u * y - 10u + b.x) & 31u);
+    const std::uint32_t brick = in_wall & place & s.bricks;
+    const std::uint32_t strikes = grid::all_if(brick != 0);
+    const std::uint32_t breaks = strikes & ~(0u - b.struck);
+    b.struck = strikes & 1u;
+    s.bricks ^= brick & breaks;
 
-    const bool at_bottom = y == 9;
-    s.bricks = at_bottom && s.bricks == 0 ? kWall : s.bricks;
-    const bool straight = at_bottom && b.last_x == b.paddle;
-    const bool edge = at_bottom && !straight && x == b.paddle;
-    const bool lost = at_bottom && !straight && !edge;
-
-    b.x = x;
-    b.y = at_top ? 0 : breaks || straight || edge ? b.last_y : y;
-    b.down ^= at_top || breaks || straight || edge ? 1 : 0;
-    b.right ^= edge ? 1 : 0;
-    b.struck = brick != 0 ? 1 : 0;
+    const std::uint32_t at_bottom = grid::all_if(y == 9u);
+    s.bricks |= grid::all_if(s.bricks == 0) & at_bottom & kWall;
+    const std::uint32_t straight = at_bottom & grid::all_if(b.last_x == b.paddle);
+    const std::uint32_t edge = at_bottom & ~straight & grid::all_if(b.x == b.paddle);
+    const std::uint32_t back = breaks | straight | edge;  // to the row it came from
+    b.y = ((b.last_y & back) | (y & ~back)) & ~at_top;
+    b.down ^= (at_top | back) & 1u;
+    b.right ^= edge & 1u;
     pack(b, s);
-    return {breaks ? 1.0f : 0.0f, lost ? 1u : 0u};
+    return {static_cast<float>(static_cast<std::int32_t>(breaks & 1u)), at_bottom & ~back & 1u};
   }
 
   RM_HD static void observe(const State& s, const Params&, Words out) {
     const Pieces b = unpack(s);
     minatar::PlaneBits<4> planes;
     planes.put_row<0, 9>(1u << b.paddle);
-    planes.set<1>(static_cast<std::uint32_t>(10 * b.y + b.x));
-    planes.set<2>(static_cast<std::uint32_t>(10 * b.last_y + b.last_x));
+    planes.set<1>(10u * b.y + b.x);
+    planes.set<2>(10u * b.last_y + b.last_x);
     planes.put_row<3, 1>(s.bricks);
     planes.store(out);
   }

@@ -34,6 +34,7 @@
 #include <utility>
 
 #include "envs/env.h"
+#include "envs/grid/grid.h"
 
 namespace rollmill::minatar {
 
@@ -51,6 +52,16 @@ inline constexpr FieldInfo kRampingField{"ramping", "", 0, 1, "1: gets harder wi
 // Whether the last action is repeated. The threshold is compared with 24 bits, the package's with 53.
 RM_HD bool draw_sticky(float probability, Rng& rng) { return rng.uniform() < probability; }
 
+// A coordinate after a game action: one less on `lower` unless it is at `first`, one more on `higher` unless at `last`.
+RM_HD std::uint32_t move(std::uint32_t at, std::uint32_t action, std::int32_t lower,
+                         std::int32_t higher, std::uint32_t first, std::uint32_t last) {
+  const std::uint32_t down =
+      grid::all_if(action == static_cast<std::uint32_t>(lower)) & grid::all_if(at != first);
+  const std::uint32_t up =
+      grid::all_if(action == static_cast<std::uint32_t>(higher)) & grid::all_if(at != last);
+  return at + down - up;  // a mask is -1
+}
+
 // 100 booleans, three rows a word: cell (x, y) is bit 10 * (y % 3) + x of word y / 3.
 struct Board {
   std::uint32_t rows[4];
@@ -60,8 +71,7 @@ struct Board {
 // the cell of `set` is known at compile time: no loop is left that could keep a step loop from vectorising.
 template <int kPlanes>
 struct PlaneBits {
-  using Space = Planes<kPlanes, kSide, kSide>;
-  static constexpr int kWords = Space::kSize;
+  static constexpr int kWords = Planes<kPlanes, kSide, kSide>::kSize;
   std::uint32_t word[kWords] = {};
 
   // Ors `bits` in, kWidth of them, bit 0 at bit `kFirst` of the observation.
@@ -73,10 +83,10 @@ struct PlaneBits {
       word[kWord + 1] |= bits >> (32 - kShift);
     }
   }
-  // A row of ten cells, bit x is column x.
+  // A row of ten cells, or up to three rows; bit x is column x.
   template <int kPlane, int kRow>
   RM_HD void put_row(std::uint32_t bits) {
-    put<kPlane * kCells + kRow * kSide>(bits);
+    put<kPlane * kCells + kRow * kSide, 3 * kSide>(bits);
   }
   template <int kPlane>
   RM_HD void put_board(const Board& board) {
@@ -89,7 +99,7 @@ struct PlaneBits {
   template <int kPlane>
   RM_HD void set(std::uint32_t cell, bool on = true) {
     const std::uint32_t index = kPlane * kCells + cell;
-    const std::uint32_t bit = on ? 1u << (index & 31u) : 0u;
+    const std::uint32_t bit = static_cast<std::uint32_t>(on) << (index & 31u);
     constexpr int kFirst = kPlane * kCells / 32, kLast = (kPlane * kCells + kCells - 1) / 32;
     set_words<kFirst>(index >> 5, bit, std::make_integer_sequence<int, kLast - kFirst + 1>{});
   }
@@ -98,7 +108,7 @@ struct PlaneBits {
  private:
   template <int kFirst, int... k>
   RM_HD void set_words(std::uint32_t chosen, std::uint32_t bit, std::integer_sequence<int, k...>) {
-    ((word[kFirst + k] |= chosen == kFirst + k ? bit : 0u), ...);
+    ((word[kFirst + k] |= grid::all_if(chosen == kFirst + k) & bit), ...);
   }
   template <int... k>
   RM_HD void store(Words out, std::integer_sequence<int, k...>) const {

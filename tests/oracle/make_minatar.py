@@ -74,6 +74,7 @@ class Game:
     reset_draws = 0
     draws = 0
     max_steps = 1000
+    kinds = (0, 1, 2, 3)  # of episodes, see `choose`; each with ramping off and on
 
     def of_reset(self, calls):
         assert not calls
@@ -210,7 +211,55 @@ class Seaquest(Game):
         return min(rng.permutation(6).tolist(), key=worth)
 
 
-GAMES = {"breakout": Breakout, "asterix": Asterix, "seaquest": Seaquest}
+class Freeway(Game):
+    """Reset, and steps in which the chicken arrives: eight speeds, negative to the left."""
+
+    reset_draws = 8
+    draws = 8
+    max_steps = 3000  # the game's own end is at 2,501
+    kinds = (2, 3)
+
+    def speeds(self, calls):
+        (name, speeds), (other, samples) = calls
+        assert (name, other) == ("randint", "rand")
+        return [s if sample > 0.5 else -s for s, sample in zip(speeds, samples)]
+
+    def of_reset(self, calls):
+        return self.speeds(calls)
+
+    def of_step(self, calls):
+        return self.speeds(calls) if calls else []
+
+    def act(self, env, rng):
+        above = [car for car in env.cars if car[1] == env.pos - 1]
+        danger = any((4 - x) * (1 if speed > 0 else -1) in (0, 1, 2) for x, _, _, speed in above)
+        return (NONE if rng.random() < 0.8 else DOWN) if danger else UP
+
+
+class SpaceInvaders(Game):
+    """Nothing is random."""
+
+    max_steps = 1200
+
+    def act(self, env, rng):
+        bullets = env.e_bullet_map
+        if bullets[5:, env.pos].any():  # step aside
+            return LEFT if env.pos > 0 and (env.pos == 9 or rng.random() < 0.5) else RIGHT
+        columns = [x for x in range(10) if env.alien_map[:, x].any()]
+        nearest = min(columns, key=lambda x: abs(x - env.pos))
+        if nearest == env.pos or rng.random() < 0.2:
+            return FIRE
+        step = 1 if nearest > env.pos else -1
+        return NONE if bullets[5:, env.pos + step].any() else LEFT if step < 0 else RIGHT
+
+
+GAMES = {
+    "asterix": Asterix,
+    "breakout": Breakout,
+    "freeway": Freeway,
+    "seaquest": Seaquest,
+    "space_invaders": SpaceInvaders,
+}
 
 
 def pack(state):
@@ -251,7 +300,8 @@ def record_steps(name):
         columns["planes"].append(planes)
         done, steps = False, 0
         while not done and steps < game.max_steps:
-            action = choose(episode // 2 % 4, env, game, rng, minimal)
+            kind = game.kinds[episode // 2 % len(game.kinds)]
+            action = choose(kind, env, game, rng, minimal)
             reward, done = env.act(action)
             (first, sample), *calls = random.take()
             assert first == "rand" and int(reward) == reward >= 0
@@ -273,8 +323,9 @@ def record_steps(name):
     )
     types = {"lengths": "<i4", "reset_draws": "i1", "draws": "i1"}
     stream = b"".join(np.array(c, types.get(k, "u1")).tobytes() for k, c in columns.items())
-    rewards, ends = sum(columns["rewards"]), sum(columns["terminal"])
-    print(f"{header.strip()}: {rewards} rewards, {ends} ends")
+    starts = np.cumsum([0, *columns["lengths"][:-1]])
+    best, ends = np.add.reduceat(columns["rewards"], starts).max(), sum(columns["terminal"])
+    print(f"{header.strip()}: best return {best}, {ends} ends")
     return header.encode("ascii") + zlib.compress(stream, 9)
 
 

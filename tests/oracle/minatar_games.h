@@ -5,7 +5,9 @@
 
 #include "envs/minatar/asterix.h"
 #include "envs/minatar/breakout.h"
+#include "envs/minatar/freeway.h"
 #include "envs/minatar/seaquest.h"
+#include "envs/minatar/space_invaders.h"
 
 namespace rollmill::test {
 
@@ -34,9 +36,38 @@ struct MinAtarGame<Breakout> : WithoutRamping {
   using AllActions = BreakoutSix;
   static constexpr const char* kName = "breakout";
   static Breakout::ResetDraws reset_draws(const std::int8_t* recorded) {
-    return {recorded[0] != 0};
+    return {static_cast<std::uint32_t>(recorded[0])};
   }
-  static Breakout::Draws draws(bool sticky, const std::int8_t*) { return {sticky}; }
+  static Breakout::Draws draws(bool sticky, const std::int8_t*) { return {grid::all_if(sticky)}; }
+};
+
+// Recorded: eight speeds, negative to the left.
+template <>
+struct MinAtarGame<Freeway> : WithoutRamping {
+  using AllActions = FreewaySix;
+  static constexpr const char* kName = "freeway";
+  static std::uint32_t speeds(const std::int8_t* recorded) {
+    std::uint32_t packed = 0;
+    for (int i = 0; i < 8; ++i) {
+      const int v = recorded[i];
+      packed |= static_cast<std::uint32_t>(v > 0 ? 8 + v : -v) << (4 * i);
+    }
+    return packed;
+  }
+  static Freeway::ResetDraws reset_draws(const std::int8_t* recorded) { return {speeds(recorded)}; }
+  static Freeway::Draws draws(bool sticky, const std::int8_t* recorded) {
+    return {grid::all_if(sticky), speeds(recorded)};
+  }
+};
+
+template <>
+struct MinAtarGame<SpaceInvaders> : WithRamping {
+  using AllActions = SpaceInvadersSix;
+  static constexpr const char* kName = "space_invaders";
+  static SpaceInvaders::ResetDraws reset_draws(const std::int8_t*) { return {}; }
+  static SpaceInvaders::Draws draws(bool sticky, const std::int8_t*) {
+    return {grid::all_if(sticky)};
+  }
 };
 
 template <>
