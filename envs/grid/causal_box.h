@@ -19,6 +19,7 @@
 #include "envs/env.h"
 #include "envs/grid/causal_box_expert.h"
 #include "envs/grid/causal_box_view.h"
+#include "envs/grid/grid.h"
 
 namespace rollmill {
 
@@ -135,61 +136,61 @@ struct CausalBox {
 
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
     const auto a = static_cast<std::uint32_t>(action);
-    const bool asking = s.asking != 0;
-    const bool can_test =
-        !asking & (a < static_cast<std::uint32_t>(p.switches)) & (s.tests < budget(p));
-    const bool ready = !asking & (action == kReady), answers = asking & (action >= kNo);
-    const std::uint32_t test = can_test ? 1u : 0u;
-    const std::uint32_t bit = test << (a & 31u);
-    const std::uint32_t follower = s.confounded() ? 1u << (s.cause & 7u) : 0u;
-    const std::uint32_t was_touched = (s.link >> 1) & 1u;
-    const std::uint32_t touched = was_touched | ((bit & follower) != 0 ? 1u : 0u);
-    const std::uint32_t told =
-        ((s.link >> 2) & 1u) | (was_touched & ((bit & ~follower) != 0 ? 1u : 0u));
-    const std::uint32_t link = ((s.link & 1u) ^ test) | touched << 1 | told << 2;
-    const std::uint32_t by_itself = (test != 0) & (touched == 0) ? follower : 0u;
+    const std::uint32_t waits = 1u - s.asking;
+    const std::uint32_t test =
+        waits & grid::flag(action < p.switches) & grid::flag(s.tests < budget(p));
+    const std::uint32_t ready = waits & grid::flag(action == kReady);
+    const std::uint32_t answers = s.asking & grid::flag(action >= kNo);
+    const std::uint32_t confounded = (s.cause >> 4) & 1u;
+    const std::uint32_t bit = test << (a & 31u), follower = confounded << (s.cause & 7u);
+    const std::uint32_t by_hand = grid::flag((bit & follower) != 0),
+                        other = grid::flag((bit & ~follower) != 0);
+    const std::uint32_t was_touched = (s.link >> 1) & 1u, was_told = (s.link >> 2) & 1u;
+    const std::uint32_t touched = was_touched | by_hand, told = was_told | (was_touched & other);
+    const std::uint32_t by_itself = test & (1u - touched) ? follower : 0u;
     s.setting ^= bit ^ by_itself;
     const std::uint32_t now = test << (s.setting & 31u);
-    const std::uint32_t learned = (link ^ s.link) & (follower != 0 ? 6u : 0u);
-    const bool fresh = ((now & ~s.seen) | learned) != 0;
-    s.link = link;
+    const std::uint32_t learned =
+        (touched ^ was_touched) | (told ^ was_told) | grid::flag((now & ~s.seen) != 0);
+    s.link = ((s.link & 1u) ^ test) | touched << 1 | told << 2;
     s.seen |= now;
     s.tests += test;
-    s.asking |= ready ? 1u : 0u;
-    const bool right = (s.answer() != 0) == (action == kYes);
-    const float cost = can_test ? (fresh ? p.test_cost : p.test_cost + p.wasted_cost) : 0.0f;
-    const bool illegal = !(can_test | ready | answers);
-    const std::uint32_t reason = illegal ? std::uint32_t{kIllegal}
-                                 : answers
-                                     ? (right ? std::uint32_t{kSolved} : std::uint32_t{kWrong})
-                                     : 0u;
-    const float end = reason == kSolved ? 1.0f : reason != 0 ? -1.0f : 0.0f;
-    return {end - cost, reason};
+    s.asking |= ready;
+    const std::uint32_t solved = answers & grid::flag(s.answer() == grid::flag(action == kYes));
+    const std::uint32_t wrong = answers & (1u - solved);
+    const std::uint32_t illegal = 1u - (test | ready | answers);
+    const float cost = p.test_cost + (learned != 0 ? 0.0f : p.wasted_cost);
+    const auto end = static_cast<float>(static_cast<std::int32_t>(solved - wrong - illegal));
+    return {end - (test != 0 ? cost : 0.0f),
+            solved * kSolved + wrong * kWrong + illegal * kIllegal};
   }
 
-  // Whether lamp j shines: 0, 1.
-  RM_HD static std::uint32_t shines(const State& s, int j) {
-    const std::uint32_t follows = (s.cause & 8u) != 0 ? s.setting >> (s.cause & 7u) : s.link;
-    return (j == kLamps ? follows : s.table[j & 3] >> (s.setting & 31u)) & 1u;
+  // Whether the confounded lamp shines: 0, 1.
+  RM_HD static std::uint32_t follows(const State& s) {
+    const std::uint32_t by_switch = s.setting >> (s.cause & 7u);
+    return ((s.cause & 8u) != 0 ? by_switch : s.link) & 1u;
   }
 
   RM_HD static void observe(const State& s, const Params& p, Ints out) {
-    const bool asking = s.asking != 0, lit = (s.tests != 0) & !asking;
-    const std::uint32_t kind = asking ? s.kind() : 0u;
-    out[0] = asking ? 1 : 0;
-    for (int i = 0; i < kSwitches; ++i) {
-      const bool there = i < p.switches;
-      out[1 + i] = there & !asking ? static_cast<std::int32_t>((s.setting >> i) & 1u) : 2;
-      const auto asked = static_cast<std::int32_t>((s.question >> i) & 1u);
-      const bool shown = there & ((kind == kDo) | ((kind == kLink) & (asked != 0)));
-      out[12 + i] = shown ? asked : 2;
-    }
-    for (int j = 0; j <= kLamps; ++j) {
-      const bool there = lit & (j < kLamps ? j < p.lamps : s.confounded());
-      out[6 + j] = there ? static_cast<std::int32_t>(shines(s, j)) : 2;
-    }
+    const std::uint32_t waits = 1u - s.asking, lit = waits & grid::flag(s.tests != 0);
+    const std::uint32_t kind = s.asking * s.kind();
+    out[0] = static_cast<std::int32_t>(s.asking);
+    grid::unrolled<kSwitches>([&](auto i) RM_INLINED {
+      const std::uint32_t there = grid::flag(i < p.switches), asked = (s.question >> i) & 1u;
+      const std::uint32_t shown =
+          there & (grid::flag(kind == kDo) | (grid::flag(kind == kLink) & asked));
+      out[1 + i] = (there & waits) != 0 ? static_cast<std::int32_t>((s.setting >> i) & 1u) : 2;
+      out[12 + i] = shown != 0 ? static_cast<std::int32_t>(asked) : 2;
+    });
+    grid::unrolled<kLamps>([&](auto j) RM_INLINED {
+      const auto on = static_cast<std::int32_t>((s.table[j] >> (s.setting & 31u)) & 1u);
+      out[6 + j] = (lit & grid::flag(j < p.lamps)) != 0 ? on : 2;
+    });
+    const auto follows_on = static_cast<std::int32_t>(follows(s));
+    out[6 + kLamps] = (lit & (s.cause >> 4)) != 0 ? follows_on : 2;
     out[11] = static_cast<std::int32_t>(kind);
-    out[17] = asking ? static_cast<std::int32_t>((s.question >> 5) & 7u) : kLamps + 1;
+    const auto lamp = static_cast<std::int32_t>((s.question >> 5) & 7u);
+    out[17] = s.asking != 0 ? lamp : kLamps + 1;
   }
 
   RM_HD static void mask(const State& s, const Params& p, Words out) {

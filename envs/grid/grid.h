@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "core/base/macros.h"
 
@@ -20,6 +21,24 @@ RM_HD std::uint32_t pick(bool condition, std::uint32_t a, std::uint32_t b) {
 RM_HD std::int32_t pick(bool condition, std::int32_t a, std::int32_t b) {
   return static_cast<std::int32_t>(
       pick(condition, static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b)));
+}
+
+// 1 or 0. Conditions that are put together from others are such words, for the same reason.
+RM_HD constexpr std::uint32_t flag(bool condition) { return condition ? 1u : 0u; }
+
+// 1 if any bit of the word is set, else 0, without a comparison.
+RM_HD constexpr std::uint32_t nonzero(std::uint32_t word) { return (word | (0u - word)) >> 31; }
+
+// After a lambda's parameters: g++ inlines it whatever its size.
+#define RM_INLINED __attribute__((always_inline))
+
+// body(k) for k = 0 .. n - 1, each k a constant: no inner loop is left.
+template <int n, class Body>
+RM_HD constexpr void unrolled(Body&& body) {
+  [&]<int... k>(std::integer_sequence<int, k...>) RM_INLINED {
+    (body(std::integral_constant<int, k>{}), ...);
+  }
+  (std::make_integer_sequence<int, n>{});
 }
 
 // A row of bits whose parts lie at places known when it is compiled, for Planes observations.
