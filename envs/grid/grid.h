@@ -29,6 +29,11 @@ RM_HD constexpr std::uint32_t flag(bool condition) { return condition ? 1u : 0u;
 // 1 if any bit of the word is set, else 0, without a comparison.
 RM_HD constexpr std::uint32_t nonzero(std::uint32_t word) { return (word | (0u - word)) >> 31; }
 
+// 1 if the words are equal, else 0.
+RM_HD constexpr std::uint32_t equal(std::uint32_t a, std::uint32_t b) {
+  return 1u - nonzero(a ^ b);
+}
+
 // After a lambda's parameters: g++ inlines it whatever its size.
 #define RM_INLINED __attribute__((always_inline))
 
