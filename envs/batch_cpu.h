@@ -204,6 +204,7 @@ class CpuBatch final : public EnvBatch {
     if (FaultTrace::any_broken(codes, ended, found))
       report_faults(buffers, codes, ended, found, begin);
     record_some(columns_, buffers, codes, begin, ended, found);
+    if (!config_.autoreset) return;  // somebody wants to see the last state
     for (int k = 0; k < found; k += kResetLanes) {
       const int some = std::min(kResetLanes, found - k);
       if (varied_) {

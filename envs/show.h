@@ -10,10 +10,11 @@ namespace rollmill {
 class Canvas;
 class TextView;
 
-// Draws environment `env` with its render(), else its text view in the bitmap font. With neither: Error kUsage.
-void draw_environment(const EnvEntry& entry, const EnvBatch& batch, int env, Canvas& canvas);
+// Draws environment `env` with its render(), else its text view in the bitmap font, else the planes of its observation
+// (envs/show_planes.h). With none of them: Error kUsage.
+void draw_environment(const EnvEntry& entry, EnvBatch& batch, int env, Canvas& canvas);
 
-// Its text view, else the observation's first elements as name and value.
+// Its text view, else the planes of its observation in letters, else the observation's first numbers with their names.
 std::string text_of_environment(const EnvEntry& entry, EnvBatch& batch, int env);
 
 // A text view as a picture, `scale` pixels a dot.

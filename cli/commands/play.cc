@@ -11,6 +11,7 @@
 #include "envs/canvas.h"
 #include "envs/env_options.h"
 #include "envs/show.h"
+#include "envs/show_planes.h"
 #include "evaluation/protocol.h"
 #include "generators/play_session.h"
 #include "generators/policy_environment.h"
@@ -42,7 +43,8 @@ std::string screen(PlaySession& session, bool picture) {
   const EnvEntry& entry = session.episode().entry();
   const TerminalSize size = terminal_size();
   std::string view;
-  if (entry.render != nullptr && (picture || entry.text == nullptr)) {
+  if ((entry.render != nullptr || has_planes(session.episode().spec())) &&
+      (picture || entry.text == nullptr)) {
     Canvas canvas;
     draw_environment(entry, session.episode().batch(), 0, canvas);
     view = half_blocks(canvas.picture(), size.columns, size.rows - kOtherLines);

@@ -10,6 +10,7 @@
 
 #include "envs/canvas.h"
 #include "envs/describe.h"
+#include "envs/show_planes.h"
 #include "envs/text_view.h"
 #include "rollout/buffer.h"
 #include "rollout/policy.h"
@@ -40,6 +41,10 @@ void take_step(EnvBatch& batch, const Policy& policy, const RolloutBuffer& b, in
   batch.step(b.step_buffers(t));
 }
 
+bool is_drawn(const EnvEntry& entry) {
+  return entry.render != nullptr || entry.text != nullptr || has_planes(entry.spec());
+}
+
 class ShowTest : public ::testing::TestWithParam<int> {
  protected:
   const EnvEntry& entry() const { return env_registry()[static_cast<std::size_t>(GetParam())]; }
@@ -56,7 +61,7 @@ TEST_P(ShowTest, ViewsFollowTheState) {
   int changes = 0;
   for (int t = 0; t < 30; ++t) {
     const auto before = batch->save_environment(1);
-    if (entry().render != nullptr || entry().text != nullptr) {
+    if (is_drawn(entry())) {
       Canvas canvas, again;
       draw_environment(entry(), *batch, 1, canvas);
       draw_environment(entry(), *batch, 1, again);
@@ -125,7 +130,7 @@ TEST_P(ShowTest, KeepsAnEndedStateWithoutAutoreset) {
 
 // The picture after some random steps, for every environment whose line is there.
 TEST_P(ShowTest, GoldenPicture) {
-  if (entry().render == nullptr) GTEST_SKIP() << entry().id << " has no render()";
+  if (!is_drawn(entry())) GTEST_SKIP() << entry().id << " draws nothing";
   const auto batch = entry().make_cpu(config_of(true), nullptr);
   const HostRollout rollout(batch->spec(), 12, 3);
   const RolloutBuffer& b = rollout.buffer();
@@ -170,6 +175,57 @@ TEST(DrawEnvironment, FallsBackOnTextThenSaysWhatIsMissing) {
             2);
   EXPECT_NE(message.find("neither render() nor text()"), std::string::npos);
   EXPECT_NE(text_of_environment(entry, *batch, 0).find("pole angle"), std::string::npos);
+}
+
+EnvSpec planes_of(ObservationKind kind, std::vector<int> shape) {
+  EnvSpec spec;
+  spec.observed.kind = kind;
+  spec.observed.shape = std::move(shape);
+  for (int k = 0; k < spec.observed.shape[0]; ++k) {
+    spec.observation.push_back({"plane " + std::to_string(k), "", "", 0, 1});
+  }
+  return spec;
+}
+
+// Bit (plane * rows + row) * columns + column; a word of environment 1 of 2 follows one of environment 0.
+TEST(ShowPlanes, ShowsWhereBitsAreSet) {
+  const EnvSpec spec = planes_of(ObservationKind::kBits, {3, 3, 7});
+  std::vector<std::uint32_t> words(4);
+  const auto set = [&](int plane, int row, int col) {
+    const int bit = (plane * 3 + row) * 7 + col;
+    words[static_cast<std::size_t>(1 + bit / 32 * 2)] |= 1u << (bit % 32);
+  };
+  set(0, 0, 1);
+  set(1, 2, 6);
+  set(2, 2, 0);
+  set(2, 0, 1);  // hidden by plane 0 in letters
+  TextView view;
+  write_planes(spec, {words.data() + 1, 2}, view);
+  EXPECT_EQ(view.str(), ".a.....\n.......\nc.....b\na plane 0\nb plane 1\nc plane 2\n");
+  Canvas canvas;
+  draw_planes(spec, {words.data() + 1, 2}, canvas);
+  const auto corner = [&](int row, int col) {
+    return canvas.at(4 + 24 * col + 2, 4 + 24 * row + 2);
+  };
+  EXPECT_EQ(corner(0, 1), palette::kKinds[0]);
+  EXPECT_EQ(corner(2, 6), palette::kKinds[1]);
+  EXPECT_EQ(corner(2, 0), palette::kKinds[2]);
+  EXPECT_EQ(corner(1, 1), palette::kPaper);
+  EXPECT_EQ(canvas.at(4 + 24 + 12, 4 + 12), palette::kKinds[2]);  // inside plane 0's
+}
+
+TEST(ShowPlanes, ShowsPixelsInColorOrGrey) {
+  std::vector<std::uint32_t> words = {0x40302010, 0x80706050, 0xC0B0A090};  // bytes 0x10, 0x20, ...
+  Canvas canvas;
+  draw_planes(planes_of(ObservationKind::kPixels, {3, 1, 4}), {words.data(), 1}, canvas);
+  EXPECT_EQ(canvas.at(4, 4), (Color{0x10, 0x50, 0x90}));
+  EXPECT_EQ(canvas.at(4 + 3 * 16, 4), (Color{0x40, 0x80, 0xC0}));
+  draw_planes(planes_of(ObservationKind::kPixels, {2, 2, 3}), {words.data(), 1}, canvas);
+  EXPECT_EQ(canvas.at(4, 4), (Color{0x10, 0x10, 0x10}));
+  EXPECT_EQ(canvas.at(4 + 3 * 16 + 4 + 2 * 16, 4 + 16), (Color{0xC0, 0xC0, 0xC0}));
+  TextView view;
+  write_planes(planes_of(ObservationKind::kPixels, {1, 2, 6}), {words.data(), 1}, view);
+  EXPECT_EQ(view.str(), " ..:--\n=++**#\n");
 }
 
 TEST(DrawText, FitsTheText) {
