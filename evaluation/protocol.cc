@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/thread_pool.h"
+#include "envs/env.h"
 #include "envs/env_options.h"
 
 namespace rollmill {
@@ -32,11 +33,20 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
   r.outcome_names = spec.outcomes;
   r.outcomes.assign(spec.outcomes.size(), 0);
   std::vector<double> lengths;
+  std::int64_t broken = 0;
   for (const EpisodeSummary& e : episodes) {
     r.returns.push_back(static_cast<double>(e.episode_return));
     r.lengths.push_back(e.length);
     lengths.push_back(e.length);
-    if (e.outcome < r.outcomes.size()) ++r.outcomes[e.outcome];
+    if (e.outcome < r.outcomes.size()) {
+      ++r.outcomes[e.outcome];
+    } else {
+      ++broken;
+    }
+  }
+  if (broken > 0) {
+    r.outcome_names.push_back(outcome_name(spec, kOutcomeNotFinite));
+    r.outcomes.push_back(broken);
   }
   r.mean_return = mean(r.returns);
   r.median_return = median(r.returns);

@@ -21,6 +21,7 @@
 #include "datasets/card.h"
 #include "datasets/writer.h"
 #include "generators/shard_builder.h"
+#include "rollout/fault_report.h"
 
 namespace rollmill {
 
@@ -83,6 +84,7 @@ EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Polic
   job.env = &entry;
   job.params = o.env.params;
   job.world = o.env.world;
+  job.trace_steps = o.env.trace_steps;
   job.time_limit = o.env.time_limit;
   job.seed = o.seed;
   job.policy = &policy;
@@ -271,8 +273,22 @@ ShardData DatasetJob::generate(std::int64_t shard) {
   EpisodeJob job = job_;
   job.first = shard * manifest_.spec.shard_episodes;
   job.count = episodes_of(shard);
+  EnvBatch::Faults faults;
+  std::mutex mutex;
+  job.on_faults = [&](const EnvBatch::Faults& found) {
+    const std::lock_guard lock(mutex);
+    faults.count += found.count;
+    for (const Fault& f : found.described) {
+      if (faults.described.size() < EnvBatch::kMaxFaults) faults.described.push_back(f);
+    }
+  };
   ShardData data = writer_->take_empty();
   build_shard(job, pool_, data);
+  if (faults.count > 0) {
+    const auto files = write_faults(dir_ + "/faults", job.env->spec(), job.seed, faults);
+    log_warn("shard {}: {} episodes ended because a number was NaN or infinite; rollmill replay {}",
+             shard, faults.count, files.front());
+  }
   return data;
 }
 

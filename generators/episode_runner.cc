@@ -43,6 +43,7 @@ class Block {
     config.time_limit = job.time_limit == 0 ? static_cast<int>(job.max_steps) : job.time_limit;
     config.params = job.params;
     config.world = job.world;
+    config.trace_steps = job.trace_steps;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ = std::make_unique<HostRollout>(batch_->spec(), kWindow, count_);
     width_ = rollout_->buffer().observation_columns + rollout_->buffer().action_size() + 1 +
@@ -59,6 +60,9 @@ class Block {
     batch_->reset(b.observation_slot(0), b.mask_slot(0));
     while (active_ > 0) {
       play_window();
+      if (job_.on_faults) {
+        if (const auto faults = batch_->take_faults(); faults.count > 0) job_.on_faults(faults);
+      }
       for (int l = 0; l < count_; ++l) drain_lane(l);
       std::memcpy(b.observation_slot(0), b.observation_slot(kWindow),
                   static_cast<std::size_t>(b.observation_columns * b.stride) * sizeof(float));

@@ -20,6 +20,9 @@ struct EpisodeJob {
   const EnvEntry* env = nullptr;
   std::vector<double> params;  // empty: defaults
   World world;                 // parameters drawn at each episode, levels
+  int trace_steps = 0;         // BatchConfig::trace_steps
+  // Environments that broke, from any thread; null: only their episodes' outcome tells.
+  std::function<void(const EnvBatch::Faults&)> on_faults;
   int time_limit = -1;
   std::uint64_t seed = 0;
   const Policy* policy = nullptr;

@@ -81,6 +81,7 @@ UpdateReport PpoTrainer::step() {
   const auto start = std::chrono::steady_clock::now();
   experience_->refresh_policy();
   experience_->collect({options_.ppo.gamma, options_.ppo.gae_lambda, options_.reward_scale});
+  report.faults = experience_->batch().take_faults();
   report.collect_seconds = seconds_since(start);
 
   // 2. Learning from it, with the observation statistics it was acted with.

@@ -24,6 +24,7 @@ struct UpdateReport {
       0;  // of the last episodes (at most 100, or the stop window); NaN before the first
   double mean_length = 0;
   double difficulty = 0, success_rate = 0;  // of the curriculum, where there is one
+  EnvBatch::Faults faults;                  // environments of this rank that broke
   UpdateStats stats;
   double collect_seconds = 0, learn_seconds = 0;
 };

@@ -20,6 +20,7 @@
 #include "core/log/log.h"
 #include "core/log/metrics.h"
 #include "rollout/checkpoint_folder.h"
+#include "rollout/fault_report.h"
 #include "trainer/checkpoint.h"
 
 namespace rollmill {
@@ -154,6 +155,7 @@ class Loop {
   };
   Decision decide(PpoTrainer& trainer, Clock::time_point last_checkpoint);
   void restore(PpoTrainer& trainer);
+  void report_faults(const UpdateReport& report);
 
   const TrainJob& job_;
   ProcessGroup& group_;
@@ -171,6 +173,16 @@ void Loop::restore(PpoTrainer& trainer) {
   }
   MetricsWriter::truncate_after(job_.out_dir + "/metrics.jsonl", "step",
                                 trainer.progress().env_steps);
+}
+
+// Environments that broke do not stop the run; what is needed to see why is written.
+void Loop::report_faults(const UpdateReport& report) {
+  if (report.faults.count == 0) return;
+  const auto files = write_faults(job_.out_dir + "/faults", find_env(job_.options.env.id).spec(),
+                                  job_.options.seed, report.faults);
+  log_warn(
+      "update {}: {} environments ended because a number was NaN or infinite; rollmill replay {}",
+      report.update, report.faults.count, files.empty() ? "" : files.front());
 }
 
 // The same on all ranks: a signal that reached one of them, or rank 0's clock.
@@ -207,6 +219,7 @@ TrainResult Loop::run(bool resume) {
     const UpdateReport report = trainer.step();
     if (metrics)
       metrics->write(metrics_of(report, seconds_since(start), trainer.curriculum().active()));
+    report_faults(report);
     job_.on_update(report);
     const Decision d = decide(trainer, last_checkpoint);
     if (d.stop != StopRequest::kNone && !trainer.finished()) {
