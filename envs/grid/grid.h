@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/macros.h"
+#include "core/math/math.h"
 
 namespace rollmill::grid {
 
@@ -21,6 +22,9 @@ RM_HD std::uint32_t pick(bool condition, std::uint32_t a, std::uint32_t b) {
 RM_HD std::int32_t pick(bool condition, std::int32_t a, std::int32_t b) {
   return static_cast<std::int32_t>(
       pick(condition, static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b)));
+}
+RM_HD float pick(bool condition, float a, float b) {
+  return math::from_bits(pick(condition, math::to_bits(a), math::to_bits(b)));
 }
 
 // 1 or 0. Conditions that are put together from others are such words, for the same reason.
