@@ -37,17 +37,18 @@ inline std::vector<std::uint32_t> hypotheses(const std::vector<std::uint32_t>& s
       left.push_back(t & settings);
     }
   };
-  const std::uint32_t kinds = gates == 0 ? 1 : gates == 1 ? 3 : 4;
+  const auto both = [&](std::uint32_t t) {
+    consider(t);
+    consider(~t);
+  };
   for (std::size_t a = 0; a < sources.size(); ++a) {
-    for (std::size_t b = 0; b < sources.size(); ++b) {
-      if (a == b) continue;
-      for (std::uint32_t kind = 0; kind < kinds; ++kind) {
-        for (std::uint32_t negate = 0; negate < 8; ++negate) {
-          const std::uint32_t t = gate(kind, (negate & 1u) != 0 ? ~sources[a] : sources[a],
-                                       (negate & 2u) != 0 ? ~sources[b] : sources[b]);
-          consider((negate & 4u) != 0 ? ~t : t);
-        }
+    both(sources[a]);
+    for (std::size_t b = a + 1; b < sources.size() && gates > 0; ++b) {
+      for (const std::uint32_t negate : {0u, 1u, 2u, 3u}) {  // negated, AND is OR too
+        both(((negate & 1u) != 0 ? ~sources[a] : sources[a]) &
+             ((negate & 2u) != 0 ? ~sources[b] : sources[b]));
       }
+      if (gates > 1) both(sources[a] ^ sources[b]);
     }
   }
   std::sort(left.begin(), left.end());
