@@ -83,6 +83,13 @@ bool Config::has(const std::string& key) {
   return entries_.count(key) != 0 || sections_.count(key) != 0;
 }
 
+bool Config::has_section(const std::string& key) const {
+  RM_ASSERT(is_dotted_key(key));
+  const auto first = entries_.lower_bound(key + ".");
+  return sections_.count(key) != 0 ||
+         (first != entries_.end() && first->first.starts_with(key + "."));
+}
+
 std::vector<std::string> Config::keys_under(const std::string& section) {
   RM_ASSERT(is_dotted_key(section));
   if (entries_.count(section) != 0)

@@ -64,6 +64,9 @@ class Config {
   // Whether the key is given, as a value or a section. Does not count as reading it.
   bool has(const std::string& key);
 
+  // Whether the key is given, and as a section. Does not count as reading it.
+  bool has_section(const std::string& key) const;
+
   // Names of the keys and sections directly in a section, in the order of the file; none if it is
   // missing.
   std::vector<std::string> keys_under(const std::string& section);

@@ -206,6 +206,16 @@ TEST(Config, UnknownKeysStopTheRun) {
   c.finish();
 }
 
+TEST(Config, TellsASectionFromAValue) {
+  const Config c = Config::from_string("[env.params]\ngravity = 3\nlength = { uniform = [1, 2] }\n",
+                                       "x.toml", {"env.params.mass.choice=[1, 2]"});
+  EXPECT_FALSE(c.has_section("env.params.gravity"));
+  EXPECT_TRUE(c.has_section("env.params.length"));
+  EXPECT_TRUE(c.has_section("env.params.mass"));
+  EXPECT_TRUE(c.has_section("env"));
+  EXPECT_FALSE(c.has_section("env.params.len"));
+}
+
 TEST(Config, HasIsNotReading) {
   Config c = parse("a = 1");
   EXPECT_TRUE(c.has("a"));
