@@ -5,6 +5,9 @@
 // row k + 1. A step works on the eight lanes at once, inside the word; the runtime works on sixteen environments at once.
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "envs/canvas.h"
 #include "envs/minatar/board.h"
 #include "envs/text_view.h"
@@ -192,6 +195,40 @@ struct AsterixGame {
     minatar::PlaneBits<4> planes;
     observe_lane<0>(s, planes);
     planes.store(out);
+  }
+
+  // Looks four steps ahead, as if nothing new came: gold soon, no enemy, and the nearest gold near. Near the sides newcomers
+  // would be met at once.
+  static float outlook(const State& s, const Params& p, int steps) {
+    if (steps == 0) {
+      float nearest = 5.0f;
+      for (int k = 0; k < 8; ++k) {
+        const auto x = static_cast<int>((s.column >> (4 * k)) & 15u);
+        if (x == 15 || ((s.gold >> (4 * k)) & 1u) == 0) continue;
+        const int away = std::abs(x - static_cast<int>(s.player_x)) +
+                         std::abs(k + 1 - static_cast<int>(s.player_y));
+        nearest = std::min(nearest, static_cast<float>(away));
+      }
+      const bool side = s.player_x < 2 || s.player_x > 7;
+      return -0.05f * nearest - (side ? 0.1f : 0.0f);
+    }
+    float best = -1e9f;
+    for (const std::int32_t action : minimal) best = std::max(best, worth(s, p, action, steps));
+    return best;
+  }
+  static float worth(State s, const Params& p, std::int32_t action, int steps) {
+    const Transition t = apply(s, p, action, {0, 0, 0, 8});  // lane 8 of eight: nothing spawns
+    return t.reason != 0 ? -10.0f : t.reward + 0.95f * outlook(s, p, steps - 1);
+  }
+  static std::int32_t best_action(const State& s, const Params& p) {
+    std::int32_t best = minatar::kNone;
+    float most = -1e9f;
+    for (const std::int32_t action : minimal) {
+      const float value = worth(s, p, action, 4);
+      best = value > most ? action : best;
+      most = std::max(most, value);
+    }
+    return best;
   }
 };
 

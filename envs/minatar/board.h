@@ -28,6 +28,14 @@ struct Cells {
     }
     return cells;
   }
+  RM_HD static constexpr Cells row(int y) {
+    Cells cells;
+    for (int x = 0; x < 10; ++x) {
+      const int bit = 10 * y + x;
+      (bit < 32 ? cells.a : bit < 64 ? cells.b : cells.c) |= 1u << (bit & 31);
+    }
+    return cells;
+  }
   RM_HD static Cells cell(std::uint32_t x, std::uint32_t y, bool present) {
     const std::uint32_t index = 10u * y + x, word = index >> 5;
     const std::uint32_t bit = one_if(present) << (index & 31u);
@@ -36,6 +44,10 @@ struct Cells {
   RM_HD friend Cells operator&(const Cells& u, std::uint32_t mask) {
     return {u.a & mask, u.b & mask, u.c & mask};
   }
+  RM_HD friend Cells operator&(const Cells& u, const Cells& v) {
+    return {u.a & v.a, u.b & v.b, u.c & v.c};
+  }
+  RM_HD Cells without(const Cells& v) const { return {a & ~v.a, b & ~v.b, c & ~v.c}; }
   RM_HD friend Cells operator|(const Cells& u, const Cells& v) {
     return {u.a | v.a, u.b | v.b, u.c | v.c};
   }

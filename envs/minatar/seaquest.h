@@ -12,6 +12,9 @@
 //                   their period of 6
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "envs/canvas.h"
 #include "envs/minatar/board.h"
 #include "envs/minatar/seaquest_enemies.h"
@@ -56,44 +59,88 @@ struct SeaquestGame {
   using Mover = std::uint32_t;
   static constexpr Mover kRight = 256, kPresent = 512;
 
+  // Kept small: a step of a large batch is bound by memory.
   struct State {
-    std::uint32_t x, y, faces_right;
-    std::int32_t oxygen, divers_held, shot_timer;
-    std::uint32_t surfaced;
-    std::int32_t enemy_timer, enemy_interval, diver_timer;
-    std::uint32_t move_speed;
-    std::int32_t ramp_index, last_action;
-    Mover old_bullet, new_bullet, old_diver, new_diver;
+    std::uint32_t rest;                // the small numbers of Scene, packed
+    std::uint32_t air;                 // oxygen + 512 in bits 0-9, above them the divers held
+    std::uint32_t bullets;             // two Movers, the older in bits 0-15
+    std::uint32_t divers;              // the same
     minatar::Cells to_right, to_left;  // enemy bullets
     minatar::Enemies enemies;
     template <class V>
     RM_HD constexpr void visit(V&& field) {
-      field("x", x);
-      field("y", y);
-      field("faces_right", faces_right);
-      field("oxygen", oxygen);
-      field("divers_held", divers_held);
-      field("shot_timer", shot_timer);
-      field("surfaced", surfaced);
-      field("enemy_timer", enemy_timer);
-      field("enemy_interval", enemy_interval);
-      field("diver_timer", diver_timer);
-      field("move_speed", move_speed);
-      field("ramp_index", ramp_index);
-      field("last_action", last_action);
-      field("old_bullet", old_bullet);
-      field("new_bullet", new_bullet);
-      field("old_diver", old_diver);
-      field("new_diver", new_diver);
-      field("enemy_bullets_right_a", to_right.a);
-      field("enemy_bullets_right_b", to_right.b);
-      field("enemy_bullets_right_c", to_right.c);
-      field("enemy_bullets_left_a", to_left.a);
-      field("enemy_bullets_left_b", to_left.b);
-      field("enemy_bullets_left_c", to_left.c);
+      field("rest", rest);
+      field("air", air);
+      field("bullets", bullets);
+      field("divers", divers);
+      field("enemy_bullets_right_0", to_right.a);
+      field("enemy_bullets_right_1", to_right.b);
+      field("enemy_bullets_right_2", to_right.c);
+      field("enemy_bullets_left_0", to_left.a);
+      field("enemy_bullets_left_1", to_left.b);
+      field("enemy_bullets_left_2", to_left.c);
       enemies.visit(field);
     }
   };
+
+  // What a step works on.
+  struct Scene {
+    std::uint32_t x, y, faces_right;
+    std::uint32_t surfaced;                 // 1: since it was last below
+    std::int32_t shot_timer;                // steps until it can fire
+    std::int32_t diver_timer, enemy_timer;  // steps until the next comes
+    std::int32_t ramp;                      // surfacings that made the game harder, 0 to kMaxRamp
+    std::int32_t last_action;
+    std::int32_t oxygen, divers_held;
+    Mover old_bullet, new_bullet, old_diver, new_diver;
+    minatar::Cells to_right, to_left;
+    minatar::Enemies enemies;
+  };
+  static constexpr std::int32_t kMaxRamp = 19;
+  // Steps between births, and between moves less one.
+  RM_HD static std::int32_t enemy_interval(std::int32_t ramp) { return kEnemyInterval - ramp; }
+  RM_HD static std::uint32_t move_speed(std::int32_t ramp) {
+    const std::int32_t faster = ramp >> 1;
+    return static_cast<std::uint32_t>(kMoveSpeed - (faster < 3 ? faster : 3));
+  }
+
+  RM_HD static Scene unpack(const State& s) {
+    const auto bits = [&s](int from, std::uint32_t all) {
+      return static_cast<std::int32_t>((s.rest >> from) & all);
+    };
+    return {s.rest & 15u,
+            (s.rest >> 4) & 15u,
+            (s.rest >> 8) & 1u,
+            (s.rest >> 9) & 1u,
+            bits(10, 7),
+            bits(13, 31),
+            bits(18, 31),
+            bits(23, 31),
+            bits(28, 7),
+            static_cast<std::int32_t>(s.air & 1023u) - 512,
+            static_cast<std::int32_t>(s.air) >> 10,
+            s.bullets & 0xFFFFu,
+            s.bullets >> 16,
+            s.divers & 0xFFFFu,
+            s.divers >> 16,
+            s.to_right,
+            s.to_left,
+            s.enemies};
+  }
+  // (Divers held stop at -2^20, which takes a million surfacings; nothing depends on the number there.)
+  RM_HD static void pack(const Scene& c, State& s) {
+    constexpr std::int32_t kLeast = -(1 << 20);
+    const std::int32_t held = c.divers_held > kLeast ? c.divers_held : kLeast;
+    s.rest = c.x | (c.y << 4) | (c.faces_right << 8) | (c.surfaced << 9) |
+             static_cast<std::uint32_t>(c.shot_timer << 10 | c.diver_timer << 13 |
+                                        c.enemy_timer << 18 | c.ramp << 23 | c.last_action << 28);
+    s.air = static_cast<std::uint32_t>(c.oxygen + 512) | (static_cast<std::uint32_t>(held) << 10);
+    s.bullets = c.old_bullet | (c.new_bullet << 16);
+    s.divers = c.old_diver | (c.new_diver << 16);
+    s.to_right = c.to_right;
+    s.to_left = c.to_left;
+    s.enemies = c.enemies;
+  }
 
   using Observation = Planes<10, 10, 10>;
   static constexpr FieldInfo observation_fields[] = {
@@ -110,12 +157,13 @@ struct SeaquestGame {
   struct ResetDraws {};
   RM_HD static ResetDraws draw_reset(const Params&, Rng&) { return {}; }
   RM_HD static void apply_reset(State& s, const Params&, const ResetDraws&) {
-    s.x = 5;
-    s.oxygen = kMaxOxygen;
-    s.surfaced = 1;
-    s.enemy_timer = s.enemy_interval = kEnemyInterval;
-    s.diver_timer = kDiverInterval;
-    s.move_speed = kMoveSpeed;
+    Scene c{};
+    c.x = 5;
+    c.oxygen = kMaxOxygen;
+    c.surfaced = 1;
+    c.enemy_timer = kEnemyInterval;
+    c.diver_timer = kDiverInterval;
+    pack(c, s);
   }
 
   // The random outcomes of a step, drawn whether or not something is due. Rows are 0 to 7, of the board's 1 to 8.
@@ -157,7 +205,7 @@ struct SeaquestGame {
     return cells_of(moved(m != 0 ? m ^ kRight : 0u));
   }
 
-  RM_HD static void act(State& s, std::int32_t action) {
+  RM_HD static void act(Scene& s, std::int32_t action) {
     const auto left = static_cast<std::uint32_t>(action == 1);
     const auto right = static_cast<std::uint32_t>(action == 3);
     const bool fires = (action == 5) & (s.shot_timer == 0);
@@ -171,11 +219,10 @@ struct SeaquestGame {
     s.faces_right = (s.faces_right | right) & ~left;
   }
 
-  // A bullet moves and takes the oldest fish of the cell it comes to, or else the oldest submarine.
-  RM_HD static std::uint32_t fly(minatar::Enemies& e, Mover& bullet) {
-    bullet = moved(bullet);
-    const std::uint32_t at = minatar::enemies_at(e, column(bullet), row(bullet));
-    const std::uint32_t met = bullet != 0 ? at & e.alive : 0u;
+  // A bullet takes the oldest fish of the cell it has come to, or else the oldest submarine.
+  RM_HD static std::uint32_t strike(minatar::Enemies& e, Mover& bullet,
+                                    const minatar::Place& place) {
+    const std::uint32_t met = bullet != 0 ? minatar::enemies_at(e, place) & e.alive : 0u;
     const std::uint32_t fish = met & ~e.submarine;
     const std::uint32_t choice = fish != 0 ? fish : met;
     e.alive &= ~(choice & (0u - choice));
@@ -184,7 +231,7 @@ struct SeaquestGame {
   }
 
   // A diver is picked up where it is, else moves if that is due (all ones) and may be picked up there.
-  RM_HD static void drift(State& s, Mover& diver, std::uint32_t due) {
+  RM_HD static void drift(Scene& s, Mover& diver, std::uint32_t due) {
     constexpr Mover kPlace = kPresent | 255u;
     const Mover here = s.x | (s.y << 4) | kPresent;
     const Mover next = (moved(diver) & due) | (diver & ~due);
@@ -196,9 +243,10 @@ struct SeaquestGame {
   }
 
   // An enemy has moved into a bullet: both are gone.
-  RM_HD static std::uint32_t run_into(minatar::Enemies& e, std::uint32_t moved_set, Mover& bullet) {
-    const std::uint32_t at = minatar::enemies_at(e, column(bullet), row(bullet));
-    const std::uint32_t met = bullet != 0 ? at & moved_set & e.alive : 0u;
+  RM_HD static std::uint32_t run_into(minatar::Enemies& e, std::uint32_t moved_set, Mover& bullet,
+                                      const minatar::Place& place) {
+    const std::uint32_t met =
+        bullet != 0 ? minatar::enemies_at(e, place) & moved_set & e.alive : 0u;
     e.alive &= ~met;
     bullet = met != 0 ? 0u : bullet;
     return met != 0 ? 1u : 0u;
@@ -206,22 +254,24 @@ struct SeaquestGame {
 
   // Submarines, their bullets, fish. The order among enemies does not matter: each meets a bullet of its own. Returns not 0
   // if one of them hits the player.
-  RM_HD static std::uint32_t move_enemies(State& s, std::uint32_t& kills) {
+  RM_HD static std::uint32_t move_enemies(Scene& s, const minatar::Place& old_place,
+                                          const minatar::Place& new_place, std::uint32_t& kills) {
     minatar::Enemies& e = s.enemies;
     const minatar::Cells player = minatar::Cells::cell(s.x, s.y, true);
+    const minatar::Place place = minatar::place_at(s.x, s.y);
     const std::uint32_t submarines = e.alive & e.submarine;
-    const std::uint32_t touching = e.alive & minatar::enemies_at(e, s.x, s.y);
+    const std::uint32_t touching = e.alive & minatar::enemies_at(e, place);
     const std::uint32_t moving = e.alive & ~(e.timer[0] | e.timer[1] | e.timer[2]);
     minatar::advance(e, moving);
-    minatar::tick_timers(e, s.move_speed);
+    minatar::tick_timers(e, move_speed(s.ramp));
     const std::uint32_t shooting = submarines & minatar::tick_shots(e);
     const std::uint32_t gone = moving & minatar::off_board(e);
     const std::uint32_t came = moving & ~gone;
-    const std::uint32_t reaching = came & minatar::enemies_at(e, s.x, s.y);
+    const std::uint32_t reaching = came & minatar::enemies_at(e, place);
     e.alive &= ~gone;
     // (A bullet in the player's cell cannot be; the package would not look for it.)
-    kills += run_into(e, came & ~reaching, s.old_bullet);
-    kills += run_into(e, came & ~reaching, s.new_bullet);
+    kills += run_into(e, came & ~reaching, s.old_bullet, old_place);
+    kills += run_into(e, came & ~reaching, s.new_bullet, new_place);
     shoot(s, shooting & ~gone);
     std::uint32_t hit = touching | reaching | (s.to_right | s.to_left).meets(player);
     s.to_right = s.to_right.moved_right();
@@ -231,14 +281,14 @@ struct SeaquestGame {
   }
 
   // Bullets of the submarines in `set`, three or fewer, where these are, be they just hit or not.
-  RM_HD static void shoot(State& s, std::uint32_t set) {
+  RM_HD static void shoot(Scene& s, std::uint32_t set) {
     const minatar::Enemies& e = s.enemies;
     std::uint32_t rest = set;
     shoot_oldest(s, e, rest);
     shoot_oldest(s, e, rest);
     shoot_oldest(s, e, rest);
   }
-  RM_HD static void shoot_oldest(State& s, const minatar::Enemies& e, std::uint32_t& set) {
+  RM_HD static void shoot_oldest(Scene& s, const minatar::Enemies& e, std::uint32_t& set) {
     const std::uint32_t one = set & (0u - set);
     const minatar::Cells cell = minatar::cell_of_oldest(e, set);
     const std::uint32_t right = minatar::all_if((e.right & one) != 0);
@@ -248,7 +298,7 @@ struct SeaquestGame {
   }
 
   // Air: returns the reward of bringing six divers up. Sets `empty` if the player comes up without any.
-  RM_HD static std::int32_t breathe(State& s, const Params& p, bool& empty) {
+  RM_HD static std::int32_t breathe(Scene& s, const Params& p, bool& empty) {
     const bool below = s.y > 0;
     const bool up = !below & (s.surfaced == 0);
     empty = up & (s.divers_held == 0);
@@ -258,60 +308,126 @@ struct SeaquestGame {
     s.divers_held = (full ? 0 : s.divers_held) - (fills ? 1 : 0);
     s.oxygen = fills ? kMaxOxygen : s.oxygen - (below ? 1 : 0);
     s.surfaced = below ? 0u : fills ? 1u : s.surfaced;
-    const bool ramps = fills & (p.ramping != 0) & ((s.enemy_interval > 1) | (s.move_speed > 2));
-    s.move_speed -= ramps & (s.move_speed > 2) ? static_cast<std::uint32_t>(s.ramp_index & 1) : 0u;
-    s.enemy_interval -= ramps & (s.enemy_interval > 1) ? 1 : 0;
-    s.ramp_index += ramps ? 1 : 0;
+    s.ramp += fills & (p.ramping != 0) & (s.ramp < kMaxRamp) ? 1 : 0;
     return full ? tenths : 0;
   }
 
-  RM_HD static Transition apply(State& s, const Params& p, std::int32_t chosen, const Draws& d) {
+  RM_HD static Transition apply(State& state, const Params& p, std::int32_t chosen,
+                                const Draws& d) {
+    Scene s = unpack(state);
     const std::int32_t action = d.sticky != 0 ? s.last_action : chosen;
     s.last_action = action;
     const bool birth = s.enemy_timer == 0, diver = s.diver_timer == 0;
-    minatar::give_birth(s.enemies, birth, d.enemy_row, d.enemy_right, d.enemy_is_sub, s.move_speed);
-    s.enemy_timer = birth ? s.enemy_interval : s.enemy_timer;
+    minatar::give_birth(s.enemies, birth, d.enemy_row, d.enemy_right, d.enemy_is_sub,
+                        move_speed(s.ramp));
+    s.enemy_timer = birth ? enemy_interval(s.ramp) : s.enemy_timer;
     const Mover newcomer = mover(d.diver_right != 0 ? 0u : 9u, d.diver_row + 1u, d.diver_right);
     s.old_diver = diver ? s.new_diver : s.old_diver;
     s.new_diver = diver ? newcomer : s.new_diver;
     s.diver_timer = diver ? kDiverInterval : s.diver_timer;
     act(s, action);
-    std::uint32_t kills = fly(s.enemies, s.new_bullet);
-    kills += fly(s.enemies, s.old_bullet);
+    s.new_bullet = moved(s.new_bullet);
+    s.old_bullet = moved(s.old_bullet);
+    const minatar::Place old_place = minatar::place_at(column(s.old_bullet), row(s.old_bullet));
+    const minatar::Place new_place = minatar::place_at(column(s.new_bullet), row(s.new_bullet));
+    std::uint32_t kills = strike(s.enemies, s.new_bullet, new_place);
+    kills += strike(s.enemies, s.old_bullet, old_place);
     // Divers move 5 steps after they came, and every 6 steps from then on.
     constexpr std::uint32_t kDrift = 1u << 1 | 1u << 7 | 1u << 13 | 1u << 19 | 1u << 25;
     const std::uint32_t drifts = minatar::spread(kDrift, s.diver_timer);
     drift(s, s.new_diver, drifts);
     drift(s, s.old_diver, drifts);
-    const std::uint32_t hit = move_enemies(s, kills);
+    const std::uint32_t hit = move_enemies(s, old_place, new_place, kills);
     s.enemy_timer -= s.enemy_timer > 0 ? 1 : 0;
     s.diver_timer -= s.diver_timer > 0 ? 1 : 0;
     s.shot_timer -= s.shot_timer > 0 ? 1 : 0;
     const bool breathless = s.oxygen <= 0;
     bool empty = false;
     const std::int32_t reward = static_cast<std::int32_t>(kills) + breathe(s, p, empty);
+    pack(s, state);
     // (Arithmetic, not a chain of selects: g++ threads its jumps through the runtime's and then gives the loop up.)
     const std::uint32_t other = breathless ? 2u : 0u, third = empty ? 3u : 0u;
     const std::uint32_t reason = other | (third & ~(other | other >> 1));
     return {static_cast<float>(reward), hit != 0 ? 1u : reason};
   }
 
-  RM_HD static void observe(const State& s, const Params&, Words out) {
+  RM_HD static void observe(const State& state, const Params&, Words out) {
+    const Scene s = unpack(state);
     using minatar::Cells;
     using minatar::put_cells;
     minatar::PlaneBits<10> planes;
     put_cells<0>(planes, Cells::cell(s.x, s.y, true));
     put_cells<1>(planes, Cells::cell(s.x + 1u - 2u * s.faces_right, s.y, true));
     put_cells<2>(planes, cells_of(s.old_bullet) | cells_of(s.new_bullet));
-    put_cells<3>(planes, trail_of(s.old_diver) | trail_of(s.new_diver));
+    minatar::EnemyCells enemies;
+    minatar::find_cells(s.enemies, minatar::enemy_columns(s.enemies), enemies);
+    const Cells all = enemies.fish | enemies.submarines;
+    const Cells trail =
+        (all & enemies.right).moved_left() | all.without(enemies.right).moved_right();
+    put_cells<3>(planes, trail | trail_of(s.old_diver) | trail_of(s.new_diver));
     put_cells<4>(planes, s.to_right | s.to_left);
     put_cells<9>(planes, cells_of(s.old_diver) | cells_of(s.new_diver));
     const std::int32_t held = s.divers_held > 0 ? s.divers_held : 0;
     const std::int32_t oxygen = s.oxygen > 0 ? (s.oxygen * 3277) >> 16 : 0;
     planes.put<minatar::kCells * 7 + 90, 10>((1u << oxygen) - 1u);
     planes.put<minatar::kCells * 8 + 90, 10>(((1u << held) - 1u) << (9 - held));
-    minatar::put_enemies<5, 6, 3>(planes, s.enemies, minatar::enemy_columns(s.enemies));
+    put_cells<5>(planes, enemies.fish);
+    put_cells<6>(planes, enemies.submarines);
     planes.store(out);
+  }
+
+  // Where a good player wants to be: at the surface with divers when air is short or no more fit in, else at a diver, else
+  // half way down.
+  static float distance_to_goal(const Scene& s) {
+    const auto x = static_cast<int>(s.x), y = static_cast<int>(s.y);
+    const bool rises = s.divers_held == kMaxDivers || s.oxygen < 40 + 2 * y;
+    if (rises && s.divers_held != 0) return 4.0f * static_cast<float>(y);
+    int nearest = 20;
+    for (const Mover diver : {s.old_diver, s.new_diver}) {
+      if (diver == 0) continue;
+      nearest = std::min(nearest, std::abs(static_cast<int>(column(diver)) - x) +
+                                      std::abs(static_cast<int>(row(diver)) - y));
+    }
+    const int middle = std::abs(x - 4) + std::abs(y - 5);
+    const float urgency = s.divers_held == 0 ? 2.0f : 1.0f;
+    return urgency * static_cast<float>(nearest < 20 ? nearest : middle);
+  }
+  // Looks three steps ahead. (A birth that falls due is put into the row farthest away.)
+  static float worth(State state, const Params& p, std::int32_t action, int steps) {
+    const Scene before = unpack(state);
+    const std::uint32_t far = before.y < 5 ? 7u : 0u;
+    const Transition t = apply(state, p, action, {0, 0, far, 0, 0, far});
+    if (t.reason != 0) return -10.0f;
+    const Scene s = unpack(state);
+    const float gain = t.reward + (s.divers_held > before.divers_held ? 0.5f : 0.0f);
+    if (steps == 1) return gain - 0.05f * distance_to_goal(s) + chance_to_hit(s);
+    float best = -1e9f;
+    for (const std::int32_t next : minimal) best = std::max(best, worth(state, p, next, steps - 1));
+    return gain + 0.95f * best;
+  }
+  // A bullet under way to an enemy is worth most of it.
+  static float chance_to_hit(const Scene& s) {
+    float chance = 0.0f;
+    for (const Mover bullet : {s.old_bullet, s.new_bullet}) {
+      Mover b = bullet;
+      bool hits = false;
+      for (int k = 0; k < 9 && b != 0; ++k, b = moved(b)) {
+        hits |= (s.enemies.alive &
+                 minatar::enemies_at(s.enemies, minatar::place_at(column(b), row(b)))) != 0;
+      }
+      chance += hits ? 0.7f : 0.0f;
+    }
+    return chance;
+  }
+  static std::int32_t best_action(const State& s, const Params& p) {
+    std::int32_t best = minatar::kNone;
+    float most = -1e9f;
+    for (const std::int32_t action : minimal) {
+      const float value = worth(s, p, action, 3);
+      best = value > most ? action : best;
+      most = std::max(most, value);
+    }
+    return best;
   }
 };
 

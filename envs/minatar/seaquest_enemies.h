@@ -48,14 +48,23 @@ struct Enemies {
   }
 };
 
-// Which enemies are in cell (x, y); dead ones too. None is in row 0.
-RM_HD std::uint32_t enemies_at(const Enemies& e, std::uint32_t x, std::uint32_t y) {
+// A cell in the same slices.
+struct Place {
+  std::uint32_t row[3], column[4];
+  std::uint32_t below;  // all ones but for row 0, where no enemy is
+};
+RM_HD Place place_at(std::uint32_t x, std::uint32_t y) {
   const std::uint32_t r = y - 1u;
-  const std::uint32_t off = (e.row[0] ^ spread(r, 0)) | (e.row[1] ^ spread(r, 1)) |
-                            (e.row[2] ^ spread(r, 2)) | (e.column[0] ^ spread(x, 0)) |
-                            (e.column[1] ^ spread(x, 1)) | (e.column[2] ^ spread(x, 2)) |
-                            (e.column[3] ^ spread(x, 3));
-  return y != 0 ? ~off : 0u;
+  return {{spread(r, 0), spread(r, 1), spread(r, 2)},
+          {spread(x, 0), spread(x, 1), spread(x, 2), spread(x, 3)},
+          all_if(y != 0)};
+}
+// Which enemies are there; dead ones too.
+RM_HD std::uint32_t enemies_at(const Enemies& e, const Place& p) {
+  const std::uint32_t off = (e.row[0] ^ p.row[0]) | (e.row[1] ^ p.row[1]) | (e.row[2] ^ p.row[2]) |
+                            (e.column[0] ^ p.column[0]) | (e.column[1] ^ p.column[1]) |
+                            (e.column[2] ^ p.column[2]) | (e.column[3] ^ p.column[3]);
+  return p.below & ~off;
 }
 
 // One more word bit of a birth: everything down by `shift` (0 or 1), `value` on top.
@@ -147,34 +156,29 @@ RM_HD EnemyColumns enemy_columns(const Enemies& e) {
   return {{low & ~c1 & ~c0, low & ~c1 & c0, low & c1 & ~c0, low & c1 & c0, high & ~c1 & ~c0,
            high & ~c1 & c0, high & c1 & ~c0, high & c1 & c0, c3 & ~c0, c3 & c0}};
 }
-// The occupied columns of a set of enemies.
-template <int x = 0>
-RM_HD std::uint32_t occupied(const EnemyColumns& columns, std::uint32_t set) {
-  const std::uint32_t here = one_if((columns.at[x] & set) != 0) << x;
-  if constexpr (x < 9) {
-    return here | occupied<x + 1>(columns, set);
-  } else {
-    return here;
-  }
+// Sets the cells of row r + 1 in which one of the set is.
+template <int r, int x = 0>
+RM_HD void set_cells(const EnemyColumns& columns, std::uint32_t set, Cells& cells) {
+  constexpr int kBit = kSide * (r + 1) + x;
+  const std::uint32_t bit = all_if((columns.at[x] & set) != 0) & (1u << (kBit % 32));
+  (kBit < 32 ? cells.a : kBit < 64 ? cells.b : cells.c) |= bit;
+  if constexpr (x < kSide - 1) set_cells<r, x + 1>(columns, set, cells);
 }
 
-// Ors fish, submarines and their trails into the planes of these numbers.
-template <int kFish, int kSubmarine, int kTrail, int kPlanes, int r = 0>
-RM_HD void put_enemies(PlaneBits<kPlanes>& planes, const Enemies& e, const EnemyColumns& columns) {
+// Where enemies are, and the rows in which they move right.
+struct EnemyCells {
+  Cells fish, submarines, right;
+};
+template <int r = 0>
+RM_HD void find_cells(const Enemies& e, const EnemyColumns& columns, EnemyCells& found) {
   const std::uint32_t in_row = e.alive & ((r & 1) != 0 ? e.row[0] : ~e.row[0]) &
                                ((r & 2) != 0 ? e.row[1] : ~e.row[1]) &
                                ((r & 4) != 0 ? e.row[2] : ~e.row[2]);
-  const std::uint32_t fishes = occupied(columns, in_row & ~e.submarine);
-  const std::uint32_t submarines = occupied(columns, in_row & e.submarine);
-  const std::uint32_t all = fishes | submarines;
-  constexpr int kFirst = kSide * (r + 1);
-  const std::uint32_t from = (in_row & e.right) != 0 ? all >> 1 : all << 1;
-  planes.template put<kCells * kFish + kFirst, kSide>(fishes);
-  planes.template put<kCells * kSubmarine + kFirst, kSide>(submarines);
-  planes.template put<kCells * kTrail + kFirst, kSide>(from & 0x3FFu);
-  if constexpr (r < 7) {
-    put_enemies<kFish, kSubmarine, kTrail, kPlanes, r + 1>(planes, e, columns);
-  }
+  set_cells<r>(columns, in_row & ~e.submarine, found.fish);
+  set_cells<r>(columns, in_row & e.submarine, found.submarines);
+  constexpr Cells kRow = Cells::row(r + 1);
+  found.right = found.right | (kRow & all_if((in_row & e.right) != 0));
+  if constexpr (r < 7) find_cells<r + 1>(e, columns, found);
 }
 
 }  // namespace rollmill::minatar

@@ -90,12 +90,13 @@ struct MinAtarGame<Seaquest> : WithRamping {
   static constexpr const char* kName = "seaquest";
   static Seaquest::ResetDraws reset_draws(const std::int8_t*) { return {}; }
   static void alter(Seaquest::State& s, const std::int8_t* recorded) {
+    Seaquest::Scene scene = Seaquest::unpack(s);
     if (recorded[0] == 1) {
-      s.enemy_interval = s.enemy_timer = 1;
-      s.move_speed = 2;
-      s.ramp_index = 20;
+      scene.ramp = Seaquest::kMaxRamp;
+      scene.enemy_timer = 1;
     }
-    if (recorded[0] == 2) s.divers_held = -100;
+    if (recorded[0] == 2) scene.divers_held = -100;
+    Seaquest::pack(scene, s);
   }
   // The package's rows are 1 to 8; 0 where nothing came.
   static Seaquest::Draws draws(bool sticky, const std::int8_t* d) {
