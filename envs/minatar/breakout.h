@@ -65,6 +65,10 @@ struct BreakoutGame {
       {"ball", "", 0, 1},
       {"trail", "", 0, 1, "where the ball was one step ago"},
       {"brick", "", 0, 1}};
+  static constexpr minatar::Look looks[] = {{'=', minatar::Mark::kBlock, palette::kBlue},
+                                            {'o', minatar::Mark::kDisc, palette::kVermillion},
+                                            {'\'', minatar::Mark::kDot, palette::kVermillion},
+                                            {'#', minatar::Mark::kBlock, palette::kOrange}};
 
   struct ResetDraws {
     std::uint32_t from_right;  // 0 or 1
@@ -127,6 +131,42 @@ struct BreakoutGame {
     planes.put_row<3, 1>(s.bricks);
     planes.store(out);
   }
+
+  // Of the two ways to send the ball back, straight or off the paddle's edge, the one that earns more sooner; three contacts
+  // ahead. Repeated actions are not foreseen.
+  static std::int32_t best_action(const State& s, const Params& p) {
+    const std::int32_t target = plan(s, p, 3).target;
+    const auto paddle = static_cast<std::int32_t>(unpack(s).paddle);
+    return target < paddle ? minatar::kLeft : target > paddle ? minatar::kRight : minatar::kNone;
+  }
+
+ private:
+  struct Plan {
+    std::int32_t target;  // column of the paddle
+    int value;
+  };
+  static Plan plan(State s, const Params& p, int contacts) {
+    int value = 0, steps = 0;
+    for (; steps < kHorizon && !(unpack(s).y == 8 && unpack(s).down == 1); ++steps)
+      value += earned(apply(s, p, minatar::kNone, {0}), steps);
+    const Pieces b = unpack(s);
+    const std::uint32_t side = b.x + 2u * b.right - 1u;
+    Plan best{static_cast<std::int32_t>(b.x), value - 1000 * kHorizon};
+    for (const std::uint32_t target : {b.x, side > 9u ? b.x : side}) {
+      const int way = static_cast<int>(target) - static_cast<int>(b.paddle);
+      if ((way < 0 ? -way : way) > steps + 1) continue;  // cannot be there in time
+      State next = s;
+      Pieces there = b;
+      there.paddle = target;
+      pack(there, next);
+      int total = value + earned(apply(next, p, minatar::kNone, {0}), steps);
+      if (contacts > 1) total += plan(next, p, contacts - 1).value / 2;
+      if (total > best.value) best = {static_cast<std::int32_t>(target), total};
+    }
+    return best;
+  }
+  static constexpr int kHorizon = 64;  // beyond the longest flight
+  static int earned(const Transition& t, int steps) { return t.reward > 0 ? kHorizon - steps : 0; }
 };
 
 using Breakout = minatar::Minimal<BreakoutGame>;

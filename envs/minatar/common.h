@@ -16,7 +16,8 @@
 //     RM_HD static ResetDraws draw_reset(const Params&, Rng&);
 //     RM_HD static void apply_reset(State&, const Params&, const ResetDraws&);
 //     static std::int32_t best_action(const State&, const Params&);  // optional: a game action, for the expert
-//     ... Params, State, Observation, observation_fields, observe, render, text as in envs/env.h
+//     static constexpr minatar::Look looks[] = {...};                // optional: of each plane, for render and text
+//     ... Params, State, Observation, observation_fields, observe as in envs/env.h
 //   };
 //   using Breakout = minatar::Minimal<BreakoutGame>;        // the minimal actions
 //   using BreakoutSix = minatar::AllActions<BreakoutGame>;  // all six
@@ -35,6 +36,7 @@
 
 #include "envs/env.h"
 #include "envs/grid/grid.h"
+#include "envs/minatar/looks.h"
 
 namespace rollmill::minatar {
 
@@ -116,12 +118,10 @@ struct PlaneBits {
   }
 };
 
-// Reads cell (x, y) of a plane; for experts and views.
-template <class Reader>
-bool cell_of(Reader observation, int plane, int x, int y) {
-  const int index = plane * kCells + y * kSide + x;
-  return (observation[index / 32] >> (index % 32) & 1u) != 0;
-}
+template <class Game>
+concept HasBestAction = requires(const typename Game::State& s, const typename Game::Params& p) {
+  Game::best_action(s, p);
+};
 
 // The game with the actions of a policy: the minimal ones, or all six.
 template <class Game, bool kMinimal>
@@ -176,14 +176,19 @@ struct WithActions : Game {
   }
   // Game::best_action says what a good player does; both sets hold it.
   static std::int32_t expert(const typename Game::State& s,
-                             const typename Game::Params& p) requires requires {
-    Game::best_action(s, p);
-  }
-  {
+                             const typename Game::Params& p) requires HasBestAction<Game> {
     const std::int32_t best = Game::best_action(s, p);
     int choice = 0;
     while (choice + 1 < kChoices && action_at(choice) != best) ++choice;
     return choice;
+  }
+  static void render(const typename Game::State& s, const typename Game::Params& p,
+                     Canvas& canvas) requires HasLooks<Game> {
+    draw_picture<Game>(s, p, canvas);
+  }
+  static void text(const typename Game::State& s, const typename Game::Params& p,
+                   TextView& view) requires HasLooks<Game> {
+    write_text<Game>(s, p, view);
   }
 };
 

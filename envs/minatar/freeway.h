@@ -6,6 +6,9 @@
 // 1 to 5 steps).
 #pragma once
 
+#include <algorithm>
+#include <utility>
+
 #include "envs/minatar/common.h"
 
 namespace rollmill {
@@ -17,7 +20,7 @@ struct FreewayGame {
       0,
       0.0,
       1.0,
-      50.0,
+      40.0,
       {"time_is_up"},  // the game's own end after 2,501 steps, seen by no one: a termination in the package, too
       "Young and Tian 2019, MinAtar (arXiv:1903.03176); package minatar 1.0.15"};
   static constexpr const char* minimal_id = "MinAtar/Freeway-v1";
@@ -58,6 +61,13 @@ struct FreewayGame {
       {"speed 3", "", 0, 1, "behind a car that moves every 3rd step"},
       {"speed 4", "", 0, 1, "behind a car that moves every 4th step"},
       {"speed 5", "", 0, 1, "behind a car that moves every 5th step"}};
+  static constexpr minatar::Look looks[] = {{'@', minatar::Mark::kDisc, palette::kVermillion},
+                                            {'H', minatar::Mark::kBlock, palette::kBlue},
+                                            {'1', minatar::Mark::kDot, palette::kKinds[0]},
+                                            {'2', minatar::Mark::kDot, palette::kKinds[1]},
+                                            {'3', minatar::Mark::kDot, palette::kKinds[2]},
+                                            {'4', minatar::Mark::kDot, palette::kKinds[3]},
+                                            {'5', minatar::Mark::kDot, palette::kKinds[4]}};
 
   struct ResetDraws {
     std::uint32_t speeds;
@@ -122,7 +132,42 @@ struct FreewayGame {
     planes.store(out);
   }
 
+  // The first action of a way that arrives soonest, or gets highest within the horizon; the cars' future is known until then.
+  // Repeated actions are not foreseen.
+  static std::int32_t best_action(const State& s, const Params& p) {
+    // first[row][wait]: first action of a way that is there now, plus 1; 0: there is none.
+    std::int32_t first[10][4] = {};
+    State now = s;
+    const auto step = [&](std::uint32_t row, std::uint32_t wait, std::int32_t action) {
+      State next = now;
+      next.chicken = row | wait << 4;
+      const bool arrives = apply(next, p, action, {0, now.speeds}).reward > 0;
+      return std::pair{next.chicken, arrives};
+    };
+    first[s.chicken & 15u][(s.chicken >> 4) & 3u] = minatar::kDown + 1;
+    std::int32_t best = minatar::kNone;
+    for (int t = 0; t < kHorizon; ++t) {
+      std::int32_t later[10][4] = {};
+      for (std::uint32_t cell = 0; cell < 40; ++cell) {
+        const std::uint32_t row = cell / 4, wait = cell % 4;
+        if (first[row][wait] == 0) continue;
+        for (const std::int32_t action : {minatar::kNone, minatar::kUp, minatar::kDown}) {
+          const auto [chicken, arrives] = step(row, wait, action);
+          const std::int32_t began = t == 0 ? action : first[row][wait] - 1;
+          if (arrives) return began;
+          later[chicken & 15u][(chicken >> 4) & 3u] = began + 1;
+        }
+      }
+      std::copy(&later[0][0], &later[0][0] + 40, &first[0][0]);
+      for (std::uint32_t cell = 40; cell-- > 0;)
+        best = first[cell / 4][cell % 4] != 0 ? first[cell / 4][cell % 4] - 1 : best;
+      apply(now, p, minatar::kNone, {0, now.speeds});
+    }
+    return best;
+  }
+
  private:
+  static constexpr int kHorizon = 64;
   static constexpr std::uint32_t kOnes = 0x11111111u;  // one in each nibble
   RM_HD static std::uint32_t all_if(bool condition) { return grid::all_if(condition); }
 

@@ -79,6 +79,12 @@ struct SpaceInvadersGame {
       {"alien to the right", "", 0, 1, "the aliens, while they move to the right"},
       {"friendly bullet", "", 0, 1},
       {"enemy bullet", "", 0, 1}};
+  static constexpr minatar::Look looks[] = {{'A', minatar::Mark::kUp, palette::kBlue},
+                                            {' ', minatar::Mark::kBlock, palette::kGreen},
+                                            {'<', minatar::Mark::kLeft, palette::kGreen},
+                                            {'>', minatar::Mark::kRight, palette::kPurple},
+                                            {'!', minatar::Mark::kBar, palette::kBlue},
+                                            {'*', minatar::Mark::kBar, palette::kVermillion}};
 
   struct ResetDraws {};
   RM_HD static ResetDraws draw_reset(const Params&, Rng&) { return {}; }
@@ -144,7 +150,42 @@ struct SpaceInvadersGame {
     planes.store(out);
   }
 
+  // Plans: go to a column, perhaps after some steps, and fire all the time. The first action of the plan that shoots most within
+  // the horizon and lives. Repeated actions are not foreseen.
+  static std::int32_t best_action(const State& s, const Params& p) {
+    std::int32_t best = minatar::kNone;
+    int best_value = -1000000;
+    for (int delay = 0; delay <= 2; ++delay) {
+      for (int target = 0; target < 10; ++target) {
+        State next = s;
+        int value = 0;
+        std::int32_t first = minatar::kNone;
+        for (int t = 0; t < kHorizon; ++t) {
+          const Timers now = unpack(next);
+          const int way = target - static_cast<int>(now.cannon);
+          const std::int32_t action = way == 0 || t < delay
+                                          ? (now.fire == 0 ? minatar::kFire : minatar::kNone)
+                                          : (way < 0 ? minatar::kLeft : minatar::kRight);
+          if (t == 0) first = action;
+          const Transition result = apply(next, p, action, {0});
+          value += static_cast<int>(result.reward) * (2 * kHorizon - t);
+          if (result.reason == 0) continue;
+          value -= 10000 - 100 * t;
+          break;
+        }
+        const int way = target - static_cast<int>(unpack(s).cannon);
+        value = 16 * value - (way < 0 ? -way : way) - delay;  // of equally good ones the shortest
+        if (value > best_value) {
+          best_value = value;
+          best = first;
+        }
+      }
+    }
+    return best;
+  }
+
  private:
+  static constexpr int kHorizon = 24;
   static constexpr std::uint32_t kRow = 0x3FFu, kBoard = 0x3FFFFFFFu;
   static constexpr std::uint32_t kWaveRow = 0xFCu;  // columns 2 to 7
   static constexpr std::uint32_t kEachRow = 1u | 1u << 10 | 1u << 20;

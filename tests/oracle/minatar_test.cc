@@ -176,8 +176,9 @@ void play_random(int episodes, Sample& returns, Sample& lengths) {
   }
 }
 
-// (A game of fixed length has deviation 0: its lengths must be equal.) Two samples of the same distribution: their means differ by less than 2.576 standard errors of the difference in 99 of 100
-// cases. Our seeds are fixed, so the test gives the same answer each time.
+// Two samples of the same distribution: their means differ by less than 2.576 standard errors of the difference in 99 of 100
+// cases. Our seeds are fixed, so the test gives the same answer each time. (Where all episodes have the same length the error
+// is 0, and the lengths must be equal.)
 TYPED_TEST(MinAtarTest, RandomPlayIsEqualInDistribution) {
   const std::string path = data_path(std::string(MinAtarGame<TypeParam>::kName) + "_random.json");
   std::ifstream file(path);
