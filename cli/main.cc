@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"generate", "write a dataset of trajectories", run_generate},
     {"evaluate", "score a policy with intervals", run_evaluate},
     {"play", "play an environment in the terminal", run_play},
+    {"branch", "play on from a state twice, with another action the second time", run_branch},
     {"render", "show an episode as a picture or an animation", run_render},
     {"replay", "re-execute a dataset and compare bit for bit", run_replay},
     {"verify", "check a dataset or run on disk", run_verify},

@@ -49,6 +49,7 @@ class RandomPolicy final : public Policy {
 
  private:
   void act_one_choice(const ActRequest& request) const;
+  void act_masked_choice(const ActRequest& request) const;
   void act_generally(const ActRequest& request) const;
   void act_reals(const ActRequest& request) const;
 

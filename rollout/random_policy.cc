@@ -1,9 +1,17 @@
+#include <algorithm>
+
 #include "core/math/math.h"
 #include "core/rng/rng.h"
 #include "rollout/policy.h"
 
 namespace rollmill {
 namespace {
+
+std::uint32_t count_bits(std::uint32_t x) {
+  x -= (x >> 1) & 0x55555555u;
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  return (((x + (x >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
+}
 
 Rng action_stream(std::uint64_t seed, const EpisodeColumns& k, std::int64_t i) {
   return Rng(seed, Purpose::kAction, k.environment[i], k.episode[i], k.step[i]);
@@ -62,6 +70,37 @@ std::int32_t nth_choice(const ActRequest& q, std::int64_t i, int first, int coun
   return 0;  // an empty mask: the environment breaks its contract, and gets its first action
 }
 
+// How many of the n choices each row's mask word allows, and which of those it takes; false if a lane has to reject its
+// draw (about once in 2^32 / n draws) or allows nothing.
+bool draw_allowed(const EpisodeColumns keys, std::uint64_t seed, const Word* RM_RESTRICT masks,
+                  int n, std::int64_t begin, int rows, std::uint32_t* RM_RESTRICT allowed,
+                  std::uint32_t* RM_RESTRICT nth) {
+  const std::uint32_t all = n >= 32 ? 0xFFFFFFFFu : (1u << n) - 1u;
+  std::uint32_t again = 0;
+  for (int r = 0; r < rows; ++r) allowed[r] = count_bits(masks[r] & all);
+#pragma GCC ivdep
+  for (int r = 0; r < rows; ++r) {
+    const std::uint64_t product =
+        static_cast<std::uint64_t>(action_stream(seed, keys, begin + r).bits()) * allowed[r];
+    nth[r] = static_cast<std::uint32_t>(product >> 32);
+    again |= static_cast<std::uint32_t>(product) < allowed[r] || allowed[r] == 0 ? 1u : 0u;
+  }
+  return again == 0;
+}
+
+// The nth set bit of each row's mask word.
+void choose_allowed(const Word* RM_RESTRICT masks, std::uint32_t* RM_RESTRICT nth, int n, int rows,
+                    std::int32_t* RM_RESTRICT action) {
+  for (int r = 0; r < rows; ++r) action[r] = 0;
+  for (int b = 0; b < n; ++b) {
+    for (int r = 0; r < rows; ++r) {
+      const std::uint32_t bit = (masks[r] >> b) & 1u;
+      action[r] = (bit & (nth[r] == 0 ? 1u : 0u)) != 0 ? b : action[r];
+      nth[r] -= bit;
+    }
+  }
+}
+
 }  // namespace
 
 RandomPolicy::RandomPolicy(const EnvSpec& spec, std::uint64_t seed)
@@ -81,6 +120,26 @@ void RandomPolicy::act_one_choice(const ActRequest& q) const {
   }
   const float logprob = -math::log(static_cast<float>(n));
   for (int i = q.begin; q.logprobs != nullptr && i < q.end; ++i) q.logprobs[i] = logprob;
+}
+
+// One choice among at most 32, masked: the same draws as act_generally, for all lanes of a tile at once.
+void RandomPolicy::act_masked_choice(const ActRequest& q) const {
+  constexpr int kTile = 256;
+  const int n = choices_[0];
+  for (int begin = q.begin; begin < q.end; begin += kTile) {
+    const int rows = std::min(kTile, q.end - begin);
+    std::uint32_t allowed[kTile], nth[kTile];
+    if (!draw_allowed(q.keys, seed_, q.masks + begin, n, begin, rows, allowed, nth)) {
+      ActRequest part = q;
+      part.begin = begin;
+      part.end = begin + rows;
+      act_generally(part);
+      continue;
+    }
+    choose_allowed(q.masks + begin, nth, n, rows, static_cast<std::int32_t*>(q.actions) + begin);
+    for (int r = 0; q.logprobs != nullptr && r < rows; ++r)
+      q.logprobs[begin + r] = -math::log(static_cast<float>(allowed[r]));
+  }
 }
 
 // Choices take the stream's first words, real numbers the following ones.
@@ -132,6 +191,8 @@ void RandomPolicy::act(const ActRequest& q) const {
     act_reals(q);
   } else if (choices_.size() == 1 && low_.empty() && !masked_) {
     act_one_choice(q);
+  } else if (choices_.size() == 1 && choices_[0] <= 32 && low_.empty() && q.masks != nullptr) {
+    act_masked_choice(q);
   } else {
     act_generally(q);
   }

@@ -25,10 +25,12 @@ struct AlignedAllocator {
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
-// Elements of a column of n 4-byte values, rounded up to whole cache lines.
+// Elements of a column of n 4-byte values, rounded up to an odd number of whole cache lines. Odd, so that neighbouring columns
+// never start a power of two apart: they would share a few sets of the first-level cache and evict one another (a state of 50
+// columns in 65,536 environments stepped five times slower).
 constexpr std::int64_t padded_columns(std::int64_t n) {
   constexpr std::int64_t lanes = kColumnAlignment / 4;
-  return (n + lanes - 1) / lanes * lanes;
+  return ((n + lanes - 1) / lanes | 1) * lanes;
 }
 
 }  // namespace rollmill
