@@ -8,9 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "envs/canvas.h"
 #include "envs/minatar/board.h"
-#include "envs/text_view.h"
 
 namespace rollmill {
 
@@ -89,6 +87,11 @@ struct AsterixGame {
     s.move_timer = s.move_speed = kMoveSpeed;
     s.ramp_timer = kRampInterval;
   }
+
+  static constexpr minatar::Look looks[] = {{'@', minatar::Mark::kBlock, palette::kBlue},
+                                            {'E', minatar::Mark::kDisc, palette::kVermillion},
+                                            {',', minatar::Mark::kDot, palette::kGrey},
+                                            {'$', minatar::Mark::kDiamond, palette::kYellow}};
 
   // The random outcomes of a step. The spawn's are drawn whether or not something spawns.
   struct Draws {

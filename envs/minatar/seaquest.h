@@ -15,10 +15,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "envs/canvas.h"
 #include "envs/minatar/board.h"
 #include "envs/minatar/seaquest_enemies.h"
-#include "envs/text_view.h"
 
 namespace rollmill {
 
@@ -154,6 +152,17 @@ struct SeaquestGame {
       {"oxygen gauge", "", 0, 1, "bottom row, from the left"},
       {"diver gauge", "", 0, 1, "bottom row, from the right"},
       {"diver", "", 0, 1}};
+  static constexpr minatar::Look looks[] = {{'@', minatar::Mark::kBlock, palette::kBlue},
+                                            {'a', minatar::Mark::kDisc, palette::kBlue},
+                                            {'*', minatar::Mark::kDot, palette::kInk},
+                                            {',', minatar::Mark::kDot, palette::kGrey},
+                                            {'!', minatar::Mark::kDot, palette::kVermillion},
+                                            {'f', minatar::Mark::kDisc, palette::kOrange},
+                                            {'S', minatar::Mark::kBlock, palette::kPurple},
+                                            {'o', minatar::Mark::kBar, palette::kSkyBlue},
+                                            {'d', minatar::Mark::kDiamond, palette::kGreen},
+                                            {'D', minatar::Mark::kDiamond, palette::kGreen}};
+
   struct ResetDraws {};
   RM_HD static ResetDraws draw_reset(const Params&, Rng&) { return {}; }
   RM_HD static void apply_reset(State& s, const Params&, const ResetDraws&) {
