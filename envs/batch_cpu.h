@@ -43,7 +43,7 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kMaskWords = mask_columns<Env>();
   static constexpr int kObservationWords = Env::Observation::kSize;
   static constexpr int kBlock = cpu_block(kStateWords + kRuntimeWords + kObservationWords);
-  static constexpr int kResetLanes = 64;
+  static constexpr int kResetLanes = 64;  // a multiple of every vector's lanes
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
       : spec_(describe<Env>()),
@@ -253,7 +253,8 @@ class CpuBatch final : public EnvBatch {
     alignas(kColumnAlignment) float observations[kObservationWords * kResetLanes];
     alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes];
     const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
-    const int whole = static_cast<int>(padded_columns(count));
+    constexpr int kVector = kColumnAlignment / 4;
+    const int whole = (count + kVector - 1) / kVector * kVector;
     for (int k = 0; k < whole; ++k) {
       const std::int64_t i = begin + list[k < count ? k : 0];
       const std::uint32_t episode =
