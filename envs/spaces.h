@@ -80,7 +80,7 @@ struct Box {
   static constexpr ObservationKind kKind = ObservationKind::kReal;
   static constexpr int kElements = d;
   static constexpr int kFields = d;  // FieldInfos that describe it
-  static constexpr int kShape[] = {d};
+  static constexpr int kShape[1] = {d};
   using Writer = Strided<float>;
   using Reader = Strided<const float>;
 };
@@ -89,7 +89,7 @@ struct Box {
 template <int... n>
 struct MultiDiscrete {
   static constexpr int kSize = sizeof...(n);
-  static constexpr int kChoices[] = {n...};
+  static constexpr int kChoices[sizeof...(n)] = {n...};
   // as an action
   static constexpr int kDiscreteColumns = kSize;
   static constexpr int kTotalChoices = (n + ...);
@@ -110,7 +110,7 @@ struct MultiDiscrete {
   static constexpr ObservationKind kKind = ObservationKind::kChoices;
   static constexpr int kElements = kTotalChoices;
   static constexpr int kFields = kSize;
-  static constexpr int kShape[] = {kSize};
+  static constexpr int kShape[1] = {kSize};
   using Writer = Ints;
   using Reader = ConstInts;
 };
@@ -155,7 +155,7 @@ struct Planes {
   static constexpr int kElements = c * h * w;
   static constexpr int kSize = (kElements + 31) / 32;
   static constexpr int kFields = c;
-  static constexpr int kShape[] = {c, h, w};
+  static constexpr int kShape[3] = {c, h, w};
   using Writer = Words;
   using Reader = ConstWords;
   RM_HD static constexpr int index(int plane, int y, int x) { return (plane * h + y) * w + x; }
@@ -168,7 +168,7 @@ struct Pixels {
   static constexpr int kElements = c * h * w;
   static constexpr int kSize = (kElements + 3) / 4;
   static constexpr int kFields = c;
-  static constexpr int kShape[] = {c, h, w};
+  static constexpr int kShape[3] = {c, h, w};
   using Writer = Words;
   using Reader = ConstWords;
   RM_HD static constexpr int index(int plane, int y, int x) { return (plane * h + y) * w + x; }
