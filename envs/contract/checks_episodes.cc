@@ -181,7 +181,7 @@ void check_worlds(const EnvEntry& entry, Broken& broken) {
     d.a = d.b > d.a ? d.a : d.a - (d.a - d.low) * 0.25f;
     if (d.integer != 0) {
       d.a = std::floor(d.a);
-      d.b = std::floor(d.b);
+      d.b = std::ceil(d.b);
     }
     if (d.b < d.a) std::swap(d.a, d.b);
   }

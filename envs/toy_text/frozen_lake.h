@@ -8,6 +8,7 @@
 #include "envs/env.h"
 #include "envs/text_view.h"
 #include "envs/toy_text/frozen_map.h"
+#include "envs/toy_text/slip.h"
 #include "envs/toy_text/table_plan.h"
 
 namespace rollmill {
@@ -72,16 +73,17 @@ struct FrozenLakeTask {
 
   using Observation = Discrete<kCells>;
   using Action = Discrete<4>;
-  static constexpr FieldInfo observation_fields[] = {
+  static constexpr FieldInfo observation_fields[1] = {
       {"position", "", 0, kCells - 1, "row * side + column"}};
-  static constexpr FieldInfo action_fields[] = {
+  static constexpr FieldInfo action_fields[1] = {
       {"move", "", 0, 3, "0 left, 1 down, 2 right, 3 up"}};
   static constexpr const char* keys = "asdw";
-  static constexpr const char* difficulty[] = {"is_slippery", "random_map"};
+  static constexpr const char* difficulty[2] = {"is_slippery", "random_map"};
 
   RM_HD static void reset(State& s, const Params& p, Rng& rng) {
     s.position = 0;
-    for (int k = 0; k < Map::kWords; ++k) s.holes[k] = Map::kStandard.word[k];
+    constexpr typename Map::Holes standard = Map::kStandard;
+    standard.store(s.holes);
     if (p.random_map != 0) Map::draw(p.frozen_probability, rng).store(s.holes);
   }
 
@@ -90,10 +92,8 @@ struct FrozenLakeTask {
     std::uint32_t turn;  // 0, 1, 2: one to the side of action - 1, as wanted, of action + 1
   };
   RM_HD static Draws draw(const State&, const Params& p, Rng& rng) {
-    const float u = rng.uniform();
-    const float aside = 0.5f * (1.0f - p.success_rate);
-    const std::uint32_t turn = u < aside ? 0u : u < aside + p.success_rate ? 1u : 2u;
-    return {p.is_slippery != 0 ? turn : 1u};
+    const float wanted = p.is_slippery != 0 ? p.success_rate : 1.0f;
+    return {toy_text::one_of_three(rng.uniform(), 0.5f * (1.0f - wanted), wanted)};
   }
 
   RM_HD static Transition apply(State& s, const Params& p, Action::Value action, const Draws& d) {

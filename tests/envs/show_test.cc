@@ -81,7 +81,8 @@ TEST_P(ShowTest, ViewsFollowTheState) {
 
 // Without autoreset an environment goes the same way until its episode ends, and then stands still there.
 TEST_P(ShowTest, KeepsAnEndedStateWithoutAutoreset) {
-  constexpr int kSteps = 3000;
+  constexpr int kSteps =
+      100000;  // a random walk beside a cliff takes its time, and nothing else ends it
   const auto resets = entry().make_cpu(config_of(true), nullptr);
   const auto keeps = entry().make_cpu(config_of(false), nullptr);
   const HostRollout rollout(resets->spec(), 1, 3), kept(resets->spec(), 1, 3);
