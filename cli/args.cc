@@ -1,23 +1,33 @@
 #include "cli/args.h"
 
 #include <cstdio>
+#include <cstdlib>
+#include <sstream>
 #include <CLI/CLI.hpp>
 
 #include "cli/output.h"
 #include "core/base/error.h"
+#include "envs/plugin.h"
 
 namespace rollmill {
 
 struct Args::Impl {
   CLI::App app;
   std::string command;
+  std::vector<std::string> plugins;
+  bool takes_plugins = false;
 };
 
-Args::Args(const std::string& command, const std::string& summary)
+Args::Args(const std::string& command, const std::string& summary, Plugins plugins)
     : impl_(std::make_unique<Impl>()) {
   impl_->app.description(summary);
   impl_->app.name("rollmill " + command);
   impl_->command = command;
+  if (plugins == kWithPlugins) {
+    list("--plugin", impl_->plugins,
+         "a .so with more environments; repeatable (also ROLLMILL_PLUGINS=A.so:B.so)");
+  }
+  impl_->takes_plugins = plugins == kWithPlugins;
 }
 Args::~Args() = default;
 
@@ -48,6 +58,18 @@ void Args::flag(const std::string& names, bool& value, const std::string& help) 
   impl_->app.add_flag(names, value, help);
 }
 
+// Those of ROLLMILL_PLUGINS first: a command line adds to what a shell has set.
+static void load_named_plugins(const std::vector<std::string>& named) {
+  std::vector<std::string> paths;
+  const char* set = std::getenv("ROLLMILL_PLUGINS");
+  std::istringstream list(set != nullptr ? set : "");
+  for (std::string path; std::getline(list, path, ':');) {
+    if (!path.empty()) paths.push_back(path);
+  }
+  paths.insert(paths.end(), named.begin(), named.end());
+  load_plugins(paths);
+}
+
 bool Args::parse(const std::vector<std::string>& arguments) {
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
@@ -62,6 +84,7 @@ bool Args::parse(const std::vector<std::string>& arguments) {
     }
     fail_usage(what + " (see `rollmill " + impl_->command + " --help`)");
   }
+  if (impl_->takes_plugins) load_named_plugins(impl_->plugins);
   return true;
 }
 

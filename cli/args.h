@@ -1,4 +1,5 @@
-// Command-line arguments of one subcommand; a thin wrapper, so that CLI11 is compiled once (cli/args.cc).
+// Command-line arguments of one subcommand; a thin wrapper, so that CLI11 is compiled once (cli/args.cc). Every command takes
+// --plugin, and parse() loads what it names: environments of plugins are there before a command looks for one.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@ namespace rollmill {
 
 class Args {
  public:
-  Args(const std::string& command, const std::string& summary);
+  enum Plugins : bool { kWithoutPlugins, kWithPlugins };
+  Args(const std::string& command, const std::string& summary, Plugins plugins = kWithPlugins);
   ~Args();
 
   void positional(const std::string& name, std::string& value, const std::string& help,

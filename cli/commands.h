@@ -20,5 +20,6 @@ int run_inspect(const Arguments& arguments);
 int run_envs(const Arguments& arguments);
 int run_bench(const Arguments& arguments);
 int run_check_env(const Arguments& arguments);
+int run_new_env(const Arguments& arguments);
 
 }  // namespace rollmill

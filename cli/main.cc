@@ -34,6 +34,7 @@ constexpr Command kCommands[] = {
     {"envs", "list environments, or describe one", run_envs},
     {"bench", "measure speed: environment, rollout, training", run_bench},
     {"check-env", "check that an environment keeps its promises", run_check_env},
+    {"new-env", "make the skeleton of a new environment", run_new_env},
 };
 
 std::string help() {

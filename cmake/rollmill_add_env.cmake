@@ -3,21 +3,11 @@
 set_property(GLOBAL PROPERTY ROLLMILL_ENV_TYPES "")
 set_property(GLOBAL PROPERTY ROLLMILL_ENV_HEADERS "")
 
+include(${CMAKE_CURRENT_LIST_DIR}/package/rollmill_env_source.cmake)
+
 function(rollmill_add_env type header)
   set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_cpu.cc)
-  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
-"#include \"@header@\"
-#include \"envs/batch_cpu.h\"
-#include \"envs/view.h\"
-
-namespace rollmill {
-EnvEntry @type@_entry() {
-  return {@type@::info.id, describe<@type@>, [](const BatchConfig& config, ThreadPool* pool) -> std::unique_ptr<EnvBatch> {
-            return std::make_unique<CpuBatch<@type@>>(config, pool);
-          }, render_of<@type@>(), text_of<@type@>()};
-}
-}  // namespace rollmill
-")
+  rollmill_env_source(${type} ${header} ${source})
   if(ROLLMILL_INEXACT)  # a source's own options come last, after -ffp-contract=off
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ROLLMILL_INEXACT}")
   endif()
@@ -41,10 +31,9 @@ function(rollmill_write_registry)
 
 namespace rollmill {
 @declarations@
-const std::vector<EnvEntry>& env_registry() {
-  static const std::vector<EnvEntry> entries = {
+std::vector<EnvEntry> builtin_envs() {
+  return {
 @entries@  };
-  return entries;
 }
 }  // namespace rollmill
 ")

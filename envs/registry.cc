@@ -8,6 +8,31 @@
 #include "envs/env.h"
 
 namespace rollmill {
+namespace {
+
+std::vector<EnvEntry>& table() {
+  static std::vector<EnvEntry> entries = builtin_envs();
+  return entries;
+}
+
+}  // namespace
+
+const std::vector<EnvEntry>& env_registry() { return table(); }
+
+void register_envs(const EnvEntry* entries, int count, const std::string& where) {
+  std::vector<EnvEntry> all = table();
+  for (int k = 0; k < count; ++k) {
+    const EnvEntry& added = entries[k];
+    if (added.id == nullptr || *added.id == '\0')
+      fail_data(where + ": an environment without an id");
+    for (const EnvEntry& known : all) {
+      if (std::string(known.id) == added.id)
+        fail_data(where + ": environment '" + added.id + "' is already there; choose another id");
+    }
+    all.push_back(added);
+  }
+  table() = std::move(all);
+}
 
 const EnvEntry& find_env(const std::string& id) {
   std::vector<std::string> ids;
@@ -26,7 +51,7 @@ const EnvEntry& find_env(const std::string& id) {
   }
   fail_usage("environment '" + id + "' is not known" +
              (near.empty() ? "" : "; did you mean '" + near + "'?") +
-             " (`rollmill envs` lists them)");
+             " (`rollmill envs` lists them; a plugin's need --plugin PATH.so)");
 }
 
 std::string outcome_name(const EnvSpec& spec, int outcome) {

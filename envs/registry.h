@@ -1,5 +1,5 @@
-// The explicit table of environments. CMake writes envs/registry.cc from the calls of rollmill_add_env(); there
-// are no static initialisers, and listing environments touches nothing else.
+// The explicit table of environments. CMake writes the built-in ones from the calls of rollmill_add_env(); there are no
+// static initialisers, and listing environments touches nothing else. Plugins add theirs before a command starts.
 #pragma once
 
 #include <memory>
@@ -28,7 +28,15 @@ struct EnvEntry {
   TextFunction text = nullptr;
 };
 
+// All environments: the built-in ones in the order of envs/CMakeLists.txt, then those of plugins.
 const std::vector<EnvEntry>& env_registry();
+
+// The built-in ones; written by CMake.
+std::vector<EnvEntry> builtin_envs();
+
+// Adds environments from `where` (a plugin's file), all or none. Throws Error(kBadData) for an id that is taken or empty.
+// Not while another thread uses the registry, nor while anybody holds a reference into it.
+void register_envs(const EnvEntry* entries, int count, const std::string& where);
 
 // The entry of an id; throws a usage error that names the nearest known id.
 const EnvEntry& find_env(const std::string& id);

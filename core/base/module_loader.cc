@@ -49,13 +49,7 @@ void* module_symbol(void* module, const char* file, const char* symbol,
   return address;
 }
 
-void* load_module(const char* file, const char* version_symbol, int version,
-                  void (*on_failure)(const std::string&)) {
-  static std::mutex mutex;
-  static std::map<std::string, void*> open;
-  const std::lock_guard lock(mutex);
-  if (const auto found = open.find(file); found != open.end()) return found->second;
-  const std::string path = find_module(file, on_failure);
+void* open_module(const std::string& path, void (*on_failure)(const std::string&)) {
   // Local: two modules may link the same static code. Never closed: threads of the libraries inside
   // outlive us.
   void* module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -64,6 +58,17 @@ void* load_module(const char* file, const char* version_symbol, int version,
     on_failure("cannot load " + path + ": " + (reason != nullptr ? reason : "unknown reason") +
                "; is the library it was built against still there?");
   }
+  return module;
+}
+
+void* load_module(const char* file, const char* version_symbol, int version,
+                  void (*on_failure)(const std::string&)) {
+  static std::mutex mutex;
+  static std::map<std::string, void*> open;
+  const std::lock_guard lock(mutex);
+  if (const auto found = open.find(file); found != open.end()) return found->second;
+  const std::string path = find_module(file, on_failure);
+  void* module = open_module(path, on_failure);
   const auto module_version =
       reinterpret_cast<int (*)()>(module_symbol(module, file, version_symbol, on_failure));
   if (module_version() != version) {

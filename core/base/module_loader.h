@@ -15,6 +15,9 @@ namespace rollmill {
 void* load_module(const char* file, const char* version_symbol, int version,
                   void (*on_failure)(const std::string&));
 
+// dlopen of a file by its path, all symbols resolved, its own ones local; throws through on_failure with the loader's reason.
+void* open_module(const std::string& path, void (*on_failure)(const std::string&));
+
 // Address of a symbol of an open module; throws through on_failure.
 void* module_symbol(void* module, const char* file, const char* symbol,
                     void (*on_failure)(const std::string&));
