@@ -45,6 +45,8 @@ struct BatchConfig {
   bool autoreset = true;
   // Keep the last so many states and actions of every environment, for the report of one that breaks (0: none kept).
   int trace_steps = 0;
+  // Prepare the next episodes' initial states ahead, and keep those of levels (envs/reset_pool.h). Host batches; changes no bit.
+  bool reset_pool = false;
   // The world will change (set_world): make room for drawn parameters and levels even if `world` has none yet.
   bool changing_world = false;
 };

@@ -22,6 +22,7 @@
 #include "envs/batch_layout.h"
 #include "envs/describe.h"
 #include "envs/fault_trace.h"
+#include "envs/reset_pool.h"
 #include "envs/step_kernel.h"
 
 namespace rollmill {
@@ -59,6 +60,10 @@ class CpuBatch final : public EnvBatch {
     constants_ = batch_constants(config, spec_.time_limit);
     constants_.world = world_.view();
     trace_ = FaultTrace(config.trace_steps, kStateWords, Env::Action::kSize, stride_);
+    if (config.reset_pool) {
+      ahead_ = std::make_unique<ResetPool<Env>>(config.num_envs, stride_, kBlock, varied_);
+      ahead_->clear(constants_.world);
+    }
   }
 
   const EnvSpec& spec() const override { return spec_; }
@@ -127,13 +132,17 @@ class CpuBatch final : public EnvBatch {
     RM_ASSERT(varied_ || (world.draws.empty() && world.levels.count == 0));
     world_ = HostWorld(world);
     constants_.world = world_.view();
+    forget_prepared();
   }
   std::vector<double> params_of(int env) const override { return param_values(params_here(env)); }
   std::uint32_t level_of(int env) const override { return varied_ ? columns_.level[env] : 0u; }
 
   std::size_t snapshot_bytes() const override { return words_.size() * sizeof(std::uint32_t); }
   void save(std::byte* out) const override { std::memcpy(out, words_.data(), snapshot_bytes()); }
-  void load(const std::byte* in) override { std::memcpy(words_.data(), in, snapshot_bytes()); }
+  void load(const std::byte* in) override {
+    std::memcpy(words_.data(), in, snapshot_bytes());
+    forget_prepared();
+  }
 
   std::vector<std::uint32_t> save_environment(int env) const override {
     return column_words(env, batch_words<Env>(varied_));
@@ -142,6 +151,7 @@ class CpuBatch final : public EnvBatch {
     RM_ASSERT(static_cast<int>(words.size()) == batch_words<Env>(varied_));
     for (std::size_t k = 0; k < words.size(); ++k)
       words_[k * static_cast<std::size_t>(stride_) + static_cast<std::size_t>(env)] = words[k];
+    forget_prepared();
   }
   std::vector<std::uint32_t> state_words(int env) const override {
     return column_words(env, kStateWords);
@@ -154,10 +164,16 @@ class CpuBatch final : public EnvBatch {
   Faults take_faults() override { return trace_.take(); }
 
   std::int64_t bytes_per_environment() const override {
-    return static_cast<std::int64_t>(snapshot_bytes() + trace_.bytes()) / config_.num_envs;
+    const std::size_t ahead = ahead_ ? ahead_->bytes() : 0;
+    return static_cast<std::int64_t>(snapshot_bytes() + trace_.bytes() + ahead) / config_.num_envs;
   }
 
  private:
+  // Environments took other keys, or episodes other worlds.
+  void forget_prepared() {
+    if (ahead_) ahead_->clear(constants_.world);
+  }
+
   Params params_here(std::int64_t i) const {
     return varied_ ? load_params<Params>(columns_.params, stride_, i) : params_;
   }
@@ -199,7 +215,18 @@ class CpuBatch final : public EnvBatch {
       ends[j] = static_cast<std::uint8_t>(codes[j]);
       any |= codes[j];
     }
-    if (any == 0) return;
+    if (any != 0) end_episodes(buffers, codes, ended, count, begin);
+    if (ahead_ && config_.autoreset) {
+      if (varied_) {
+        ahead_->template refill<true>(columns_, constants_, params_, begin);
+      } else {
+        ahead_->template refill<false>(columns_, constants_, params_, begin);
+      }
+    }
+  }
+
+  void end_episodes(const StepBuffers& buffers, const std::uint32_t* codes, std::int32_t* ended,
+                    int count, std::int64_t begin) {
     const int found = compact_nonzero(codes, count, ended);
     if (FaultTrace::any_broken(codes, ended, found))
       report_faults(buffers, codes, ended, found, begin);
@@ -208,9 +235,11 @@ class CpuBatch final : public EnvBatch {
     for (int k = 0; k < found; k += kResetLanes) {
       const int some = std::min(kResetLanes, found - k);
       if (varied_) {
-        reset_some<true>(columns_, constants_, params_, buffers, begin, ended + k, some);
+        reset_some<true>(columns_, constants_, params_, buffers, begin, ended + k, some,
+                         ahead_.get());
       } else {
-        reset_some<false>(columns_, constants_, params_, buffers, begin, ended + k, some);
+        reset_some<false>(columns_, constants_, params_, buffers, begin, ended + k, some,
+                          ahead_.get());
       }
     }
   }
@@ -247,7 +276,7 @@ class CpuBatch final : public EnvBatch {
   template <bool kVaried>
   static void reset_some(const BatchColumns columns, const BatchConstants constants,
                          const Params params, const StepBuffers buffers, std::int64_t begin,
-                         const std::int32_t* list, int count) {
+                         const std::int32_t* list, int count, ResetPool<Env>* ahead) {
     constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
     alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
     alignas(kColumnAlignment) float observations[kObservationWords * kResetLanes];
@@ -267,7 +296,17 @@ class CpuBatch final : public EnvBatch {
       lanes.environment[k] = columns.environment[i];
       lanes.episode[k] = episode;
     }
-    reset_lanes<kVaried>(lanes, constants, params, observations, masks, 0, whole);
+    if (ahead != nullptr) {
+      for (int k = 0; k < count; ++k)
+        ahead->template take<kVaried>(lanes, constants, params, k, begin + list[k]);
+      for (int k = 0; k < count; ++k) {
+        write_observation<Env>(load_columns<State>(lanes.state, lanes.stride, k),
+                               params_at<Env, kVaried>(lanes, params, k), observations, masks,
+                               lanes.stride, k);
+      }
+    } else {
+      reset_lanes<kVaried>(lanes, constants, params, observations, masks, 0, whole);
+    }
     for (int w = 0; w < kStateWords; ++w)
       scatter(words + w * kResetLanes, list, count, columns.state + w * columns.stride + begin);
     if constexpr (kVaried) {
@@ -317,6 +356,7 @@ class CpuBatch final : public EnvBatch {
   BatchColumns columns_{};
   BatchConstants constants_{};
   FaultTrace trace_;
+  std::unique_ptr<ResetPool<Env>> ahead_;  // null: resets are made where they are needed
 };
 
 }  // namespace rollmill

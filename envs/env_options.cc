@@ -22,6 +22,7 @@ EnvOptions read_env_options(Config& config, int default_num_envs) {
   o.num_envs = static_cast<int>(config.get_int("env.num_envs", default_num_envs, 1, 1 << 24));
   o.device = config.get_string("env.device", o.device);
   o.time_limit = static_cast<int>(config.get_int("env.time_limit", spec.time_limit, 0, 1 << 30));
+  o.reset_pool = config.get_bool("env.reset_pool", o.reset_pool);
   o.trace_steps = static_cast<int>(config.get_int("env.trace_steps", o.trace_steps, 0, 1 << 16));
   for (std::size_t k = 0; k < spec.params.size(); ++k) {
     const ParamSpec& p = spec.params[k];

@@ -18,6 +18,7 @@ struct EnvOptions {
   int time_limit = -1;         // steps; 0: none
   std::vector<double> params;  // one per EnvSpec::params; of a drawn one its default
   World world;                 // parameters drawn at each episode, levels
+  bool reset_pool = false;     // initial states made ahead (envs/reset_pool.h)
   int trace_steps = 0;  // states and actions kept for the report of an environment that breaks
 };
 

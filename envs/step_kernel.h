@@ -137,12 +137,12 @@ RM_HD void draw_params(Params& params, const WorldView& world, Rng rng) {
   }
 }
 
-// The initial state of the episode that the columns name: a function of the seed and those columns alone.
+// Makes the initial state of the episode that the columns name, a function of the seed and those columns alone, and returns
+// the parameters it was made with. Writes the level and the parameters' columns, where there are any.
 template <class Env, bool kVaried>
-RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& constants,
-                             const typename Env::Params& shared, float* observations, Word* masks,
-                             std::int64_t i) {
-  typename Env::State state{};
+RM_HD typename Env::Params draw_world(const BatchColumns& columns, const BatchConstants& constants,
+                                      const typename Env::Params& shared,
+                                      typename Env::State& state, std::int64_t i) {
   typename Env::Params params = shared;
   std::uint64_t seed = constants.seed;
   std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
@@ -160,6 +160,17 @@ RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& 
   }
   Rng rng(seed, Purpose::kReset, environment, episode, 0);
   Env::reset(state, params, rng);
+  return params;
+}
+
+// Starts the episode that the columns name.
+template <class Env, bool kVaried>
+RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& constants,
+                             const typename Env::Params& shared, float* observations, Word* masks,
+                             std::int64_t i) {
+  typename Env::State state{};
+  const typename Env::Params params =
+      draw_world<Env, kVaried>(columns, constants, shared, state, i);
   store_columns(state, columns.state, columns.stride, i);
   write_observation<Env>(state, params, observations, masks, columns.stride, i);
   columns.step[i] = 0;

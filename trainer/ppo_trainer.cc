@@ -27,6 +27,7 @@ BatchConfig batch_config(const TrainOptions& o, const ProcessGroup& group) {
   config.world = Curriculum(o.curriculum, find_env(o.env.id).spec(), o.env.world).world();
   config.changing_world = o.curriculum.kind != CurriculumKind::kNone;
   config.trace_steps = o.env.trace_steps;
+  config.reset_pool = o.env.reset_pool;
   return config;
 }
 

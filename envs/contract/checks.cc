@@ -36,6 +36,8 @@ const std::vector<Check>& contract_checks() {
       {"episode_numbers", "Episode numbers advance by their stride.", check_episode_numbers},
       {"worlds", "Parameters drawn at each episode are within their ranges and recorded.",
        check_worlds},
+      {"reset_pool", "Initial states made ahead or kept have the bits of those made directly.",
+       check_reset_pool},
       {"levels", "A level is the same world for everyone.", check_levels},
   };
   return checks;

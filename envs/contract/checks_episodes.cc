@@ -207,6 +207,24 @@ void check_worlds(const EnvEntry& entry, Broken& broken) {
     broken.emplace_back("drawn parameters are the same in all episodes");
 }
 
+// Many short episodes, with prepared and kept initial states and without; with levels and without.
+void check_reset_pool(const EnvEntry& entry, Broken& broken) {
+  for (const std::uint32_t levels : {0u, 6u}) {
+    BatchConfig c = check_config(700, 5);
+    c.world.levels.count = levels;
+    const auto expected = Runner(entry, c).play(40);
+    c.reset_pool = true;
+    Runner pooled(entry, c);
+    const int i = first_difference(expected, pooled.play(40));
+    if (i >= 0) {
+      broken.push_back("environment " + text(i) +
+                       " plays differently when its initial states are made ahead: reset must "
+                       "depend on its Rng and its parameters only");
+      return;
+    }
+  }
+}
+
 // Three levels: environments on the same level start alike, and all of them are played.
 void check_levels(const EnvEntry& entry, Broken& broken) {
   BatchConfig c = check_config(200, 4);
