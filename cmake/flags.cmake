@@ -10,7 +10,8 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
-set(CMAKE_CXX_FLAGS_RELEASE "-O3")
+set(ROLLMILL_OPTIMIZATION "-O3" CACHE STRING "Optimisation of the release build; results do not depend on it")
+set(CMAKE_CXX_FLAGS_RELEASE "${ROLLMILL_OPTIMIZATION}")
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # The instruction set of the machine that builds. Results do not depend on it (tests/contract), speed does.
