@@ -61,7 +61,7 @@ class CpuBatch final : public EnvBatch {
     constants_.world = world_.view();
     trace_ = FaultTrace(config.trace_steps, kStateWords, Env::Action::kSize, stride_);
     if (config.reset_pool) {
-      ahead_ = std::make_unique<ResetPool<Env>>(config.num_envs, stride_, kBlock, varied_);
+      ahead_ = std::make_unique<ResetPool<Env>>(stride_, varied_);
       ahead_->clear(constants_.world);
     }
   }
@@ -218,9 +218,9 @@ class CpuBatch final : public EnvBatch {
     if (any != 0) end_episodes(buffers, codes, ended, count, begin);
     if (ahead_ && config_.autoreset) {
       if (varied_) {
-        ahead_->template refill<true>(columns_, constants_, params_, begin);
+        ahead_->template refill<true>(columns_, constants_, params_, begin, end);
       } else {
-        ahead_->template refill<false>(columns_, constants_, params_, begin);
+        ahead_->template refill<false>(columns_, constants_, params_, begin, end);
       }
     }
   }

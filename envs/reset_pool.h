@@ -32,16 +32,13 @@ template <class Env>
 class ResetPool {
  public:
   static constexpr int kStateWords = kWords<typename Env::State>;
-  static constexpr int kRefill = 16;  // states prepared for a block after each of its steps
+  static constexpr int kRefill = 16;  // states prepared after each step of a block
 
-  ResetPool(int num_envs, std::int64_t stride, int block, bool varied)
-      : num_envs_(num_envs),
-        block_(block),
-        extra_(varied ? 1 + count_param_words<typename Env::Params>() : 0),
+  ResetPool(std::int64_t stride, bool varied)
+      : extra_(varied ? 1 + count_param_words<typename Env::Params>() : 0),
         words_(static_cast<std::size_t>(stride) * static_cast<std::size_t>(kStateWords + extra_)),
         episode_(static_cast<std::size_t>(stride)),
         ready_(static_cast<std::size_t>(stride), 0u),
-        cursor_(static_cast<std::size_t>((num_envs + block - 1) / block), 0),
         stride_(stride) {}
 
   std::size_t bytes() const { return (words_.size() + 2 * episode_.size()) * 4 + levels_.bytes(); }
@@ -57,33 +54,32 @@ class ResetPool {
   void take(const BatchColumns& lanes, const BatchConstants& constants,
             const typename Env::Params& shared, int k, std::int64_t i) {
     const auto at = static_cast<std::size_t>(i);
-    if (ready_[at] != 0 && episode_[at] == lanes.episode[k]) {
+    const bool ready = ready_[at] != 0 && episode_[at] == lanes.episode[k];
+    ready_[at] = 0;
+    if (ready) {
       copy(words_.data() + i, stride_, lanes.state + k, lanes.stride, kVaried);
-      ready_[at] = 0;
       return;
     }
     make<kVaried>(lanes, constants, shared, k);
   }
 
-  // Prepares up to kRefill states of the block that starts at environment `begin`.
+  // Prepares up to kRefill states of environments [begin, end), which no other thread steps meanwhile.
   template <bool kVaried>
   void refill(const BatchColumns& columns, const BatchConstants& constants,
-              const typename Env::Params& shared, std::int64_t begin) {
-    int& cursor = cursor_[static_cast<std::size_t>(begin / block_)];
-    const int count = static_cast<int>(std::min<std::int64_t>(block_, num_envs_ - begin));
-    std::vector<std::uint32_t> room(static_cast<std::size_t>(kStateWords + kRuntimeWords + extra_));
-    const BatchColumns lane = layout_columns(room.data(), 1, kStateWords, kVaried);
-    for (int looked = 0, made = 0; looked < count && made < kRefill; ++looked) {
-      const std::int64_t i = begin + cursor;
-      cursor = cursor + 1 < count ? cursor + 1 : 0;
+              const typename Env::Params& shared, std::int64_t begin, std::int64_t end) {
+    constexpr int kWordsOfLane =
+        kStateWords + kRuntimeWords + (kVaried ? 1 + count_param_words<typename Env::Params>() : 0);
+    std::uint32_t room[kWordsOfLane];
+    const BatchColumns lane = layout_columns(room, 1, kStateWords, kVaried);
+    int made = 0;
+    for (std::int64_t i = begin; i < end && made < kRefill; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const std::uint32_t next = columns.episode[i] + constants.episode_stride;
-      if (ready_[at] != 0 && episode_[at] == next) continue;
+      if (ready_[at] != 0) continue;
       lane.environment[0] = columns.environment[i];
-      lane.episode[0] = next;
+      lane.episode[0] = columns.episode[i] + constants.episode_stride;
       make<kVaried>(lane, constants, shared, 0);
       copy(lane.state, 1, words_.data() + i, stride_, kVaried);
-      episode_[at] = next;
+      episode_[at] = lane.episode[0];
       ready_[at] = 1;
       ++made;
     }
@@ -151,11 +147,10 @@ class ResetPool {
     begin_episode<Env, kVaried>(lanes, constants, shared, k);
   }
 
-  int num_envs_, block_, extra_;
+  int extra_;                           // words beside the state: level and parameters
   std::vector<std::uint32_t> words_;    // [W][stride]
   std::vector<std::uint32_t> episode_;  // which episode a prepared state is of
   std::vector<std::uint32_t> ready_;
-  std::vector<int> cursor_;  // of each block: where the next refill looks first
   std::int64_t stride_;
   Levels levels_;
 };
