@@ -55,6 +55,22 @@ std::string observation_text(const DatasetSpec& spec) {
   return text.empty() ? "not named" : text;
 }
 
+// How to unpack a row of observations that is not plain numbers.
+std::string packing_text(const DatasetSpec& spec) {
+  std::string shape;
+  std::int64_t count = 1;
+  for (const std::int64_t side : spec.observation_shape) {
+    shape += (shape.empty() ? "" : ", ") + std::to_string(side);
+    count *= side;
+  }
+  if (spec.observation_kind == "bits") {
+    return "Stored as bits: `numpy.unpackbits(rows, axis=1, count=" + std::to_string(count) +
+           ", bitorder=\"little\").reshape(-1, " + shape + ")` gives the planes.\n";
+  }
+  if (spec.observation_kind == "pixels") return "Stored as bytes of " + shape + ".\n";
+  return spec.observation_kind == "choices" ? "Each is the number of a choice.\n" : "";
+}
+
 std::string outcome_text(const DatasetSpec& spec, const EpisodeStats& stats) {
   std::string text;
   for (const auto& [code, count] : stats.outcomes) {
@@ -140,7 +156,8 @@ std::string make_card(const Manifest& manifest, const EpisodeStats& stats) {
   text +=
       "- licence: synthetic data without third-party content; whoever publishes it chooses the "
       "licence and states it here\n\n";
-  text += "## Contents\n\nObservation: " + observation_text(spec) + ".\nAction: " +
+  text += "## Contents\n\nObservation: " + observation_text(spec) + ".\n" + packing_text(spec) +
+          "Action: " +
           (spec.action_description.empty() ? "see the environment" : spec.action_description) +
           ".\n\n" + column_table(spec);
   text +=

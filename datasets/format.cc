@@ -13,15 +13,17 @@ std::uint64_t Column::row_bytes() const {
   return bytes;
 }
 
-std::vector<Column> standard_columns(DType observation_dtype,
-                                     const std::vector<std::uint64_t>& observation_shape,
-                                     const Column& action, bool policy_outputs,
+std::vector<Column> standard_columns(const SpaceColumns& spaces, bool policy_outputs,
                                      std::uint64_t param_count) {
-  std::vector<Column> columns = {{"observations", observation_dtype, observation_shape},
-                                 {"actions", action.dtype, action.row_shape},
-                                 {"rewards", DType::kF32, {}},
-                                 {"terminals", DType::kBool, {}},
-                                 {"timeouts", DType::kBool, {}}};
+  std::vector<Column> columns = {{"observations", spaces.observation, spaces.observation_shape}};
+  if (spaces.mask_choices > 0)
+    columns.push_back({"action_masks", DType::kBool, {spaces.mask_choices}});
+  columns.push_back({"actions", spaces.action.dtype, spaces.action.row_shape});
+  if (spaces.real_actions > 0)
+    columns.push_back({"real_actions", DType::kF32, {spaces.real_actions}});
+  columns.push_back({"rewards", DType::kF32, {}});
+  columns.push_back({"terminals", DType::kBool, {}});
+  columns.push_back({"timeouts", DType::kBool, {}});
   if (policy_outputs) {
     columns.push_back({"logprobs", DType::kF32, {}});
     columns.push_back({"values", DType::kF32, {}});
@@ -32,7 +34,7 @@ std::vector<Column> standard_columns(DType observation_dtype,
   columns.push_back({"episodes/seed_key", DType::kU64, {}});
   columns.push_back({"episodes/return", DType::kF32, {}});
   columns.push_back({"episodes/outcome", DType::kU8, {}});
-  columns.push_back({"episodes/final_observation", observation_dtype, observation_shape});
+  columns.push_back({"episodes/final_observation", spaces.observation, spaces.observation_shape});
   if (param_count > 0) columns.push_back({"episodes/params", DType::kF32, {param_count}});
   return columns;
 }

@@ -33,10 +33,13 @@ struct DatasetSpec {
   std::string policy_id;        // "random", "scripted", or the run it comes from
   std::string policy_hash;      // of its weights; empty when it has none
   std::uint64_t seed = 0;
-  std::string config;  // resolved TOML
-  std::string build;   // version, commit, compiler
-  std::vector<std::string> observation_names,
-      observation_units;                   // one each per number of an observation, or empty
+  std::string config;                     // resolved TOML
+  std::string build;                      // version, commit, compiler
+  std::string observation_kind = "real";  // what a row of observations holds: docs/formats.md
+  std::vector<std::int64_t>
+      observation_shape;  // once unpacked: {d}, {columns}, {c, h, w}; or empty
+  // One each per number, column or plane of an observation; or empty.
+  std::vector<std::string> observation_names, observation_units;
   std::string action_description;          // "0: push left, 1: push right"
   std::vector<std::string> outcome_names;  // by reason code in episodes/outcome
   std::vector<Column> columns;             // in file and hash order
@@ -54,12 +57,19 @@ struct ShardInfo {
   bool operator==(const ShardInfo&) const = default;
 };
 
-// The columns that every dataset has, in order: observations, actions, rewards, terminals, timeouts, [logprobs, values],
-// episodes/{start, length, id, seed_key, return, outcome, final_observation, [params]}.
-// `action` gives dtype and row shape of actions (its name is ignored); param_count 0 leaves episodes/params out.
-std::vector<Column> standard_columns(DType observation_dtype,
-                                     const std::vector<std::uint64_t>& observation_shape,
-                                     const Column& action, bool policy_outputs,
+// What a dataset records of a step that depends on the environment's spaces.
+struct SpaceColumns {
+  DType observation = DType::kF32;
+  std::vector<std::uint64_t> observation_shape;
+  Column action;                   // dtype and row shape of `actions`; its name is ignored
+  std::uint64_t real_actions = 0;  // beside choices: columns of `real_actions`; 0: there is none
+  std::uint64_t mask_choices = 0;  // choices of `action_masks`; 0: there is none
+};
+
+// The columns that every dataset has, in order: observations, [action_masks], actions, [real_actions], rewards, terminals,
+// timeouts, [logprobs, values], episodes/{start, length, id, seed_key, return, outcome, final_observation, [params]}.
+// param_count 0 leaves episodes/params out.
+std::vector<Column> standard_columns(const SpaceColumns& spaces, bool policy_outputs,
                                      std::uint64_t param_count);
 
 // "shard-000012.h5" for 12; and -1 for anything that is not exactly such a name.

@@ -33,6 +33,7 @@ class Fields {
   [[noreturn]] static void refuse(const std::string& what) {
     fail_data(what + "; the manifest is damaged: restore it or generate the dataset again");
   }
+  bool has(const char* key) const { return json_.contains(key); }
   const Json& get(const char* key) const {
     const auto at = json_.find(key);
     if (at == json_.end()) refuse(where_ + ": \"" + key + "\" is missing");
@@ -162,6 +163,8 @@ OrderedJson spec_to_json(const DatasetSpec& spec) {
           {"policy_hash", spec.policy_hash},
           {"seed", spec.seed},
           {"shard_episodes", spec.shard_episodes},
+          {"observation_kind", spec.observation_kind},
+          {"observation_shape", spec.observation_shape},
           {"observation_names", spec.observation_names},
           {"observation_units", spec.observation_units},
           {"action_description", spec.action_description},
@@ -184,6 +187,15 @@ DatasetSpec read_spec(const Fields& fields, const std::string& where) {
   spec.policy_hash = fields.text("policy_hash");
   spec.seed = fields.u64("seed");
   spec.shard_episodes = fields.count("shard_episodes");
+  // A dataset from before there were other kinds does not say.
+  if (fields.has("observation_kind")) {
+    spec.observation_kind = fields.text("observation_kind");
+    for (const Json& side : fields.list("observation_shape")) {
+      if (!side.is_number_unsigned() || side.get<std::uint64_t>() > (1u << 30))
+        Fields::refuse(where + ": \"observation_shape\" is not a list of sizes");
+      spec.observation_shape.push_back(side.get<std::int64_t>());
+    }
+  }
   spec.observation_names = fields.texts("observation_names");
   spec.observation_units = fields.texts("observation_units");
   spec.action_description = fields.text("action_description");

@@ -26,6 +26,9 @@ void write_attributes(H5Group& root, std::int64_t index, const DatasetSpec& spec
   root.set_string("policy_hash", spec.policy_hash);
   root.set_uint64("seed", spec.seed);
   root.set_string("build", spec.build);
+  root.set_string("observation_kind", spec.observation_kind);
+  root.set_int64s("observation_shape", spec.observation_shape);
+  if (spec.observation_kind == "bits") root.set_string("observation_packing", "little");
   root.set_strings("observation_names", spec.observation_names);
   root.set_strings("observation_units", spec.observation_units);
   root.set_string("action_description", spec.action_description);

@@ -30,6 +30,9 @@ struct ObservationSpec {
   bool operator==(const ObservationSpec&) const = default;
 };
 
+// "real", "choices", "bits" or "pixels": as files name it.
+const char* observation_kind_name(ObservationKind kind);
+
 enum class ExpertKind : std::uint8_t { kNone, kObservation, kState };
 
 struct EnvSpec {

@@ -54,6 +54,16 @@ const EnvEntry& find_env(const std::string& id) {
              " (`rollmill envs` lists them; a plugin's need --plugin PATH.so)");
 }
 
+const char* observation_kind_name(ObservationKind kind) {
+  switch (kind) {
+    case ObservationKind::kReal: return "real";
+    case ObservationKind::kChoices: return "choices";
+    case ObservationKind::kBits: return "bits";
+    case ObservationKind::kPixels: return "pixels";
+  }
+  return "?";
+}
+
 std::string outcome_name(const EnvSpec& spec, int outcome) {
   if (outcome == kOutcomeNotFinite) return "not_finite";
   const auto k = static_cast<std::size_t>(outcome);

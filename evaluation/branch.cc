@@ -17,7 +17,7 @@ class Pair {
  public:
   Pair(const EnvEntry& entry, BatchConfig config, const Policy& policy)
       : batch_(entry.make_cpu(two(config), nullptr)),
-        memory_(batch_->spec(), 1, 2),
+        memory_(batch_->spec(), 1, 2, policy.frame_stack()),
         policy_(policy) {
     const RolloutBuffer& b = memory_.buffer();
     batch_->reset(b.observation_slot(0), b.mask_slot(0));
@@ -29,22 +29,17 @@ class Pair {
 
   void act() {
     const RolloutBuffer& b = memory_.buffer();
-    ActRequest q;
-    q.observations = b.observation_slot(0);
-    q.masks = b.mask_slot(0);
+    ActRequest q = request_for_slot(b, 0);
     q.batch = batch_.get();
-    q.stride = b.stride;
     q.keys = batch_->episodes();
     q.end = 2;
-    q.actions = b.actions;
-    q.raw_actions = b.raw_action_slot(0);
-    q.logprobs = b.logprobs;
-    q.values = b.values;
+    count_frames(b, 0, q.keys.step, 0, 2);
     policy_.act(q);
   }
   void step() {
     const RolloutBuffer& b = memory_.buffer();
     batch_->step(b.step_buffers(0));
+    advance_rollout(b);
     batch_->observe(b.observation_slot(0), b.mask_slot(0));
   }
   Word& action_word(int column, int env) {

@@ -66,10 +66,7 @@ DatasetSpec make_spec(const GenerateOptions& o, const EnvEntry& entry, const Pol
   spec.seed = o.seed;
   spec.config = config_text;
   spec.build = build_info();
-  for (const FieldSpec& f : env.observation) {
-    spec.observation_names.push_back(f.name);
-    spec.observation_units.push_back(f.unit);
-  }
+  describe_observations(env, spec);
   for (const FieldSpec& f : env.action) {
     spec.action_description += (spec.action_description.empty() ? "" : "; ") + f.name +
                                (f.note.empty() ? "" : ": " + f.note);

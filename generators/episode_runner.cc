@@ -45,9 +45,9 @@ class Block {
     config.world = job.world;
     config.trace_steps = job.trace_steps;
     batch_ = job.env->make_cpu(config, nullptr);
-    rollout_ = std::make_unique<HostRollout>(batch_->spec(), kWindow, count_);
-    width_ = rollout_->buffer().observation_columns + rollout_->buffer().action_size() + 1 +
-             (job.policy_outputs ? 2 : 0);
+    rollout_ =
+        std::make_unique<HostRollout>(batch_->spec(), kWindow, count_, job.policy->frame_stack());
+    width_ = episode_row_words(batch_->spec(), job.policy_outputs);
     for (int l = 0; l < count_; ++l) {
       episode_.push_back(job.first + begin + l);
       if (episode_.back() < job.first + job.count) ++active_;
@@ -64,28 +64,22 @@ class Block {
         if (const auto faults = batch_->take_faults(); faults.count > 0) job_.on_faults(faults);
       }
       for (int l = 0; l < count_; ++l) drain_lane(l);
-      std::memcpy(b.observation_slot(0), b.observation_slot(kWindow),
-                  static_cast<std::size_t>(b.observation_columns * b.stride) * sizeof(float));
+      advance_rollout(b);
     }
   }
 
  private:
   void play_window() {
     const RolloutBuffer& b = rollout_->buffer();
-    ActRequest q;
-    q.stride = b.stride;
-    q.keys = batch_->episodes();
-    q.batch = batch_.get();
-    q.begin = 0;
-    q.end = count_;
+    const EpisodeColumns keys = batch_->episodes();
     for (int t = 0; t < kWindow; ++t) {
-      q.observations = b.observation_slot(t);
-      q.masks = b.mask_slot(t);
-      q.actions = b.action_slot(t);
-      if (job_.policy_outputs) {
-        q.logprobs = b.logprobs + t * b.stride;
-        q.values = b.values + t * b.stride;
-      }
+      count_frames(b, t, keys.step, 0, count_);
+      ActRequest q = request_for_slot(b, t);
+      q.keys = keys;
+      q.batch = batch_.get();
+      q.end = count_;
+      q.raw_actions = nullptr;
+      if (!job_.policy_outputs) q.logprobs = q.values = nullptr;
       job_.policy->act(q);
       batch_->step_range(b.step_buffers(t), 0, count_);
     }
@@ -116,18 +110,18 @@ class Block {
     auto& rows = pending_[lane];
     std::size_t at = rows.size();
     rows.resize(at + static_cast<std::size_t>((end - begin) * width_));
-    const auto word = [](const void* column, std::int64_t i) {
-      return static_cast<const std::uint32_t*>(column)[i];
+    const auto add = [&](const void* columns, int count) {
+      for (int k = 0; k < count; ++k)
+        rows[at++] = static_cast<const Word*>(columns)[k * b.stride + lane];
     };
     for (int t = begin; t < end; ++t) {
-      const float* observation = b.observation_slot(t) + lane;
-      for (int k = 0; k < b.observation_columns; ++k) rows[at++] = word(observation, k * b.stride);
-      const void* action = b.action_slot(t);
-      for (int k = 0; k < b.action_size(); ++k) rows[at++] = word(action, k * b.stride + lane);
-      rows[at++] = word(b.rewards + t * b.stride, lane);
+      add(b.observation_slot(t), b.observation_columns);
+      add(b.mask_slot(t), b.mask_columns);
+      add(b.action_slot(t), b.action_size());
+      add(b.rewards + t * b.stride, 1);
       if (job_.policy_outputs) {
-        rows[at++] = word(b.logprobs + t * b.stride, lane);
-        rows[at++] = word(b.values + t * b.stride, lane);
+        add(b.logprobs + t * b.stride, 1);
+        add(b.values + t * b.stride, 1);
       }
     }
   }
@@ -142,12 +136,10 @@ class Block {
         {b.episode_returns[at], b.episode_lengths[at], b.outcomes[at], end == kTerminated},
         {}};
     if (record_) {
-      for (int k = 0; k < b.observation_columns; ++k) {
-        rows.final_observation.push_back(
-            b.final_observations[(static_cast<std::int64_t>(t) * b.observation_columns + k) *
-                                     b.stride +
-                                 lane]);
-      }
+      const auto* final_words =
+          reinterpret_cast<const Word*>(b.final_observations) + t * b.slot_words() + lane;
+      for (int k = 0; k < b.observation_columns; ++k)
+        rows.final_observation.push_back(final_words[k * b.stride]);
     }
     sink_(index_, rows);
     pending_[lane].clear();
@@ -166,6 +158,11 @@ class Block {
 };
 
 }  // namespace
+
+int episode_row_words(const EnvSpec& spec, bool policy_outputs) {
+  return spec.observation_columns() + spec.mask_columns + spec.action_size() + 1 +
+         (policy_outputs ? 2 : 0);
+}
 
 int episode_blocks(const EpisodeJob& job, const ThreadPool& pool) {
   return plan_for(job, pool.threads()).blocks;

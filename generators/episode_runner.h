@@ -39,14 +39,17 @@ struct EpisodeSummary {
   bool terminated = false;
 };
 
-// One finished episode as rows of 32-bit words: observation, action columns, reward, [logprob, value].
+// One finished episode as rows of 32-bit words: observation, action mask, action columns, reward, [logprob, value].
 struct EpisodeRows {
   std::int64_t episode;        // number
   const std::uint32_t* words;  // [length][width]
   int width;
   EpisodeSummary summary;
-  std::vector<float> final_observation;
+  std::vector<std::uint32_t> final_observation;  // words
 };
+
+// Words of a row.
+int episode_row_words(const EnvSpec& spec, bool policy_outputs);
 
 // Calls `sink` once for each episode, from any thread, in any order: it must only touch that episode's own data.
 // rows.words is null unless record_rows.

@@ -14,59 +14,35 @@
 namespace rollmill {
 namespace {
 
-// Acts as the shard recorded: the action of (episode, step), wherever the runner asks for it. Past the recorded end of an
-// episode it repeats action 0: the comparison finds the difference in length.
-class RecordedPolicy final : public Policy {
+// The actions of a shard as the words that environments take, whatever their columns are.
+class RecordedActions {
  public:
-  RecordedPolicy(const EnvSpec& spec, const ShardData& shard)
-      : discrete_(!spec.continuous()),
-        size_(spec.action_size()),
-        first_(shard.first_episode),
-        starts_(shard.values<std::int64_t>("episodes/start")),
-        lengths_(shard.values<std::int32_t>("episodes/length")) {
-    if (!discrete_) {
+  RecordedActions(const EnvSpec& spec, const ShardData& shard)
+      : choices_(static_cast<int>(spec.choices.size())), reals_(spec.real_actions()) {
+    if (choices_ == 0) {
       real_ = shard.values<float>("actions");
-    } else if (spec.choices[0] <= 127) {
+    } else if (spec.single_choice() && spec.choices[0] <= 127) {
       small_ = shard.values<std::int8_t>("actions");
     } else {
       wide_ = shard.values<std::int32_t>("actions");
     }
+    if (choices_ > 0 && reals_ > 0) real_ = shard.values<float>("real_actions");
   }
-
-  void act(const ActRequest& q) const override {
-    for (int i = q.begin; i < q.end; ++i) {
-      const std::int64_t e = std::int64_t{q.keys.episode[i]} - first_;
-      const std::int64_t step = q.keys.step[i];
-      const bool known = e >= 0 && e < static_cast<std::int64_t>(starts_.size()) &&
-                         step < lengths_[static_cast<std::size_t>(e)];
-      const std::int64_t row = known ? starts_[static_cast<std::size_t>(e)] + step : -1;
-      write(q, i, row);
-    }
+  int columns() const { return choices_ + reals_; }
+  std::int32_t choice(std::int64_t row, int k) const {
+    const auto at = static_cast<std::size_t>(row * choices_ + k);
+    return wide_.empty() ? std::int32_t{small_[at]} : wide_[at];
   }
-  std::string id() const override { return "recorded"; }
-  std::string hash() const override { return "recorded"; }
+  float real(std::int64_t row, int k) const {
+    return real_[static_cast<std::size_t>(row * reals_ + k)];
+  }
+  std::uint32_t word(std::int64_t row, int k) const {
+    return k < choices_ ? static_cast<std::uint32_t>(choice(row, k))
+                        : __builtin_bit_cast(std::uint32_t, real(row, k - choices_));
+  }
 
  private:
-  void write(const ActRequest& q, int i, std::int64_t row) const {
-    const auto at = static_cast<std::size_t>(row);
-    if (discrete_) {
-      auto* out = static_cast<std::int32_t*>(q.actions);
-      out[i] = row < 0 ? 0 : small_.empty() ? wide_[at] : std::int32_t{small_[at]};
-      return;
-    }
-    auto* out = static_cast<float*>(q.actions);
-    for (int a = 0; a < size_; ++a) {
-      out[a * q.stride + i] =
-          row < 0 ? 0.0f
-                  : real_[at * static_cast<std::size_t>(size_) + static_cast<std::size_t>(a)];
-    }
-  }
-
-  bool discrete_;
-  int size_;
-  std::int64_t first_;
-  std::span<const std::int64_t> starts_;
-  std::span<const std::int32_t> lengths_;
+  int choices_, reals_;
   std::span<const std::int8_t> small_;
   std::span<const std::int32_t> wide_;
   std::span<const float> real_;
@@ -74,29 +50,57 @@ class RecordedPolicy final : public Policy {
 
 // Recorded actions must be actions: anything else was not written by a policy, and an environment may index with it.
 void check_actions(const EnvSpec& spec, const ShardData& shard, const std::string& where) {
-  const auto bad = [&](std::size_t row, const std::string& action) {
+  const RecordedActions actions(spec, shard);
+  const int choices = static_cast<int>(spec.choices.size());
+  const auto bad = [&](std::int64_t row, const std::string& action) {
     fail_data(where + ": row " + std::to_string(row) + ": " + action + " is not an action of " +
               spec.id);
   };
-  const auto discrete = [&](const auto& actions) {
-    for (std::size_t r = 0; r < actions.size(); ++r) {
-      if (actions[r] < 0 || actions[r] >= spec.choices[0]) bad(r, std::to_string(actions[r]));
+  for (std::int64_t row = 0; row < static_cast<std::int64_t>(shard.steps()); ++row) {
+    for (int k = 0; k < choices; ++k) {
+      const std::int32_t v = actions.choice(row, k);
+      if (v < 0 || v >= spec.choices[static_cast<std::size_t>(k)]) bad(row, std::to_string(v));
     }
-  };
-  if (!spec.continuous() && spec.choices[0] <= 127) {
-    discrete(shard.values<std::int8_t>("actions"));
-  } else if (!spec.continuous()) {
-    discrete(shard.values<std::int32_t>("actions"));
-  } else {
-    const auto actions = shard.values<float>("actions");
-    const std::size_t size = spec.action.size();
-    for (std::size_t k = 0; k < actions.size(); ++k) {
-      const FieldSpec& f = spec.action[k % size];
-      const double v = static_cast<double>(actions[k]);
-      if (!(v >= f.low && v <= f.high)) bad(k / size, fmt::format("{}", actions[k]));
+    for (int k = 0; k < spec.real_actions(); ++k) {
+      const FieldSpec& f = spec.action[static_cast<std::size_t>(choices + k)];
+      const auto v = static_cast<double>(actions.real(row, k));
+      if (!(v >= f.low && v <= f.high)) bad(row, fmt::format("{}", actions.real(row, k)));
     }
   }
 }
+
+// Acts as the shard recorded: the action of (episode, step), wherever the runner asks for it. Past the recorded end of an
+// episode it repeats action 0: the comparison finds the difference in length.
+class RecordedPolicy final : public Policy {
+ public:
+  RecordedPolicy(const EnvSpec& spec, const ShardData& shard)
+      : actions_(spec, shard),
+        first_(shard.first_episode),
+        starts_(shard.values<std::int64_t>("episodes/start")),
+        lengths_(shard.values<std::int32_t>("episodes/length")) {}
+
+  void act(const ActRequest& q) const override {
+    for (int i = q.begin; i < q.end; ++i) {
+      const std::int64_t e = std::int64_t{q.keys.episode[i]} - first_;
+      const std::int64_t step = q.keys.step[i];
+      const bool known = e >= 0 && e < static_cast<std::int64_t>(starts_.size()) &&
+                         step < lengths_[static_cast<std::size_t>(e)];
+      auto* out = static_cast<Word*>(q.actions) + i;
+      for (int k = 0; k < actions_.columns(); ++k) {
+        out[k * q.stride] =
+            known ? actions_.word(starts_[static_cast<std::size_t>(e)] + step, k) : 0u;
+      }
+    }
+  }
+  std::string id() const override { return "recorded"; }
+  std::string hash() const override { return "recorded"; }
+
+ private:
+  RecordedActions actions_;
+  std::int64_t first_;
+  std::span<const std::int64_t> starts_;
+  std::span<const std::int32_t> lengths_;
+};
 
 // The layout that this environment's shards have: a manifest may claim anything.
 void check_columns(const EnvEntry& entry, const DatasetSpec& spec, const std::string& where) {
@@ -134,7 +138,8 @@ std::string text_of(DType dtype, const std::byte* p) {
 
 // Re-executed columns. What a policy added (logprobs, values) is not, and the actions are the input.
 bool compared(const std::string& name) {
-  return name != "logprobs" && name != "values" && name != "episodes/params" && name != "actions";
+  return name != "logprobs" && name != "values" && name != "episodes/params" && name != "actions" &&
+         name != "real_actions";
 }
 
 // Writes the first difference of one episode, if any, into the report.

@@ -19,30 +19,27 @@ struct Stored {
 };
 
 struct Columns {
-  std::span<float> observations, rewards, logprobs, values, returns, final_observations;
-  std::span<std::int8_t> small_actions;
-  std::span<std::int32_t> wide_actions;
-  std::span<float> real_actions;
+  std::span<std::byte> observations, masks, actions, real_actions, final_observations;
+  std::span<float> rewards, logprobs, values, returns;
   std::span<std::uint8_t> terminals, timeouts, outcomes;
   std::span<std::int64_t> starts, ids;
   std::span<std::int32_t> lengths;
   std::span<std::uint64_t> seed_keys;
 };
 
-Columns view(ShardData& d, const EnvSpec& spec, bool policy_outputs) {
+Columns view(ShardData& d) {
   Columns c;
-  c.observations = d.values<float>("observations");
+  const auto optional = [&](const char* name) {
+    return d.has(name) ? d.raw(name) : std::span<std::byte>();
+  };
+  c.observations = d.raw("observations");
+  c.masks = optional("action_masks");
+  c.actions = d.raw("actions");
+  c.real_actions = optional("real_actions");
   c.rewards = d.values<float>("rewards");
-  if (policy_outputs) {
+  if (d.has("logprobs")) {
     c.logprobs = d.values<float>("logprobs");
     c.values = d.values<float>("values");
-  }
-  if (spec.continuous()) {
-    c.real_actions = d.values<float>("actions");
-  } else if (spec.choices[0] <= 127) {
-    c.small_actions = d.values<std::int8_t>("actions");
-  } else {
-    c.wide_actions = d.values<std::int32_t>("actions");
   }
   c.terminals = d.values<std::uint8_t>("terminals");
   c.timeouts = d.values<std::uint8_t>("timeouts");
@@ -52,32 +49,53 @@ Columns view(ShardData& d, const EnvSpec& spec, bool policy_outputs) {
   c.seed_keys = d.values<std::uint64_t>("episodes/seed_key");
   c.returns = d.values<float>("episodes/return");
   c.outcomes = d.values<std::uint8_t>("episodes/outcome");
-  c.final_observations = d.values<float>("episodes/final_observation");
+  c.final_observations = d.raw("episodes/final_observation");
   return c;
 }
 
+// Bytes of one stored observation: its words, without what pads the last one. (Words are little-endian on every machine
+// this runs on, so their bytes are bits 0-7, 8-15, ... and pixels 0, 1, ....)
+std::size_t observation_bytes(const ObservationSpec& o) {
+  switch (o.kind) {
+    case ObservationKind::kBits: return static_cast<std::size_t>((o.elements + 7) / 8);
+    case ObservationKind::kPixels: return static_cast<std::size_t>(o.elements);
+    default: return static_cast<std::size_t>(o.columns) * 4;
+  }
+}
+
+// One small number a step: as many environments' only action.
+bool small_action(const EnvSpec& spec) { return spec.single_choice() && spec.choices[0] <= 127; }
+
 // Rows of one episode from words to columns; `at` is its first row.
 void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, int width,
-                  bool policy_outputs, std::int64_t at, std::int32_t length) {
-  const auto size = static_cast<std::size_t>(spec.observation_columns());
-  const auto actions = static_cast<std::size_t>(spec.action_size());
+                  std::int64_t at, std::int32_t length) {
+  const std::size_t observation = observation_bytes(spec.observed);
+  const std::size_t choices = spec.choices.size(),
+                    reals = static_cast<std::size_t>(spec.real_actions()),
+                    masked = static_cast<std::size_t>(c.masks.empty() ? 0 : spec.total_choices());
+  const bool small = small_action(spec);
+  // Real actions lie in `actions` where there are no choices.
+  std::byte* const real_out = choices == 0 ? c.actions.data() : c.real_actions.data();
   for (std::int32_t r = 0; r < length; ++r) {
     const std::uint32_t* row = words + static_cast<std::int64_t>(r) * width;
     const auto to = static_cast<std::size_t>(at + r);
-    std::memcpy(&c.observations[to * size], row, size * 4);
-    row += size;
-    if (spec.continuous()) {
-      std::memcpy(&c.real_actions[to * actions], row, actions * 4);
-    } else if (!c.small_actions.empty()) {
-      c.small_actions[to] = static_cast<std::int8_t>(*row);
-    } else {
-      c.wide_actions[to] = static_cast<std::int32_t>(*row);
+    std::memcpy(c.observations.data() + to * observation, row, observation);
+    row += spec.observation_columns();
+    for (std::size_t b = 0; b < masked; ++b)
+      c.masks[to * masked + b] = static_cast<std::byte>((row[b / 32] >> (b % 32)) & 1u);
+    row += spec.mask_columns;
+    if (small) {
+      c.actions[to] = static_cast<std::byte>(*row);
+    } else if (choices > 0) {
+      std::memcpy(c.actions.data() + to * choices * 4, row, choices * 4);
     }
-    row += actions;
+    row += choices;
+    if (reals > 0) std::memcpy(real_out + to * reals * 4, row, reals * 4);
+    row += reals;
     std::memcpy(&c.rewards[to], row, 4);
     c.terminals[to] = 0;
     c.timeouts[to] = 0;
-    if (policy_outputs) {
+    if (!c.logprobs.empty()) {
       std::memcpy(&c.logprobs[to], row + 1, 4);
       std::memcpy(&c.values[to], row + 2, 4);
     }
@@ -87,22 +105,53 @@ void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, i
 }  // namespace
 
 std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs) {
-  Column action;
-  action.dtype = env.continuous() ? DType::kF32 : env.choices[0] <= 127 ? DType::kI8 : DType::kI32;
-  if (env.continuous()) action.row_shape = {static_cast<std::uint64_t>(env.action_size())};
-  const auto size = static_cast<std::uint64_t>(env.observation_columns());
-  return standard_columns(DType::kF32, {size}, action, policy_outputs, 0);
+  const auto size = [](auto n) { return static_cast<std::uint64_t>(n); };
+  const ObservationSpec& o = env.observed;
+  SpaceColumns spaces;
+  switch (o.kind) {
+    case ObservationKind::kReal: spaces.observation_shape = {size(o.columns)}; break;
+    case ObservationKind::kChoices:
+      spaces.observation = DType::kI32;
+      if (o.columns > 1) spaces.observation_shape = {size(o.columns)};
+      break;
+    case ObservationKind::kBits:
+      spaces.observation = DType::kU8;
+      spaces.observation_shape = {size(observation_bytes(o))};
+      break;
+    case ObservationKind::kPixels:
+      spaces.observation = DType::kU8;
+      spaces.observation_shape.assign(o.shape.begin(), o.shape.end());
+      break;
+  }
+  if (env.continuous()) {
+    spaces.action.row_shape = {size(env.action_size())};
+  } else {
+    spaces.action.dtype = small_action(env) ? DType::kI8 : DType::kI32;
+    if (env.choices.size() > 1) spaces.action.row_shape = {size(env.choices.size())};
+    spaces.real_actions = size(env.real_actions());
+  }
+  if (env.mask_columns > 0) spaces.mask_choices = size(env.total_choices());
+  return standard_columns(spaces, policy_outputs, 0);
+}
+
+void describe_observations(const EnvSpec& env, DatasetSpec& spec) {
+  spec.observation_kind = observation_kind_name(env.observed.kind);
+  spec.observation_shape.assign(env.observed.shape.begin(), env.observed.shape.end());
+  for (const FieldSpec& f : env.observation) {
+    spec.observation_names.push_back(f.name);
+    spec.observation_units.push_back(f.unit);
+  }
 }
 
 void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
   const EnvSpec spec = job.env->spec();
   const auto count = static_cast<std::size_t>(job.count);
   const int blocks = episode_blocks(job, pool);
-  const int width =
-      spec.observation_columns() + spec.action_size() + 1 + (job.policy_outputs ? 2 : 0);
+  const int width = episode_row_words(spec, job.policy_outputs);
+  const std::size_t final_bytes = observation_bytes(spec.observed);
   std::vector<std::vector<std::uint32_t>> arenas(static_cast<std::size_t>(blocks));
   std::vector<Stored> stored(count);
-  std::vector<float> finals(count * static_cast<std::size_t>(spec.observation_columns()));
+  std::vector<std::byte> finals(count * final_bytes);
   run_episodes(job, /*record_rows=*/true, pool, [&](int block, const EpisodeRows& rows) {
     RM_ASSERT(rows.width == width);
     const auto e = static_cast<std::size_t>(rows.episode - job.first);
@@ -110,15 +159,13 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
     stored[e] = {block, arena.size(), rows.summary};
     arena.insert(arena.end(), rows.words,
                  rows.words + static_cast<std::int64_t>(rows.summary.length) * width);
-    std::copy(rows.final_observation.begin(), rows.final_observation.end(),
-              finals.begin() + static_cast<std::ptrdiff_t>(
-                                   e * static_cast<std::size_t>(spec.observation_columns())));
+    std::memcpy(finals.data() + e * final_bytes, rows.final_observation.data(), final_bytes);
   });
   std::int64_t steps = 0;
   for (const Stored& s : stored) steps += s.summary.length;
   data.first_episode = job.first;
   data.resize(static_cast<std::uint64_t>(steps), count);
-  Columns c = view(data, spec, job.policy_outputs);
+  Columns c = view(data);
   std::int64_t at = 0;
   for (std::size_t e = 0; e < count; ++e) {
     c.starts[e] = at;
@@ -132,7 +179,7 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
       const Stored& s = stored[e];
       const EpisodeSummary& summary = s.summary;
       scatter_rows(c, spec, arenas[static_cast<std::size_t>(s.block)].data() + s.offset, width,
-                   job.policy_outputs, c.starts[e], summary.length);
+                   c.starts[e], summary.length);
       const auto last = static_cast<std::size_t>(c.starts[e] + summary.length - 1);
       c.terminals[last] = summary.terminated ? 1 : 0;
       c.timeouts[last] = summary.terminated ? 0 : 1;

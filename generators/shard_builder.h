@@ -14,6 +14,9 @@ class ThreadPool;
 // The columns of an environment's shards.
 std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs);
 
+// What a dataset says of the environment's observations.
+void describe_observations(const EnvSpec& env, DatasetSpec& spec);
+
 // Fills `data` (made with the job's columns) with episodes [job.first, job.first + job.count) in episode order.
 void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data);
 

@@ -1,32 +1,31 @@
 #include "generators/solo_episode.h"
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "core/base/assert.h"
 
 namespace rollmill {
 
-SoloEpisode::SoloEpisode(const EnvEntry& entry, BatchConfig config) : entry_(entry) {
+SoloEpisode::SoloEpisode(const EnvEntry& entry, BatchConfig config, int frame_stack)
+    : entry_(entry) {
   config.num_envs = 1;
   config.first_environment = 0;
   config.autoreset = false;
   batch_ = entry.make_cpu(config, nullptr);
-  rollout_ = std::make_unique<HostRollout>(batch_->spec(), 1, 1);
+  rollout_ = std::make_unique<HostRollout>(batch_->spec(), 1, 1, frame_stack);
   const RolloutBuffer& b = rollout_->buffer();
   batch_->reset(b.observation_slot(0), b.mask_slot(0));
 }
 
 void SoloEpisode::step(const Policy& policy) {
   const RolloutBuffer& b = rollout_->buffer();
-  ActRequest q;
-  q.observations = b.observation_slot(0);
-  q.masks = b.mask_slot(0);
+  RM_ASSERT(policy.frame_stack() <= b.frame_stack);
+  ActRequest q = request_for_slot(b, 0);
   q.batch = batch_.get();
-  q.stride = b.stride;
   q.keys = batch_->episodes();
   q.end = 1;
-  q.actions = b.action_slot(0);
+  count_frames(b, 0, q.keys.step, 0, 1);
   policy.act(q);
   advance();
 }
@@ -50,12 +49,7 @@ void SoloEpisode::advance() {
   ++now_.steps;
   now_.end = b.ends[0];
   now_.outcome = ended() ? b.outcomes[0] : std::uint8_t{0};
-  const auto words = [](std::int64_t count) { return static_cast<std::size_t>(count) * 4; };
-  std::memcpy(b.observation_slot(0), b.observation_slot(1),
-              words(b.observation_columns * b.stride));
-  if (b.mask_columns > 0) {
-    std::memcpy(b.mask_slot(0), b.mask_slot(1), words(b.mask_columns * b.stride));
-  }
+  advance_rollout(b);
 }
 
 bool SoloEpisode::allowed(int choice) const {
@@ -71,6 +65,8 @@ std::string SoloEpisode::outcome() const {
 SoloEpisode::Snapshot SoloEpisode::save() const {
   Snapshot snapshot = now_;
   snapshot.words = batch_->save_environment(0);
+  const RolloutBuffer& b = rollout_->buffer();
+  snapshot.frames.assign(b.observation_slot(1 - b.frame_stack), b.observation_slot(0));
   return snapshot;
 }
 
@@ -78,7 +74,9 @@ void SoloEpisode::load(const Snapshot& snapshot) {
   batch_->load_environment(0, snapshot.words);
   now_ = snapshot;
   now_.words.clear();
+  now_.frames.clear();
   const RolloutBuffer& b = rollout_->buffer();
+  std::copy(snapshot.frames.begin(), snapshot.frames.end(), b.observation_slot(1 - b.frame_stack));
   batch_->observe(b.observation_slot(0), b.mask_slot(0));
 }
 

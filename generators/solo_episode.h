@@ -16,7 +16,8 @@ namespace rollmill {
 class SoloEpisode {
  public:
   // Starts episode config.first_episode. num_envs and autoreset of the config are overruled.
-  SoloEpisode(const EnvEntry& entry, BatchConfig config);
+  // frame_stack: as many frames as the policy that will act reads.
+  SoloEpisode(const EnvEntry& entry, BatchConfig config, int frame_stack = 1);
 
   const EnvEntry& entry() const { return entry_; }
   const EnvSpec& spec() const { return batch_->spec(); }
@@ -38,6 +39,7 @@ class SoloEpisode {
   // Where it stands. What save() gave, load() goes back to.
   struct Snapshot {
     std::vector<std::uint32_t> words;
+    std::vector<float> frames;  // that came before, where they are kept
     std::int64_t steps = 0;
     float reward = 0;
     double episode_return = 0;
@@ -52,7 +54,7 @@ class SoloEpisode {
   const EnvEntry& entry_;
   std::unique_ptr<EnvBatch> batch_;
   std::unique_ptr<HostRollout> rollout_;
-  Snapshot now_;  // without its words
+  Snapshot now_;  // without its words and frames
 };
 
 }  // namespace rollmill

@@ -1,6 +1,7 @@
 #include "rollout/buffer.h"
 
 #include <cstddef>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <type_traits>
@@ -8,6 +9,7 @@
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
 #include "core/base/error.h"
+#include "rollout/column_kernels.h"
 #include "rollout/rollout_fields.h"
 
 namespace rollmill {
@@ -52,10 +54,28 @@ struct HostRollout::Storage {
   AlignedVector<std::uint32_t> bytes;
 };
 
-HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs)
+void count_frames(const RolloutBuffer& b, int t, const std::uint32_t* steps, int begin, int end) {
+  std::uint8_t* frames = b.frame_slot(t);
+  if (frames == nullptr) return;
+  for (int i = begin; i < end; ++i) frames[i] = earlier_frames(steps[i], b.frame_stack);
+}
+
+void advance_rollout(const RolloutBuffer& b) {
+  const auto slot = static_cast<std::size_t>(b.slot_words()) * sizeof(float);
+  const int first = 1 - b.frame_stack;
+  std::memmove(b.observation_slot(first), b.observation_slot(b.horizon + first),
+               static_cast<std::size_t>(b.frame_stack) * slot);
+  if (b.mask_columns > 0) {
+    std::memcpy(b.mask_slot(0), b.mask_slot(b.horizon),
+                static_cast<std::size_t>(b.mask_columns * b.stride) * sizeof(Word));
+  }
+}
+
+HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack)
     : storage_(std::make_unique<Storage>()) {
   RM_ASSERT(horizon >= 1 && num_envs >= 1);
-  set_rollout_shape(buffer_, spec, horizon, num_envs, padded_columns(num_envs));
+  RM_ASSERT(frame_stack >= 1 && frame_stack <= kMaxFrameStack);
+  set_rollout_shape(buffer_, spec, horizon, num_envs, padded_columns(num_envs), frame_stack);
   // Twice over the manifest: how much there is, then where each column lies.
   std::size_t size = 0;
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {

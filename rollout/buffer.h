@@ -9,21 +9,28 @@
 
 namespace rollmill {
 
+inline constexpr int kMaxFrameStack = 64;
+
 struct RolloutBuffer {
   int horizon = 0, num_envs = 0;
   int observation_columns = 0;               // stored words of an observation (EnvSpec::observed)
   int mask_columns = 0;                      // words of an action mask; 0: none
   int choice_columns = 0, real_columns = 0;  // of an action, in this order
+  int frame_stack = 1;  // frames that the policy reads of an observation, itself included
   std::int64_t stride = 0;
 
-  float* observations = nullptr;  // [T + 1][D]; slot T is the first observation of the next rollout
-  Word* masks = nullptr;          // [T + 1][M] what each observed state allows; null where M is 0
-  void* actions = nullptr;        // [T][A] int32, then float32: what the environment got
-  float* raw_actions = nullptr;   // [T][real columns] the unbounded sample; null if there are none
-  float* logprobs = nullptr;      // [T]
-  float* values = nullptr;        // [T + 1]
-  float* rewards = nullptr;       // [T]
-  std::uint8_t* ends = nullptr;   // [T] EpisodeEnd
+  // [T + 1][D]; slot T is the first observation of the next rollout. With frame stacking the frame_stack - 1 slots before
+  // slot 0 are the frames that came before it: a stack is read from where its frames lie, and never copied together.
+  float* observations = nullptr;
+  // [T + 1] how many frames before the observation are of its episode, at most frame_stack - 1; null without stacking.
+  std::uint8_t* frames = nullptr;
+  Word* masks = nullptr;         // [T + 1][M] what each observed state allows; null where M is 0
+  void* actions = nullptr;       // [T][A] int32, then float32: what the environment got
+  float* raw_actions = nullptr;  // [T][real columns] the unbounded sample; null if there are none
+  float* logprobs = nullptr;     // [T]
+  float* values = nullptr;       // [T + 1]
+  float* rewards = nullptr;      // [T]
+  std::uint8_t* ends = nullptr;  // [T] EpisodeEnd
   float* final_observations = nullptr;  // [T][D], where ends != kRunning
   float* final_values = nullptr;        // [T], where ends == kTruncated: V of the final observation
   std::uint8_t* outcomes = nullptr;     // [T], where ends != kRunning
@@ -34,10 +41,15 @@ struct RolloutBuffer {
   float* returns = nullptr;     // [T] advantages + values: targets of the value function
 
   int action_size() const { return choice_columns + real_columns; }
+  // Words of one slot of observations.
+  std::int64_t slot_words() const { return observation_columns * stride; }
   // Elements of one slot.
   std::int64_t action_columns() const { return std::int64_t{action_size()} * stride; }
-  float* observation_slot(int t) const {
-    return observations + std::int64_t{t} * observation_columns * stride;
+  float* observation_slot(int t) const {  // t >= 1 - frame_stack
+    return observations + t * slot_words();
+  }
+  std::uint8_t* frame_slot(int t) const {
+    return frames == nullptr ? nullptr : frames + t * stride;
   }
   Word* mask_slot(int t) const {
     return mask_columns == 0 ? nullptr : masks + std::int64_t{t} * mask_columns * stride;
@@ -57,10 +69,16 @@ struct RolloutBuffer {
   StepBuffers step_buffers(int t) const;
 };
 
+// Fills frame_slot(t) for environments [begin, end) from the steps their episodes have taken; nothing without stacking.
+void count_frames(const RolloutBuffer& buffer, int t, const std::uint32_t* steps, int begin,
+                  int end);
+// Moves slot T, with its mask and the frames before it, to slot 0: where the next rollout starts.
+void advance_rollout(const RolloutBuffer& buffer);
+
 // Owns the memory of a RolloutBuffer on the host: one allocation.
 class HostRollout {
  public:
-  HostRollout(const EnvSpec& spec, int horizon, int num_envs);
+  HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack = 1);
   ~HostRollout();
   const RolloutBuffer& buffer() const { return buffer_; }
   std::size_t bytes() const;

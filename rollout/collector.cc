@@ -1,7 +1,6 @@
 #include "rollout/collector.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
@@ -16,6 +15,7 @@ HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const Rol
                              ThreadPool& pool)
     : batch_(batch), policy_(policy), buffer_(buffer), pool_(pool) {
   RM_ASSERT(!batch.on_device() && batch.stride() == buffer.stride);
+  RM_ASSERT(policy.frame_stack() == buffer.frame_stack);
   // As few blocks as there are threads while they stay small enough for the cache.
   const int per_thread = (buffer.num_envs + pool.threads() - 1) / pool.threads();
   block_ = std::clamp((per_thread + 15) / 16 * 16, 16, 10 * kTileRows);
@@ -31,39 +31,39 @@ void HostCollector::collect(const AdvantageOptions& options) {
 }
 
 void HostCollector::collect_block(const AdvantageOptions& options, int begin, int end) {
-  ActRequest q;
-  q.stride = buffer_.stride;
-  q.keys = batch_.episodes();
-  q.begin = begin;
-  q.end = end;
+  const EpisodeColumns keys = batch_.episodes();
   for (int t = 0; t < buffer_.horizon; ++t) {
-    const std::int64_t at = t * buffer_.stride;
-    q.observations = buffer_.observation_slot(t);
-    q.actions = buffer_.action_slot(t);
-    q.masks = buffer_.mask_slot(t);
+    count_frames(buffer_, t, keys.step, begin, end);
+    ActRequest q = request_for_slot(buffer_, t);
+    q.keys = keys;
     q.batch = &batch_;
-    q.raw_actions = buffer_.raw_action_slot(t);
-    q.logprobs = buffer_.logprobs + at;
-    q.values = buffer_.values + at;
+    q.begin = begin;
+    q.end = end;
     policy_.act(q);
     batch_.step_range(buffer_.step_buffers(t), begin, end);
   }
   const int last = buffer_.horizon;
-  policy_.value(buffer_.observation_slot(last), buffer_.stride, begin, end,
-                buffer_.values + last * buffer_.stride);
+  count_frames(buffer_, last, keys.step, begin, end);
+  policy_.value({buffer_.observation_slot(last), buffer_.stride, buffer_.slot_words(),
+                 buffer_.frame_slot(last)},
+                begin, end, buffer_.values + last * buffer_.stride);
   value_truncated(begin, end);
   compute_gae(buffer_, options.gamma, options.lambda, options.reward_scale, begin, end);
 }
 
-// V of the last observation of each truncated episode; rare, so gathered into one tile at a time.
+// V of the last observation of each truncated episode; rare, so gathered into one tile at a time, [frames][D][kTileRows]:
+// the frames before it lie in slots t, t - 1, ...
 void HostCollector::value_truncated(int begin, int end) {
-  const int size = buffer_.observation_columns;
-  std::vector<float> columns(static_cast<std::size_t>(size) * kTileRows);
+  const int size = buffer_.observation_columns, stack = buffer_.frame_stack;
+  const int newest = (stack - 1) * size;  // column of the newest frame
+  std::vector<float> columns(static_cast<std::size_t>(stack * size) * kTileRows);
+  std::uint8_t frames[kTileRows] = {};
   std::int64_t slots[kTileRows];
   float values[kTileRows];
   int count = 0;
   const auto flush = [&] {
-    policy_.value(columns.data(), kTileRows, 0, count, values);
+    policy_.value({columns.data() + newest * kTileRows, kTileRows, size * kTileRows, frames}, 0,
+                  count, values);
     for (int r = 0; r < count; ++r) buffer_.final_values[slots[r]] = values[r];
     count = 0;
   };
@@ -71,10 +71,15 @@ void HostCollector::value_truncated(int begin, int end) {
     const std::uint8_t* ends = buffer_.ends + t * buffer_.stride;
     for (int i = begin; i < end; ++i) {
       if (ends[i] != kTruncated) continue;
-      for (int k = 0; k < size; ++k) {
-        columns[static_cast<std::size_t>(k * kTileRows + count)] =
-            buffer_
-                .final_observations[(static_cast<std::int64_t>(t) * size + k) * buffer_.stride + i];
+      const auto copy_frame = [&](int back, const float* from) {
+        float* to = columns.data() + (newest - back * size) * kTileRows + count;
+        for (int k = 0; k < size; ++k) to[k * kTileRows] = from[k * buffer_.stride + i];
+      };
+      copy_frame(0, buffer_.final_observations + t * buffer_.slot_words());
+      if (stack > 1) {
+        frames[count] = earlier_frames(buffer_.frame_slot(t)[i] + 1u, stack);
+        for (int back = 1; back <= frames[count]; ++back)
+          copy_frame(back, buffer_.observation_slot(t + 1 - back));
       }
       slots[count++] = t * buffer_.stride + i;
       if (count == kTileRows) flush();
@@ -83,11 +88,7 @@ void HostCollector::value_truncated(int begin, int end) {
   if (count > 0) flush();
 }
 
-void HostCollector::advance() {
-  std::memcpy(
-      buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon),
-      static_cast<std::size_t>(buffer_.observation_columns * buffer_.stride) * sizeof(float));
-}
+void HostCollector::advance() { advance_rollout(buffer_); }
 
 // Mean |advantage| of the episode that ended at step `end` of environment i, as far as it lies in this rollout.
 static float mean_value_error(const RolloutBuffer& b, int end, std::int64_t i) {
@@ -118,6 +119,7 @@ std::vector<EpisodeRecord> HostCollector::finished_episodes(int groups) const {
 
 std::vector<Moments> HostCollector::observation_moments(int groups) const {
   RM_ASSERT(buffer_.num_envs % groups == 0);
+  RM_ASSERT(batch_.spec().observed.kind == ObservationKind::kReal);
   const int size = buffer_.observation_columns, envs = buffer_.num_envs / groups;
   // One part per group, time step and element, each summed in environment order; merged in time order.
   const std::int64_t parts_of_group = std::int64_t{buffer_.horizon} * size;

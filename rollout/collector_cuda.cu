@@ -21,9 +21,9 @@ class CudaCollector final : public DeviceCollector {
       : config_(config),
         memory_(*rollmill_cuda_memory(config.device)),
         batch_(make_batch(config)),
-        policy_(batch_->spec(), config.seed, config.greedy, config.device) {
-    set_rollout_shape(buffer_, batch_->spec(), config.horizon, batch_->num_envs(),
-                      batch_->stride());
+        policy_(batch_->spec(), config.seed, config.greedy, config.frame_stack, config.device) {
+    set_rollout_shape(buffer_, batch_->spec(), config.horizon, batch_->num_envs(), batch_->stride(),
+                      config.frame_stack);
     // Registered first, then allocated once; each column starts on 256 bytes.
     std::size_t bytes = 0;
     visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t n) { bytes += padded(field, n); });
@@ -40,27 +40,20 @@ class CudaCollector final : public DeviceCollector {
   EnvBatch& batch() override { return *batch_; }
   const RolloutBuffer& buffer() const override { return buffer_; }
   void set_weights(const PolicyWeights& weights) override { policy_.set_weights(weights); }
-  void reset() override { batch_->reset(buffer_.observation_slot(0)); }
+  void reset() override { batch_->reset(buffer_.observation_slot(0), buffer_.mask_slot(0)); }
 
   void collect(const AdvantageOptions& options) override {
-    ActRequest q;
-    q.stride = buffer_.stride;
-    q.keys = batch_->episodes();
-    q.begin = 0;
-    q.end = buffer_.num_envs;
     for (int t = 0; t < buffer_.horizon; ++t) {
-      q.observations = buffer_.observation_slot(t);
-      q.actions = buffer_.action_slot(t);
-      q.raw_actions = buffer_.raw_action_slot(t);
-      q.logprobs = buffer_.logprobs + t * buffer_.stride;
-      q.values = buffer_.values + t * buffer_.stride;
+      count_frames_at(t);
+      ActRequest q = request_for_slot(buffer_, t);
+      q.keys = batch_->episodes();
+      q.end = buffer_.num_envs;
       policy_.act(q);
       batch_->step(buffer_.step_buffers(t));
     }
-    policy_.value(buffer_.observation_slot(buffer_.horizon), buffer_.stride, buffer_.num_envs, 1,
-                  nullptr, buffer_.values + buffer_.horizon * buffer_.stride);
-    policy_.value(buffer_.final_observations, buffer_.stride, buffer_.num_envs, buffer_.horizon,
-                  buffer_.ends, buffer_.final_values);
+    count_frames_at(buffer_.horizon);
+    policy_.value(buffer_, buffer_.horizon);
+    policy_.final_values(buffer_);
     const DeviceScope scope(config_.device);
     gae_kernel<<<blocks_for(buffer_.num_envs), kThreads>>>(buffer_, options);
     RM_CUDA_LAUNCHED("gae_kernel");
@@ -70,8 +63,19 @@ class CudaCollector final : public DeviceCollector {
 
   void advance() override {
     const DeviceScope scope(config_.device);
-    RM_CUDA(cudaMemcpyAsync(buffer_.observation_slot(0), buffer_.observation_slot(buffer_.horizon),
-                            slot_bytes(), cudaMemcpyDeviceToDevice, nullptr));
+    const auto copy = [](void* to, const void* from, std::int64_t words) {
+      RM_CUDA(cudaMemcpyAsync(to, from, static_cast<std::size_t>(words) * sizeof(Word),
+                              cudaMemcpyDeviceToDevice, nullptr));
+    };
+    // Slot by slot, oldest first: with a short horizon the frames' old and new places overlap.
+    for (int t = 1 - buffer_.frame_stack; t <= 0; ++t) {
+      copy(buffer_.observation_slot(t), buffer_.observation_slot(buffer_.horizon + t),
+           buffer_.slot_words());
+    }
+    if (buffer_.mask_columns > 0) {
+      copy(buffer_.mask_slot(0), buffer_.mask_slot(buffer_.horizon),
+           buffer_.mask_columns * buffer_.stride);
+    }
   }
 
   std::vector<EpisodeRecord> finished_episodes() const override {
@@ -97,6 +101,7 @@ class CudaCollector final : public DeviceCollector {
   }
 
   std::vector<Moments> observation_moments() const override {
+    RM_ASSERT(batch_->spec().observed.kind == ObservationKind::kReal);
     const auto size = static_cast<std::size_t>(buffer_.observation_columns);
     std::vector<Moments> parts(static_cast<std::size_t>(buffer_.horizon) * size), total(size);
     {
@@ -125,7 +130,11 @@ class CudaCollector final : public DeviceCollector {
   }
 
   void set_first_observations(const float* host) override {
-    memory_.copy_in(buffer_.observation_slot(0), host, slot_bytes());
+    memory_.copy_in(
+        buffer_.observation_slot(1 - buffer_.frame_stack), host,
+        static_cast<std::size_t>(buffer_.frame_stack * buffer_.slot_words()) * sizeof(float));
+    if (buffer_.mask_columns > 0)
+      batch_->observe(buffer_.observation_slot(0), buffer_.mask_slot(0));
   }
 
  private:
@@ -133,8 +142,11 @@ class CudaCollector final : public DeviceCollector {
   static std::size_t padded(T*, std::int64_t n) {
     return (static_cast<std::size_t>(n) * sizeof(T) + 255) / 256 * 256;
   }
-  std::size_t slot_bytes() const {
-    return static_cast<std::size_t>(buffer_.observation_columns * buffer_.stride) * sizeof(float);
+  void count_frames_at(int t) {
+    if (buffer_.frame_stack == 1) return;
+    const DeviceScope scope(config_.device);
+    frames_kernel<<<blocks_for(buffer_.num_envs), kThreads>>>(buffer_, t, batch_->episodes().step);
+    RM_CUDA_LAUNCHED("frames_kernel");
   }
   static std::unique_ptr<EnvBatch> make_batch(const DeviceCollectorConfig& config) {
     std::unique_ptr<EnvBatch> batch(

@@ -23,6 +23,12 @@ RM_KERNEL void gae_kernel(RolloutBuffer b, AdvantageOptions options) {
   }
 }
 
+// Fills slot t's frames from the steps that the episodes have taken.
+RM_KERNEL void frames_kernel(RolloutBuffer b, int t, const std::uint32_t* steps) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < b.num_envs) b.frames[t * b.stride + i] = earlier_frames(steps[i], b.frame_stack);
+}
+
 // One thread sums one column in environment order, as the CPU does; parts [T][D].
 RM_KERNEL void moments_kernel(RolloutBuffer b, Moments* parts) {
   const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

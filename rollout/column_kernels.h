@@ -22,6 +22,12 @@ RM_HD float gae_element(std::uint8_t end, float scaled_reward, float value, floa
   return delta + gamma * lambda * kept;
 }
 
+// Frames before an observation that are of its episode, `step` steps into it, as far as a stack of frames reaches.
+RM_HD std::uint8_t earlier_frames(std::uint32_t step, int frame_stack) {
+  const auto most = static_cast<std::uint32_t>(frame_stack - 1);
+  return static_cast<std::uint8_t>(step < most ? step : most);
+}
+
 // Moments of n numbers, summed in order.
 RM_HD Moments column_moments(const float* column, int n) {
   double sum = 0;

@@ -18,6 +18,7 @@ struct DeviceCollectorConfig {
   std::uint64_t seed = 0;  // of the policy's sampling
   bool greedy = false;
   int device = 0;
+  int frame_stack = 1;
 };
 
 class DeviceCollector {
@@ -36,8 +37,8 @@ class DeviceCollector {
   // Wait for the GPU and copy to the host, once for a rollout.
   virtual std::vector<EpisodeRecord> finished_episodes() const = 0;
   virtual std::vector<Moments> observation_moments() const = 0;
-  // All columns into a host buffer of the same shape; and slot 0's observations back (restoring a
-  // checkpoint).
+  // All columns into a host buffer of the same shape; and slot 0's observations, the frames before
+  // them first, back (restoring a checkpoint).
   virtual void copy_to_host(const RolloutBuffer& host) const = 0;
   virtual void set_first_observations(const float* host) = 0;
 };

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "envs/batch.h"
+#include "rollout/buffer.h"
 
 namespace rollmill {
 
@@ -16,23 +16,42 @@ namespace rollmill {
 struct ActRequest {
   // in
   const float* observations = nullptr;  // words [D][stride] (envs/spaces.h)
+  // Earlier frames of a policy that stacks them: `slot` words before each other, frames[i] of them in the episode.
+  std::int64_t slot = 0;
+  const std::uint8_t* frames = nullptr;
   const Word* masks = nullptr;  // [M][stride] allowed actions; null: the environment has no mask
   const EnvBatch* batch = nullptr;  // whose environments they are; the scripted expert asks it
   std::int64_t stride = 0;
   EpisodeColumns keys{};
   int begin = 0, end = 0;
   // out
-  void* actions =
-      nullptr;  // int32 [N] or float32 [A][stride], within the action bounds: what the env gets
-  float* raw_actions =
-      nullptr;  // continuous: the unbounded sample the log-probability belongs to; may be null
-  float* logprobs = nullptr;  // [N]; may be null
-  float* values = nullptr;    // [N]; may be null
+  void* actions = nullptr;  // [A][stride] int32, then float32 within the bounds: what the env gets
+  float* raw_actions = nullptr;  // [real actions][stride] the unbounded samples that the
+                                 // log-probability belongs to; may be null
+  float* logprobs = nullptr;     // [N]; may be null
+  float* values = nullptr;       // [N]; may be null
 };
+
+// The request for slot t of a rollout: everything but keys, batch and range.
+inline ActRequest request_for_slot(const RolloutBuffer& b, int t) {
+  ActRequest q;
+  q.observations = b.observation_slot(t);
+  q.slot = b.slot_words();
+  q.frames = b.frame_slot(t);
+  q.masks = b.mask_slot(t);
+  q.stride = b.stride;
+  q.actions = b.action_slot(t);
+  q.raw_actions = b.raw_action_slot(t);
+  q.logprobs = b.logprobs + t * b.stride;
+  q.values = b.values + t * b.stride;
+  return q;
+}
 
 class Policy {
  public:
   virtual ~Policy() = default;
+  // Frames of an observation that it reads: rollouts must keep as many (RolloutBuffer::frame_stack).
+  virtual int frame_stack() const { return 1; }
   virtual void act(const ActRequest& request) const = 0;
   // Stable name and content hash: they identify the policy in datasets and reports.
   virtual std::string id() const = 0;

@@ -10,13 +10,14 @@ namespace rollmill {
 
 // Sets the sizes of a buffer for an environment.
 inline void set_rollout_shape(RolloutBuffer& b, const EnvSpec& spec, int horizon, int num_envs,
-                              std::int64_t stride) {
+                              std::int64_t stride, int frame_stack) {
   b.horizon = horizon;
   b.num_envs = num_envs;
   b.observation_columns = spec.observation_columns();
   b.mask_columns = spec.mask_columns;
   b.choice_columns = static_cast<int>(spec.choices.size());
   b.real_columns = spec.real_actions();
+  b.frame_stack = frame_stack;
   b.stride = stride;
 }
 
@@ -25,7 +26,12 @@ template <class Field>
 void visit_rollout_fields(RolloutBuffer& b, Field&& field) {
   const std::int64_t slot = b.horizon * b.stride;
   auto* actions = static_cast<std::int32_t*>(b.actions);
-  field(b.observations, (slot + b.stride) * b.observation_columns);
+  // With the earlier frames of slot 0 before it.
+  const std::int64_t history = (b.frame_stack - 1) * b.slot_words();
+  float* first_frame = b.observations == nullptr ? nullptr : b.observations - history;
+  field(first_frame, (slot + b.stride) * b.observation_columns + history);
+  b.observations = first_frame == nullptr ? nullptr : first_frame + history;
+  if (b.frame_stack > 1) field(b.frames, slot + b.stride);
   if (b.mask_columns > 0) field(b.masks, (slot + b.stride) * b.mask_columns);
   field(actions, slot * b.action_size());
   if (b.real_columns > 0) field(b.raw_actions, slot * b.real_columns);

@@ -39,6 +39,7 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
   H5Group& root = h5.root();
   root.set_int64("format_version", kFormatVersion);
   root.set_string("environment", trainer.spec().id);
+  root.set_int64("num_envs", s.experience->batch().num_envs());
   root.set_int64("update", s.progress->update);
   root.set_int64("env_steps", s.progress->env_steps);
   root.set_int64("episodes", s.progress->episodes);
@@ -89,6 +90,12 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   }
   if (root.get_int64("format_version") > kFormatVersion) {
     fail_data(path + ": a newer format than this program reads");
+  }
+  // Columns are padded: other numbers of environments may take as many words.
+  const std::int64_t envs = s.experience->batch().num_envs();
+  if (root.has_attribute("num_envs") && root.get_int64("num_envs") != envs) {
+    fail_data(path + ": this checkpoint is of " + std::to_string(root.get_int64("num_envs")) +
+              " environments a rank, this run has " + std::to_string(envs));
   }
   const auto first = read_array<float>(root, "optimizer_first", s.optimizer->first.size(), path);
   const auto second = read_array<float>(root, "optimizer_second", s.optimizer->second.size(), path);

@@ -14,7 +14,7 @@ class HostExperience final : public Experience {
   HostExperience(const ExperienceConfig& c, const PolicyWeights& weights, ThreadPool& pool)
       : batch_(make_batch(*c.env, c.batch, &pool, c.device, c.local_rank)),
         policy_(batch_->spec(), weights, c.seed, /*greedy=*/false),
-        rollout_(batch_->spec(), c.horizon, c.batch.num_envs),
+        rollout_(batch_->spec(), c.horizon, c.batch.num_envs, c.frame_stack),
         collector_(*batch_, policy_, rollout_.buffer(), pool) {}
 
   EnvBatch& batch() override { return *batch_; }
@@ -32,10 +32,12 @@ class HostExperience final : public Experience {
   }
   std::vector<float> first_observations() const override {
     const RolloutBuffer& b = rollout_.buffer();
-    return {b.observation_slot(0), b.observation_slot(1)};
+    return {b.observation_slot(1 - b.frame_stack), b.observation_slot(1)};
   }
   void set_first_observations(const std::vector<float>& observations) override {
-    std::copy(observations.begin(), observations.end(), rollout_.buffer().observation_slot(0));
+    const RolloutBuffer& b = rollout_.buffer();
+    std::copy(observations.begin(), observations.end(), b.observation_slot(1 - b.frame_stack));
+    if (b.mask_columns > 0) batch_->observe(b.observation_slot(0), b.mask_slot(0));
   }
   std::size_t buffer_bytes() const override { return rollout_.bytes(); }
 
@@ -50,9 +52,9 @@ class CudaExperience final : public Experience {
  public:
   CudaExperience(const ExperienceConfig& c, const PolicyWeights& weights)
       : weights_(weights),
-        shape_(c.env->spec(), c.horizon, c.batch.num_envs),
+        shape_(c.env->spec(), c.horizon, c.batch.num_envs, c.frame_stack),
         collector_(make_device_collector({c.env->id, c.batch, c.horizon, c.seed, /*greedy=*/false,
-                                          c.device.gpu(c.local_rank)})) {}
+                                          c.device.gpu(c.local_rank), c.frame_stack})) {}
 
   EnvBatch& batch() override { return collector_->batch(); }
   const RolloutBuffer& buffer() const override { return collector_->buffer(); }
@@ -71,7 +73,8 @@ class CudaExperience final : public Experience {
   }
   std::vector<float> first_observations() const override {
     collector_->copy_to_host(shape_.buffer());
-    return {shape_.buffer().observation_slot(0), shape_.buffer().observation_slot(1)};
+    const RolloutBuffer& b = shape_.buffer();
+    return {b.observation_slot(1 - b.frame_stack), b.observation_slot(1)};
   }
   void set_first_observations(const std::vector<float>& observations) override {
     collector_->set_first_observations(observations.data());

@@ -26,7 +26,8 @@ class Experience {
   virtual void advance() = 0;
   virtual std::vector<EpisodeRecord> finished_episodes(int groups) const = 0;
   virtual std::vector<Moments> observation_moments(int groups) const = 0;
-  // The observations that the next rollout starts from, [D][stride] on the host: for checkpoints.
+  // The observations that the next rollout starts from and the frames before them, oldest first, [frame_stack][D][stride]
+  // on the host: for checkpoints. Action masks are not among them: restoring asks the environments for them.
   virtual std::vector<float> first_observations() const = 0;
   virtual void set_first_observations(const std::vector<float>& observations) = 0;
   virtual std::size_t buffer_bytes() const = 0;
@@ -37,6 +38,7 @@ struct ExperienceConfig {
   BatchConfig batch;
   int horizon = 128;
   std::uint64_t seed = 0;  // of the policy's sampling
+  int frame_stack = 1;
   DeviceChoice device;
   int local_rank = 0;
 };

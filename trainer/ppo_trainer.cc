@@ -39,10 +39,10 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
       pool_(
           std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores())),
       spec_(find_env(options.env.id).spec()),
-      weights_(shape_for(spec_, options.hidden)),
+      weights_(shape_for(spec_, options.hidden, options.frame_stack)),
       curriculum_(options.curriculum, spec_, options.env.world) {
   weights_.normalizer = ObservationNormalizer(
-      spec_.observation_size(), options_.normalize_observations, options_.clip_observations);
+      spec_.observed.elements, options_.normalize_observations, options_.clip_observations);
   initialize_weights(weights_, options_.seed, options_.log_std_init);
   optimizer_.first.resize(weights_.params.size());
   optimizer_.second.resize(weights_.params.size());
@@ -51,6 +51,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.batch = batch_config(options, group);
   config.horizon = options.ppo.horizon;
   config.seed = options.seed;
+  config.frame_stack = options.frame_stack;
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *pool_);
@@ -158,7 +159,7 @@ void PpoTrainer::update_normalizer() {
   const std::vector<Moments> mine = experience_->observation_moments(local_groups());
   const std::string bytes(reinterpret_cast<const char*>(mine.data()),
                           mine.size() * sizeof(Moments));
-  std::vector<Moments> total(static_cast<std::size_t>(spec_.observation_size()));
+  std::vector<Moments> total(static_cast<std::size_t>(spec_.observed.elements));
   for (const std::string& part : group_.all_gather(bytes, "observation statistics")) {
     for (std::size_t k = 0; k < part.size() / sizeof(Moments); ++k) {
       Moments m;

@@ -5,6 +5,8 @@
 #include "core/base/error.h"
 #include "core/config/config.h"
 #include "core/device/device.h"
+#include "envs/registry.h"
+#include "rollout/buffer.h"
 
 namespace rollmill {
 
@@ -65,11 +67,19 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 64);
   o.curriculum = read_curriculum(c, o.env);
+  o.frame_stack = static_cast<int>(c.get_int("env.frame_stack", 1, 1, kMaxFrameStack));
   o.hidden.clear();
   for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
     o.hidden.push_back(static_cast<int>(h));
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
+  if (o.normalize_observations &&
+      find_env(o.env.id).spec().observed.kind != ObservationKind::kReal) {
+    c.fail("policy.normalize_observations",
+           "the observations of " + o.env.id +
+               " are no real numbers: the policy reads them as 0 to 1 "
+               "already; set it to false");
+  }
   o.clip_observations = static_cast<float>(c.get_int("policy.clip_observations", 10, 1, 1 << 20));
   DeviceChoice device;
   try {

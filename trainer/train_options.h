@@ -19,9 +19,10 @@ struct TrainOptions {
   int threads = 0;  // 0: all cores
   EnvOptions env;
   CurriculumOptions curriculum;
+  int frame_stack = 1;  // frames that the policy reads
   std::vector<int> hidden = {64, 64};
   float log_std_init = 0.0f;
-  bool normalize_observations = false;
+  bool normalize_observations = false;  // real observations only
   float clip_observations = 10.0f;
   std::string kernels = "fused";
   // Logical groups of environments: with trainer.reduction = "exact" results are the same on any number of ranks that divides

@@ -28,10 +28,11 @@ Json inspect_policy(const std::string& path) {
   j["kind"] = "policy";
   j["file"] = path;
   j["env"] = policy.env_id;
-  j["observations"] = layout.shape.observations;
+  j["observations"] = layout.shape.observations();
+  j["frame_stack"] = layout.shape.frame_stack;
   j["hidden"] = layout.shape.hidden;
-  j["outputs"] = layout.shape.outputs;
-  j["actions"] = layout.shape.discrete ? "discrete" : "continuous";
+  j["outputs"] = layout.shape.outputs();
+  j["actions"] = action_kind(layout.shape);
   j["parameters"] = layout.parameter_count();
   j["normalizes_observations"] = policy.weights->normalizer.enabled();
   return j;

@@ -41,12 +41,13 @@ class H5Handle {
   std::string what_;
 };
 
-// Attributes of a group, dataset or file root. Strings are variable-length UTF-8; numbers are scalars.
+// Attributes of a group, dataset or file root. Strings are variable-length UTF-8; numbers are scalars or lists.
 class H5Object {
  public:
   void set_string(const std::string& name, std::string_view value);
   void set_strings(const std::string& name, const std::vector<std::string>& values);
   void set_int64(const std::string& name, std::int64_t value);
+  void set_int64s(const std::string& name, const std::vector<std::int64_t>& values);
   void set_uint64(const std::string& name, std::uint64_t value);
   void set_double(const std::string& name, double value);
   bool has_attribute(const std::string& name) const;

@@ -23,7 +23,9 @@ void write_attribute(hid_t object, const std::string& name, hid_t type, hid_t sp
       h5::check_write(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT),
                       what),
       what);
-  h5::check_write(H5Awrite(attribute.id(), type, value), what);
+  // An empty list's data may be a null pointer, which HDF5 refuses.
+  const std::int64_t nothing = 0;
+  h5::check_write(H5Awrite(attribute.id(), type, value == nullptr ? &nothing : value), what);
   attribute.close();
 }
 
@@ -115,6 +117,14 @@ void H5Object::set_strings(const std::string& name, const std::vector<std::strin
   const hsize_t count = values.size();
   const H5Handle space(h5::check_write(H5Screate_simple(1, &count, nullptr), what), what);
   write_attribute(handle_.id(), name, type.id(), space.id(), pointers.data(), what);
+}
+
+void H5Object::set_int64s(const std::string& name, const std::vector<std::int64_t>& values) {
+  const h5::Call call;
+  const std::string what = attribute_name(*this, name);
+  const hsize_t count = values.size();
+  const H5Handle space(h5::check_write(H5Screate_simple(1, &count, nullptr), what), what);
+  write_attribute(handle_.id(), name, H5T_STD_I64LE, space.id(), values.data(), what);
 }
 
 void H5Object::set_int64(const std::string& name, std::int64_t value) {

@@ -2,6 +2,8 @@
 //   dense_forward        y = b + x W             each row alone, k ascending: a row's bits do not depend on the batch
 //   dense_input_grad     dx = dy W^T
 //   dense_weight_grad    dW += x^T dy, db += sum of dy   (accumulates)
+//   sparse_forward, sparse_weight_grad   the same for rows x of zeros and ones, given as the indices of the ones; equal
+//                        bits: adding 0 * w changes nothing, adding 1 * w rounds as a sum does
 // All multiply-adds are fused (one rounding) in a fixed order, so results are the same bits on every machine.
 #pragma once
 
@@ -119,6 +121,23 @@ inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, 
   }
 }
 
+// y[vectors*16] = bias + sum of w[k][...] over the k of `ones`.
+template <int kVectors>
+inline void sparse_row(const std::int32_t* RM_RESTRICT ones, int count, const float* RM_RESTRICT w,
+                       std::int64_t w_row, const float* RM_RESTRICT bias, float* RM_RESTRICT y) {
+  const F16 one = broadcast16(1.0f);
+  F16 acc[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) acc[v] = load16(bias + v * 16);
+  for (int n = 0; n < count; ++n) {
+    const float* row = w + ones[n] * w_row;
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) acc[v] = fma16(one, load16(row + v * 16), acc[v]);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) store16(y + v * 16, acc[v]);
+}
+
 }  // namespace internal
 
 // y [rows][width] = bias [width] + x [rows][inputs] * w [inputs][width]; width a multiple of 16. bias may be null.
@@ -155,6 +174,34 @@ inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, co
   }
   for (int r = 0; r < rows; ++r) {
     const float* RM_RESTRICT d = dy + r * dy_row;
+    for (int j = 0; j < width; ++j) db[j] += d[j];
+  }
+}
+
+// Row r of x has ones at ones[begin[r]] .. ones[begin[r + 1] - 1], ascending, and zeros elsewhere.
+inline void sparse_forward(const std::int32_t* ones, const std::int32_t* begin, const float* w,
+                           const float* bias, int width, float* y, std::int64_t y_row, int rows) {
+  for (int r = 0; r < rows; ++r) {
+    const std::int32_t* row = ones + begin[r];
+    const int count = begin[r + 1] - begin[r];
+    int f = 0;
+    for (; f + 64 <= width; f += 64)
+      internal::sparse_row<4>(row, count, w + f, width, bias + f, y + r * y_row + f);
+    for (; f < width; f += 16)
+      internal::sparse_row<1>(row, count, w + f, width, bias + f, y + r * y_row + f);
+  }
+}
+
+inline void sparse_weight_grad(const std::int32_t* ones, const std::int32_t* begin, const float* dy,
+                               std::int64_t dy_row, int width, int rows, float* dw, float* db) {
+  const F16 one = broadcast16(1.0f);
+  for (int r = 0; r < rows; ++r) {
+    const float* RM_RESTRICT d = dy + r * dy_row;
+    for (std::int32_t n = begin[r]; n < begin[r + 1]; ++n) {
+      float* RM_RESTRICT row = dw + static_cast<std::int64_t>(ones[n]) * width;
+      for (int j = 0; j < width; j += 16)
+        store16(row + j, fma16(one, load16(d + j), load16(row + j)));
+    }
     for (int j = 0; j < width; ++j) db[j] += d[j];
   }
 }

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "rollout/unpack.h"
+
 namespace rollmill {
 
 inline constexpr int kMaxDeviceLayers = 8;
@@ -17,13 +19,18 @@ struct DeviceNet {
 
 struct DevicePolicy {
   DeviceNet actor, critic;
-  const float* params;         // rollout/mlp/layout.h
-  const float *shift, *scale;  // [observations] of the normaliser; null when it is off
+  const float* params;  // rollout/mlp/layout.h
+  UnpackRule unpack;    // one frame
+  int frame_stack, observation_columns;
+  const float *shift, *scale;  // [elements] of the normaliser; null when it is off
   float clip;
-  const float* log_std;                           // [actions]; continuous only
-  const float *middle, *half_range, *low, *high;  // [actions] bounds; continuous only
-  int observations, outputs, max_width, tile_rows;
-  bool discrete, greedy;
+  const std::int32_t* choices;  // [choice_columns] how many each has
+  int choice_columns, mask_columns, reals;
+  const float* log_std;                           // [reals]
+  const float *middle, *half_range, *low, *high;  // [reals] bounds
+  int observations;  // numbers that the networks read: frame_stack * unpack.elements
+  int max_width, tile_rows;
+  bool greedy;
   std::uint64_t seed;
 };
 

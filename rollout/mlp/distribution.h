@@ -11,6 +11,31 @@ namespace rollmill {
 
 inline constexpr float kHalfLog2Pi = 0.91893853f;
 
+// Logit and log-probability of a choice that is not allowed: its probability is exp of it, exactly 0, and no finite logit
+// changes it.
+inline constexpr float kExcluded = -1e30f;
+
+// Excludes those of the choices [first, first + choices) that a row's action mask does not allow; log_softmax then gives the
+// distribution over the others, as if those were not there. mask [words][kTile], bit b of the mask is bit b % 32 of word
+// b / 32; z [choices][kTile]. An empty mask, which no environment may give, allows everything.
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void exclude_masked(float* RM_RESTRICT z, const Word* RM_RESTRICT mask, int first,
+                                   int choices, int rows) {
+  std::uint32_t any[kTile];
+  for (int r = 0; r < rows; ++r) any[r] = 0;
+  for (int a = 0; a < choices; ++a) {
+    const int word = (first + a) / 32, bit = (first + a) % 32;
+    for (int r = 0; r < rows; ++r) any[r] |= (mask[word * kTile + r] >> bit) & 1u;
+  }
+  for (int a = 0; a < choices; ++a) {
+    const int word = (first + a) / 32, bit = (first + a) % 32;
+    for (int r = 0; r < rows; ++r) {
+      const std::uint32_t allowed = ((mask[word * kTile + r] >> bit) & 1u) | (any[r] ^ 1u);
+      z[a * kTile + r] = allowed != 0 ? z[a * kTile + r] : kExcluded;
+    }
+  }
+}
+
 // logits -> log-probabilities in place; z [choices][kTile].
 template <int kTile = kTileRows>
 RM_HD_NOINLINE void log_softmax(float* RM_RESTRICT z, int choices, int rows) {
@@ -45,6 +70,19 @@ RM_HD_NOINLINE void sample_categorical(const float* RM_RESTRICT logp, const floa
       action[r] += cumulative[r] <= u[r] ? 1 : 0;
     }
   }
+}
+
+// After sample_categorical with excluded choices: what rounding left over goes to the last allowed one. (A choice of
+// probability 0 before that is never drawn: it does not raise the cumulative probability.)
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void keep_allowed(const float* RM_RESTRICT logp, int choices, int rows,
+                                 std::int32_t* RM_RESTRICT action) {
+  std::int32_t last[kTile];
+  for (int r = 0; r < rows; ++r) last[r] = 0;
+  for (int a = 1; a < choices; ++a) {
+    for (int r = 0; r < rows; ++r) last[r] = logp[a * kTile + r] > kExcluded ? a : last[r];
+  }
+  for (int r = 0; r < rows; ++r) action[r] = action[r] < last[r] ? action[r] : last[r];
 }
 
 // The most probable action; the lowest index among equals.

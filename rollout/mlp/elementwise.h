@@ -20,9 +20,15 @@ RM_HD Rng action_rng(std::uint64_t seed, std::uint32_t environment, std::uint32_
   return Rng(seed, Purpose::kAction, environment, episode, step);
 }
 
-// The normal draw of action dimension a: words 2a and 2a + 1 of the stream.
-RM_HD float action_normal(Rng rng, int a) {
-  for (int skip = 0; skip < 2 * a; ++skip) rng.bits();
+// Discrete action columns take one word each of the stream, in order; real ones two each, after them.
+RM_HD float action_uniform(Rng rng, int column) {
+  for (int skip = 0; skip < column; ++skip) rng.bits();
+  return rng.uniform();
+}
+
+// The normal draw of real action a, after `choices` discrete columns.
+RM_HD float action_normal(Rng rng, int choices, int a) {
+  for (int skip = 0; skip < choices + 2 * a; ++skip) rng.bits();
   return rng.normal();
 }
 

@@ -1,6 +1,7 @@
 #include "rollout/mlp/layout.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace rollmill {
 namespace {
@@ -27,18 +28,26 @@ std::vector<DenseLayer> chain(int inputs, const std::vector<int>& hidden, int ou
 
 }  // namespace
 
+int PolicyShape::total_choices() const {
+  return std::accumulate(choices.begin(), choices.end(), 0);
+}
+
+PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden, int frame_stack) {
+  return {spec.observed, frame_stack, spec.choices, spec.real_actions(), hidden};
+}
+
 MlpLayout::MlpLayout(const PolicyShape& s) : shape(s) {
-  actor = chain(s.observations, s.hidden, s.outputs, size);
-  critic = chain(s.observations, s.hidden, 1, size);
-  if (!s.discrete) {
+  actor = chain(s.observations(), s.hidden, s.outputs(), size);
+  critic = chain(s.observations(), s.hidden, 1, size);
+  if (s.reals > 0) {
     log_std = size;
-    size += pad16(s.outputs);
+    size += pad16(s.reals);
   }
   for (const auto& layer : actor) max_width = std::max(max_width, layer.width);
 }
 
 std::int64_t MlpLayout::parameter_count() const {
-  std::int64_t count = shape.discrete ? 0 : shape.outputs;
+  std::int64_t count = shape.reals;
   for (const auto* net : {&actor, &critic}) {
     for (const auto& layer : *net)
       count += static_cast<std::int64_t>(layer.inputs + 1) * layer.outputs;

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "envs/env_spec.h"
+
 namespace rollmill {
 
 constexpr int pad16(int n) { return (n + 15) / 16 * 16; }
@@ -22,19 +24,27 @@ struct DenseLayer {
 
 // Shape of a policy: what it reads, what it writes, how wide it is in between. Hidden layers use tanh.
 struct PolicyShape {
-  int observations = 0;
-  bool discrete = true;
-  int outputs = 0;  // logits, or action means
+  ObservationSpec observed;  // one frame
+  int frame_stack = 1;       // frames that the networks read, the oldest first
+  std::vector<int> choices;  // of each discrete action column
+  int reals = 0;             // real action columns
   std::vector<int> hidden = {64, 64};
+
+  int observations() const { return frame_stack * observed.elements; }  // numbers a network reads
+  int total_choices() const;
+  // The actor's head: logits of every choice, column by column, then the means of the real actions.
+  int outputs() const { return total_choices() + reals; }
   bool operator==(const PolicyShape&) const = default;
 };
+
+PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden, int frame_stack = 1);
 
 struct MlpLayout {
   explicit MlpLayout(const PolicyShape& shape);
 
   PolicyShape shape;
   std::vector<DenseLayer> actor, critic;  // hidden layers, then the head
-  std::int64_t log_std = 0;  // offset of [outputs padded to 16]; continuous actions only
+  std::int64_t log_std = 0;  // offset of [real actions padded to 16]; only where there are any
   std::int64_t size = 0;     // floats in the flat array, padding included
   int max_width = 0;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <type_traits>
 
 #include "core/base/assert.h"
 #include "core/io/hash.h"
@@ -13,14 +14,11 @@
 
 namespace rollmill {
 
-PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden) {
-  return {spec.observation_size(), !spec.continuous(), spec.policy_outputs(), hidden};
-}
-
 MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed,
                      bool greedy, std::string id)
     : weights_(weights), seed_(seed), greedy_(greedy), id_(std::move(id)) {
-  for (const auto& f : spec.action) {
+  for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
+    const FieldSpec& f = spec.action[a];
     low_.push_back(static_cast<float>(f.low));
     high_.push_back(static_cast<float>(f.high));
     middle_.push_back(static_cast<float>(0.5 * (f.low + f.high)));
@@ -31,7 +29,7 @@ MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uin
 std::string MlpPolicy::hash() const {
   Xxh3_128 hash;
   hash.update(std::as_bytes(std::span(weights_.params.data(), weights_.params.size())));
-  const auto n = static_cast<std::size_t>(weights_.layout.shape.observations);
+  const auto n = static_cast<std::size_t>(weights_.layout.shape.observed.elements);
   if (weights_.normalizer.enabled()) {
     hash.update(std::as_bytes(std::span(weights_.normalizer.shift(), n)));
     hash.update(std::as_bytes(std::span(weights_.normalizer.scale(), n)));
@@ -58,49 +56,77 @@ void MlpPolicy::act(const ActRequest& q) const {
 
 void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
   const MlpLayout& layout = weights_.layout;
-  const int size = layout.shape.observations;
-  gather_input(q.observations, q.stride, begin, rows, size, weights_.normalizer, s.input.data());
-  network_forward(layout.actor, weights_.params.data(), s.input.data(), size, rows, s.actor);
+  const PolicyShape& shape = layout.shape;
+  s.input.gather({q.observations, q.stride, q.slot, q.frames}, begin, rows, weights_.normalizer);
+  network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
   const int last = static_cast<int>(layout.actor.size()) - 1;
-  const int width = layout.actor.back().width;
-  head_to_columns(s.actor.layer(last), width, layout.shape.outputs, rows, s.head.data());
-  if (layout.shape.discrete) {
-    sample_discrete(q, begin, rows, s.head.data());
-  } else {
-    sample_gaussian(q, begin, rows, s.head.data());
-  }
+  head_to_columns(s.actor.layer(last), layout.actor.back().width, shape.outputs(), rows,
+                  s.head.data());
+  float logp[kTileRows] = {};
+  if (!shape.choices.empty()) sample_choices(q, begin, rows, s, logp);
+  if (shape.reals > 0)
+    sample_reals(q, begin, rows, s.head.data() + shape.total_choices() * kTileRows, logp);
+  if (q.logprobs != nullptr) std::copy(logp, logp + rows, q.logprobs + begin);
   if (q.values == nullptr) return;
-  network_forward(layout.critic, weights_.params.data(), s.input.data(), size, rows, s.critic);
+  network_forward(layout.critic, weights_.params.data(), s.input, rows, s.critic);
   const float* v = s.critic.layer(static_cast<int>(layout.critic.size()) - 1);
   for (int r = 0; r < rows; ++r) q.values[begin + r] = v[r * layout.critic.back().width];
 }
 
-void MlpPolicy::sample_discrete(const ActRequest& q, int begin, int rows, float* head) const {
-  const int choices = weights_.layout.shape.outputs;
-  auto* actions = static_cast<std::int32_t*>(q.actions) + begin;
-  log_softmax(head, choices, rows);
-  if (greedy_) {
-    argmax_categorical(head, choices, rows, actions);
-  } else {
-    float u[kTileRows];
-    const EpisodeColumns k = q.keys;
-    for (int r = 0; r < rows; ++r) {
-      const int i = begin + r;
-      u[r] = action_rng(seed_, k.environment[i], k.episode[i], k.step[i]).uniform();
-    }
-    sample_categorical(head, u, choices, rows, actions);
+void MlpPolicy::sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& s,
+                               float* logp) const {
+  const int mask_columns = static_cast<int>(s.masks.size()) / kTileRows;
+  for (int m = 0; q.masks != nullptr && m < mask_columns; ++m) {
+    const Word* column = q.masks + m * q.stride + begin;
+    std::copy(column, column + rows, s.masks.data() + m * kTileRows);
   }
-  if (q.logprobs == nullptr) return;
-  for (int r = 0; r < rows; ++r) q.logprobs[begin + r] = head[actions[r] * kTileRows + r];
+  int first = 0, column = 0;
+  for (const int n : weights_.layout.shape.choices) {
+    float* z = s.head.data() + first * kTileRows;
+    auto* actions = static_cast<std::int32_t*>(q.actions) + column * q.stride + begin;
+    if (q.masks != nullptr) exclude_masked(z, s.masks.data(), first, n, rows);
+    log_softmax(z, n, rows);
+    if (greedy_) {
+      argmax_categorical(z, n, rows, actions);
+    } else {
+      float u[kTileRows];
+      draw_uniforms(q, begin, rows, column, u);
+      sample_categorical(z, u, n, rows, actions);
+      if (q.masks != nullptr) keep_allowed(z, n, rows, actions);
+    }
+    for (int r = 0; r < rows; ++r) logp[r] += z[actions[r] * kTileRows + r];
+    first += n;
+    ++column;
+  }
 }
 
-void MlpPolicy::sample_gaussian(const ActRequest& q, int begin, int rows, const float* head) const {
-  const int dims = weights_.layout.shape.outputs;
+// A loop for each of the first columns: with a constant number of skipped words it vectorises.
+void MlpPolicy::draw_uniforms(const ActRequest& q, int begin, int rows, int column,
+                              float* RM_RESTRICT u) const {
+  const EpisodeColumns k = q.keys;
+  const auto draw = [&](auto skip) {
+    for (int r = 0; r < rows; ++r) {
+      const int i = begin + r;
+      u[r] = action_uniform(action_rng(seed_, k.environment[i], k.episode[i], k.step[i]), skip);
+    }
+  };
+  switch (column) {
+    case 0: return draw(std::integral_constant<int, 0>{});
+    case 1: return draw(std::integral_constant<int, 1>{});
+    case 2: return draw(std::integral_constant<int, 2>{});
+    case 3: return draw(std::integral_constant<int, 3>{});
+    default: return draw(column);
+  }
+}
+
+void MlpPolicy::sample_reals(const ActRequest& q, int begin, int rows, const float* head,
+                             float* logp) const {
+  const PolicyShape& shape = weights_.layout.shape;
+  const int choices = static_cast<int>(shape.choices.size());
   const float* log_std = weights_.params.data() + weights_.layout.log_std;
-  auto* actions = static_cast<float*>(q.actions);
-  float logp[kTileRows] = {};
+  auto* actions = static_cast<FloatWord*>(q.actions) + choices * q.stride;
   float raw[kTileRows];
-  for (int a = 0; a < dims; ++a) {
+  for (int a = 0; a < shape.reals; ++a) {
     const float* mean = head + a * kTileRows;
     const float std = math::exp(log_std[a]);
     for (int r = 0; r < rows; ++r) {
@@ -108,7 +134,7 @@ void MlpPolicy::sample_gaussian(const ActRequest& q, int begin, int rows, const 
       raw[r] = mean[r];
       if (greedy_) continue;
       const Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
-      raw[r] = mean[r] + std * action_normal(rng, a);
+      raw[r] = mean[r] + std * action_normal(rng, choices, a);
     }
     add_gaussian_logp(raw, mean, log_std[a], rows, logp);
     for (int r = 0; r < rows; ++r) {
@@ -117,19 +143,16 @@ void MlpPolicy::sample_gaussian(const ActRequest& q, int begin, int rows, const 
       if (q.raw_actions != nullptr) q.raw_actions[at] = raw[r];
     }
   }
-  if (q.logprobs == nullptr) return;
-  for (int r = 0; r < rows; ++r) q.logprobs[begin + r] = logp[r];
 }
 
-void MlpPolicy::value(const float* observations, std::int64_t stride, int begin, int end,
+void MlpPolicy::value(const ObservationColumns& observations, int begin, int end,
                       float* values) const {
   const MlpLayout& layout = weights_.layout;
   ForwardScratch& s = scratch();
-  const int size = layout.shape.observations;
   for (int i = begin; i < end; i += kTileRows) {
     const int rows = std::min(kTileRows, end - i);
-    gather_input(observations, stride, i, rows, size, weights_.normalizer, s.input.data());
-    network_forward(layout.critic, weights_.params.data(), s.input.data(), size, rows, s.critic);
+    s.input.gather(observations, i, rows, weights_.normalizer);
+    network_forward(layout.critic, weights_.params.data(), s.input, rows, s.critic);
     const float* v = s.critic.layer(static_cast<int>(layout.critic.size()) - 1);
     for (int r = 0; r < rows; ++r) values[i + r] = v[r * layout.critic.back().width];
   }
@@ -190,11 +213,8 @@ void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_st
       }
     }
   }
-  if (!weights.layout.shape.discrete) {
-    for (int a = 0; a < weights.layout.shape.outputs; ++a) {
-      weights.params[static_cast<std::size_t>(weights.layout.log_std + a)] = log_std;
-    }
-  }
+  for (int a = 0; a < weights.layout.shape.reals; ++a)
+    weights.params[static_cast<std::size_t>(weights.layout.log_std + a)] = log_std;
 }
 
 }  // namespace rollmill

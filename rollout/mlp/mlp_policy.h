@@ -1,4 +1,5 @@
-// The actor-critic MLP as a policy: normalised observations -> tanh MLP -> categorical, or diagonal Gaussian with a
+// The actor-critic MLP as a policy: unpacked, normalised observations -> tanh MLP -> a categorical distribution for each
+// discrete action column (over what the action mask allows), and for the real ones a diagonal Gaussian with a
 // state-independent log standard deviation whose actions are scaled from [-1, 1] to the action bounds and clamped.
 #pragma once
 
@@ -18,7 +19,7 @@ struct PolicyWeights {
       : layout(shape), params(static_cast<std::size_t>(layout.size)) {}
   MlpLayout layout;
   AlignedVector<float> params;
-  ObservationNormalizer normalizer;
+  ObservationNormalizer normalizer;  // of one frame's elements; only real observations have one
 };
 
 // Orthogonal initialisation (Saxe et al. 2013) with gains sqrt(2) for hidden layers, 0.01 for the actor's head and 1 for
@@ -31,27 +32,27 @@ class MlpPolicy final : public Policy {
   MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed, bool greedy,
             std::string id = "mlp");
 
+  int frame_stack() const override { return weights_.layout.shape.frame_stack; }
   void act(const ActRequest& request) const override;
-  // V(s) of columns [begin, end), into values[i].
-  void value(const float* observations, std::int64_t stride, int begin, int end,
-             float* values) const;
+  // V(s) of environments [begin, end), into values[i].
+  void value(const ObservationColumns& observations, int begin, int end, float* values) const;
 
   std::string id() const override { return id_; }
   std::string hash() const override;
 
  private:
   void act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
-  void sample_discrete(const ActRequest& q, int begin, int rows, float* head) const;
-  void sample_gaussian(const ActRequest& q, int begin, int rows, const float* head) const;
+  void sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& scratch,
+                      float* logp) const;
+  void sample_reals(const ActRequest& q, int begin, int rows, const float* head, float* logp) const;
+  void draw_uniforms(const ActRequest& q, int begin, int rows, int column, float* u) const;
   ForwardScratch& scratch() const;
 
   const PolicyWeights& weights_;
   std::uint64_t seed_;
   bool greedy_;
   std::string id_;
-  std::vector<float> middle_, half_range_, low_, high_;
+  std::vector<float> middle_, half_range_, low_, high_;  // of the real actions
 };
-
-PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden);
 
 }  // namespace rollmill

@@ -37,23 +37,32 @@ std::size_t bytes_per_row(const DevicePolicy& p) {
 
 }  // namespace
 
-CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int device)
+CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack,
+                       int device)
     : device_(device) {
   policy_.seed = seed;
   policy_.greedy = greedy;
-  policy_.discrete = !spec.continuous();
-  policy_.observations = spec.observation_size();
-  policy_.outputs = spec.policy_outputs();
-  if (!spec.continuous()) return;
+  policy_.frame_stack = frame_stack;
+  policy_.observation_columns = spec.observed.columns;
+  policy_.observations = frame_stack * spec.observed.elements;
+  policy_.choice_columns = static_cast<int>(spec.choices.size());
+  policy_.mask_columns = spec.mask_columns;
+  policy_.reals = spec.real_actions();
+  if (spec.mask_columns > kMaxDeviceMaskWords) {
+    fail_usage(spec.id + " has more choices than the CUDA kernels mask (" +
+               std::to_string(32 * kMaxDeviceMaskWords) + "); use device = \"cpu\"");
+  }
+  upload_tables(spec);
+  if (policy_.reals == 0) return;
   // middle, half range, low, high: rounded to float32 as MlpPolicy does.
-  const std::size_t n = spec.action.size();
+  const auto n = static_cast<std::size_t>(policy_.reals);
   std::vector<float> bounds(4 * n);
   for (std::size_t a = 0; a < n; ++a) {
-    const double low = spec.action[a].low, high = spec.action[a].high;
-    bounds[a] = static_cast<float>(0.5 * (low + high));
-    bounds[n + a] = static_cast<float>(0.5 * (high - low));
-    bounds[2 * n + a] = static_cast<float>(low);
-    bounds[3 * n + a] = static_cast<float>(high);
+    const FieldSpec& f = spec.action[spec.choices.size() + a];
+    bounds[a] = static_cast<float>(0.5 * (f.low + f.high));
+    bounds[n + a] = static_cast<float>(0.5 * (f.high - f.low));
+    bounds[2 * n + a] = static_cast<float>(f.low);
+    bounds[3 * n + a] = static_cast<float>(f.high);
   }
   bounds_ = Buffer(*rollmill_cuda_memory(device), bounds.size() * sizeof(float));
   bounds_.copy_in(bounds.data(), bounds_.bytes());
@@ -63,11 +72,27 @@ CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int
   policy_.high = policy_.middle + 3 * n;
 }
 
+// Sizes of the discrete actions, then which choice each element of a one-hot observation stands for.
+void CudaPolicy::upload_tables(const EnvSpec& spec) {
+  const ObservationSpec& o = spec.observed;
+  std::vector<std::int32_t> table(spec.choices.begin(), spec.choices.end());
+  const ChoiceElements elements(o);
+  table.insert(table.end(), elements.column_of.begin(), elements.column_of.end());
+  table.insert(table.end(), elements.choice_of.begin(), elements.choice_of.end());
+  policy_.unpack = {o.kind, o.elements, nullptr, nullptr};
+  if (table.empty()) return;
+  tables_ = Buffer(*rollmill_cuda_memory(device_), table.size() * sizeof(std::int32_t));
+  tables_.copy_in(table.data(), tables_.bytes());
+  policy_.choices = tables_.as<std::int32_t>();
+  policy_.unpack.column_of = policy_.choices + spec.choices.size();
+  policy_.unpack.choice_of = policy_.unpack.column_of + elements.column_of.size();
+}
+
 void CudaPolicy::set_weights(const PolicyWeights& weights) {
   Memory& memory = *rollmill_cuda_memory(device_);
   const MlpLayout& layout = weights.layout;
-  RM_ASSERT(layout.shape.observations == policy_.observations &&
-            layout.shape.outputs == policy_.outputs);
+  RM_ASSERT(layout.shape.observations() == policy_.observations &&
+            layout.shape.reals == policy_.reals);
   policy_.actor = device_net(layout.actor);
   policy_.critic = device_net(layout.critic);
   policy_.max_width = std::max(widest(policy_.actor), widest(policy_.critic));
@@ -75,23 +100,24 @@ void CudaPolicy::set_weights(const PolicyWeights& weights) {
   while (policy_.tile_rows >= kRowsPerThread && shared_bytes() > kSharedBytes)
     policy_.tile_rows /= 2;
   if (policy_.tile_rows < kRowsPerThread) {
-    fail_usage("policy.hidden is too wide for the CUDA kernels (" +
-               std::to_string(policy_.max_width) +
-               " features); use narrower layers or device = \"cpu\"");
+    fail_usage("the policy is too wide for the CUDA kernels (it reads " +
+               std::to_string(policy_.observations) +
+               " numbers, policy.hidden has layers of up to " + std::to_string(policy_.max_width) +
+               " features); use narrower layers, fewer frames or device = \"cpu\"");
   }
   const std::size_t bytes = weights.params.size() * sizeof(float);
   if (params_.bytes() != bytes) params_ = Buffer(memory, bytes);
   params_.copy_in(weights.params.data(), bytes);
   policy_.params = params_.as<float>();
-  policy_.log_std = policy_.discrete ? nullptr : policy_.params + layout.log_std;
+  policy_.log_std = policy_.reals == 0 ? nullptr : policy_.params + layout.log_std;
   policy_.shift = policy_.scale = nullptr;
   if (!weights.normalizer.enabled()) return;
-  const std::size_t row = static_cast<std::size_t>(policy_.observations) * sizeof(float);
+  const std::size_t row = static_cast<std::size_t>(policy_.unpack.elements) * sizeof(float);
   if (normalizer_.bytes() != 2 * row) normalizer_ = Buffer(memory, 2 * row);
   normalizer_.copy_in(weights.normalizer.shift(), row);
   normalizer_.copy_in(weights.normalizer.scale(), row, row);
   policy_.shift = normalizer_.as<float>();
-  policy_.scale = policy_.shift + policy_.observations;
+  policy_.scale = policy_.shift + policy_.unpack.elements;
   policy_.clip = weights.normalizer.clip();
 }
 
@@ -108,17 +134,22 @@ void CudaPolicy::act(const ActRequest& q) const {
   RM_CUDA_LAUNCHED("act_kernel");
 }
 
-void CudaPolicy::value(const float* observations, std::int64_t stride, int num_envs, int slots,
-                       const std::uint8_t* ends, float* values) const {
+void CudaPolicy::value(const RolloutBuffer& b, int t) const {
+  RM_ASSERT(policy_.params != nullptr);
+  const DeviceScope scope(device_);
+  value_kernel<<<blocks_for(b.num_envs, policy_.tile_rows), kThreads, shared_bytes()>>>(policy_, b,
+                                                                                        t, false);
+  RM_CUDA_LAUNCHED("value_kernel");
+}
+
+void CudaPolicy::final_values(const RolloutBuffer& b) const {
   constexpr int kMaxSlots = 65535;  // of a grid's second dimension
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
-  for (int t = 0; t < slots; t += kMaxSlots) {
-    const dim3 grid(blocks_for(num_envs, policy_.tile_rows),
-                    static_cast<unsigned>(std::min(slots - t, kMaxSlots)));
-    value_kernel<<<grid, kThreads, shared_bytes()>>>(
-        policy_, observations + std::int64_t{t} * policy_.observations * stride, stride, num_envs,
-        ends == nullptr ? nullptr : ends + t * stride, values + t * stride);
+  for (int t = 0; t < b.horizon; t += kMaxSlots) {
+    const dim3 grid(blocks_for(b.num_envs, policy_.tile_rows),
+                    static_cast<unsigned>(std::min(b.horizon - t, kMaxSlots)));
+    value_kernel<<<grid, kThreads, shared_bytes()>>>(policy_, b, t, true);
     RM_CUDA_LAUNCHED("value_kernel");
   }
 }

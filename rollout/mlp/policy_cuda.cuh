@@ -11,23 +11,23 @@ namespace rollmill {
 
 class CudaPolicy {
  public:
-  CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int device);
+  CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack, int device);
 
   // Throws Error(kUsage) when the network has more layers or wider ones than the kernels take.
   void set_weights(const PolicyWeights& weights);
   // All pointers of the request are device pointers.
   void act(const ActRequest& request) const;
-  // values[t * stride + i] = V of observations[(t * D + k) * stride + i] for t < slots and i <
-  // num_envs. With `ends` ([slots][stride]) only where it is kTruncated; other values are left as
-  // they were.
-  void value(const float* observations, std::int64_t stride, int num_envs, int slots,
-             const std::uint8_t* ends, float* values) const;
+  // Slot t's values, from the rollout's observations.
+  void value(const RolloutBuffer& buffer, int t) const;
+  // All final values, where an episode was truncated; others are left as they were.
+  void final_values(const RolloutBuffer& buffer) const;
 
  private:
   std::size_t shared_bytes() const;
+  void upload_tables(const EnvSpec& spec);
 
   int device_;
-  Buffer params_, normalizer_, bounds_;
+  Buffer params_, normalizer_, bounds_, tables_;
   DevicePolicy policy_{};
 };
 

@@ -1,16 +1,31 @@
 #include "rollout/mlp/policy_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <span>
 
 #include "core/base/error.h"
 #include "core/io/safetensors.h"
+#include "rollout/buffer.h"
 
 namespace rollmill {
 namespace {
 
+// 1: real observations without stacking; one choice, or real actions. 2: everything else. Written as 1 where that says it.
 constexpr const char* kFormat = "rollmill-policy-1";
+constexpr const char* kWideFormat = "rollmill-policy-2";
+
+bool fits_format_1(const PolicyShape& s) {
+  return s.observed.kind == ObservationKind::kReal && s.frame_stack == 1 &&
+         (s.choices.empty() || (s.choices.size() == 1 && s.reals == 0));
+}
+
+std::string list_text(const std::vector<int>& values) {
+  std::string text;
+  for (const int v : values) text += (text.empty() ? "" : ",") + std::to_string(v);
+  return text;
+}
 
 // Rows of the file are outputs; columns of our storage are outputs padded to 16.
 Tensor weight_tensor(const std::string& name, const DenseLayer& layer, const float* params) {
@@ -73,14 +88,16 @@ int number(const std::string& text, int low, int high, const std::string& what,
   return value;
 }
 
-std::vector<int> number_list(const std::string& text, const std::string& path) {
+std::vector<int> number_list(const std::string& text, int high, std::size_t longest,
+                             const std::string& what, const std::string& path) {
   std::vector<int> values;
   std::size_t at = 0;
   while (at <= text.size() && !text.empty()) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
-    values.push_back(number(text.substr(at, comma - at), 1, 4096, "hidden", path));
+    values.push_back(number(text.substr(at, comma - at), 1, high, what, path));
     at = comma + 1;
-    if (values.size() > 16) fail_data(path + ": more than 16 hidden layers");
+    if (values.size() > longest)
+      fail_data(path + ": '" + what + "' has more than " + std::to_string(longest) + " numbers");
   }
   return values;
 }
@@ -89,44 +106,114 @@ std::vector<int> number_list(const std::string& text, const std::string& path) {
 void check_size(const TensorFile& file, const PolicyShape& shape, const std::string& path) {
   std::uint64_t bytes = 0, wanted = 0;
   for (const Tensor& t : file.tensors) bytes += t.bytes.size();
-  auto inputs = static_cast<std::uint64_t>(shape.observations);
+  auto inputs = static_cast<std::uint64_t>(shape.observations());
   for (int h : shape.hidden) {
     wanted += (inputs + 1) * static_cast<std::uint64_t>(h) * 2 * sizeof(float);
     inputs = static_cast<std::uint64_t>(h);
   }
-  wanted += (inputs + 1) * (static_cast<std::uint64_t>(shape.outputs) + 1) * sizeof(float);
+  wanted += (inputs + 1) * (static_cast<std::uint64_t>(shape.outputs()) + 1) * sizeof(float);
   // A tensor that is missing is named later; this is about what could not be allocated.
   if (wanted > (std::uint64_t{64} << 20) && wanted > bytes) {
     fail_data(path + ": its header describes a larger network than its tensors hold");
   }
 }
 
+// What format 1 knows: d numbers in; one choice, or real actions, out.
+void read_shape_1(const TensorFile& file, PolicyShape& shape, const std::string& path) {
+  const int outputs = number(metadata(file, "outputs", path), 1, 1 << 16, "outputs", path);
+  const std::string actions = metadata(file, "actions", path);
+  if (actions != "discrete" && actions != "continuous")
+    fail_data(path + ": unknown kind of actions '" + actions + "'");
+  if (actions == "discrete") {
+    shape.choices = {outputs};
+  } else {
+    shape.reals = outputs;
+  }
+  const int d = number(metadata(file, "observations", path), 1, 1 << 20, "observations", path);
+  shape.observed = {ObservationKind::kReal, {d}, {}, d, d};
+}
+
+void read_shape_2(const TensorFile& file, PolicyShape& shape, const std::string& path) {
+  const auto get = [&](const char* key) { return metadata(file, key, path); };
+  shape.choices = number_list(get("choices"), 1 << 16, 256, "choices", path);
+  shape.reals = number(get("reals"), 0, 1 << 16, "reals", path);
+  if (shape.choices.empty() && shape.reals == 0) fail_data(path + ": it has no actions");
+  if (get("actions") != action_kind(shape))
+    fail_data(path + ": header value 'actions' = '" + get("actions") + "' is not what it has");
+  shape.frame_stack = number(get("frame_stack"), 1, kMaxFrameStack, "frame_stack", path);
+  ObservationSpec& o = shape.observed;
+  o.shape = number_list(get("observation_shape"), 1 << 20, 3, "observation_shape", path);
+  o.choices = number_list(get("observation_choices"), 1 << 20, 4096, "observation_choices", path);
+  const std::string kind = get("observation_kind");
+  bool known = false;
+  for (const auto k : {ObservationKind::kReal, ObservationKind::kChoices, ObservationKind::kBits,
+                       ObservationKind::kPixels}) {
+    if (kind != observation_kind_name(k)) continue;
+    o.kind = k;
+    known = true;
+  }
+  if (!known) fail_data(path + ": unknown kind of observations '" + kind + "'");
+  // Sizes follow from the kind; none may be larger than what can be allocated.
+  std::int64_t elements = o.kind == ObservationKind::kChoices ? 0 : 1;
+  if (o.kind == ObservationKind::kChoices) {
+    for (const int n : o.choices) elements += n;
+  } else {
+    for (const int side : o.shape) elements = std::min<std::int64_t>(elements * side, 1 << 21);
+  }
+  const bool good = o.kind == ObservationKind::kChoices
+                        ? o.shape == std::vector<int>{static_cast<int>(o.choices.size())}
+                        : o.choices.empty() && !o.shape.empty();
+  if (!good || elements < 1 || elements > (1 << 20))
+    fail_data(path + ": header values 'observation_shape' and 'observation_choices' do not fit");
+  o.elements = static_cast<int>(elements);
+  switch (o.kind) {
+    case ObservationKind::kReal: o.columns = o.elements; break;
+    case ObservationKind::kChoices: o.columns = static_cast<int>(o.choices.size()); break;
+    case ObservationKind::kBits: o.columns = (o.elements + 31) / 32; break;
+    case ObservationKind::kPixels: o.columns = (o.elements + 3) / 4; break;
+  }
+  // Said twice, for readers that only want to multiply: it must be so.
+  number(get("observations"), shape.observations(), shape.observations(), "observations", path);
+  number(get("outputs"), shape.outputs(), shape.outputs(), "outputs", path);
+}
+
 }  // namespace
+
+std::string action_kind(const PolicyShape& shape) {
+  if (shape.choices.empty()) return "continuous";
+  return shape.reals == 0 ? "discrete" : "mixed";
+}
 
 void save_policy(const std::string& path, const std::string& env_id, const std::string& env_params,
                  const PolicyWeights& weights) {
   const MlpLayout& layout = weights.layout;
   TensorFile file;
-  std::string hidden;
-  for (int h : layout.shape.hidden) hidden += (hidden.empty() ? "" : ",") + std::to_string(h);
+  const PolicyShape& shape = layout.shape;
   file.metadata = {
-      {"format", kFormat},
+      {"format", fits_format_1(shape) ? kFormat : kWideFormat},
       {"env_id", env_id},
       {"env_params", env_params},
-      {"observations", std::to_string(layout.shape.observations)},
-      {"outputs", std::to_string(layout.shape.outputs)},
-      {"actions", layout.shape.discrete ? "discrete" : "continuous"},
-      {"hidden", hidden},
+      {"observations", std::to_string(shape.observations())},
+      {"outputs", std::to_string(shape.outputs())},
+      {"actions", action_kind(shape)},
+      {"hidden", list_text(shape.hidden)},
       {"activation", "tanh"},
       {"normalize_observations", weights.normalizer.enabled() ? "1" : "0"},
       {"clip_observations", std::to_string(static_cast<int>(weights.normalizer.clip()))}};
+  if (!fits_format_1(shape)) {
+    file.metadata["choices"] = list_text(shape.choices);
+    file.metadata["reals"] = std::to_string(shape.reals);
+    file.metadata["frame_stack"] = std::to_string(shape.frame_stack);
+    file.metadata["observation_kind"] = observation_kind_name(shape.observed.kind);
+    file.metadata["observation_shape"] = list_text(shape.observed.shape);
+    file.metadata["observation_choices"] = list_text(shape.observed.choices);
+  }
   add_net(file, "actor", layout.actor, weights.params.data());
   add_net(file, "critic", layout.critic, weights.params.data());
-  if (!layout.shape.discrete) {
-    file.tensors.push_back(
-        make_tensor<float>("log_std", {layout.shape.outputs},
-                           std::span(weights.params.data() + layout.log_std,
-                                     static_cast<std::size_t>(layout.shape.outputs))));
+  if (shape.reals > 0) {
+    file.tensors.push_back(make_tensor<float>(
+        "log_std", {shape.reals},
+        std::span(weights.params.data() + layout.log_std, static_cast<std::size_t>(shape.reals))));
   }
   if (weights.normalizer.enabled()) {
     std::vector<double> mean, m2, count;
@@ -145,24 +232,23 @@ void save_policy(const std::string& path, const std::string& env_id, const std::
 
 PolicyFile load_policy(const std::string& path) {
   const TensorFile file = read_safetensors(path, std::uint64_t{1} << 30);
-  if (metadata(file, "format", path) != kFormat) {
-    fail_data(path + ": policy format '" + metadata(file, "format", path) + "' is not " + kFormat +
+  const std::string format = metadata(file, "format", path);
+  if (format != kFormat && format != kWideFormat) {
+    fail_data(path + ": policy format '" + format + "' is not " + kFormat + " or " + kWideFormat +
               "; a newer rollmill wrote it?");
   }
   check_finite(file, path);
   PolicyShape shape;
-  shape.observations =
-      number(metadata(file, "observations", path), 1, 1 << 20, "observations", path);
-  shape.outputs = number(metadata(file, "outputs", path), 1, 1 << 16, "outputs", path);
-  const std::string actions = metadata(file, "actions", path);
-  if (actions != "discrete" && actions != "continuous")
-    fail_data(path + ": unknown kind of actions '" + actions + "'");
-  shape.discrete = actions == "discrete";
+  if (format == kFormat) {
+    read_shape_1(file, shape, path);
+  } else {
+    read_shape_2(file, shape, path);
+  }
   if (metadata(file, "activation", path) != "tanh") {
     fail_data(path + ": activation '" + metadata(file, "activation", path) +
               "' is not one this program has (tanh)");
   }
-  shape.hidden = number_list(metadata(file, "hidden", path), path);
+  shape.hidden = number_list(metadata(file, "hidden", path), 4096, 16, "hidden", path);
   check_size(file, shape, path);
   PolicyFile policy;
   policy.env_id = metadata(file, "env_id", path);
@@ -171,18 +257,21 @@ PolicyFile load_policy(const std::string& path) {
   PolicyWeights& w = *policy.weights;
   read_net(file, "actor", w.layout.actor, w.params.data(), path);
   read_net(file, "critic", w.layout.critic, w.params.data(), path);
-  if (!shape.discrete) {
-    const Tensor& t = file.expect("log_std", DType::kF32, {shape.outputs}, path);
+  if (shape.reals > 0) {
+    const Tensor& t = file.expect("log_std", DType::kF32, {shape.reals}, path);
     std::memcpy(w.params.data() + w.layout.log_std, t.bytes.data(), t.bytes.size());
   }
   const bool normalize = metadata(file, "normalize_observations", path) == "1";
   const int clip =
       number(metadata(file, "clip_observations", path), 1, 1 << 20, "clip_observations", path);
-  w.normalizer = ObservationNormalizer(shape.observations, normalize, static_cast<float>(clip));
+  w.normalizer =
+      ObservationNormalizer(shape.observed.elements, normalize, static_cast<float>(clip));
   if (normalize) {
-    std::vector<Moments> moments(static_cast<std::size_t>(shape.observations));
+    if (shape.observed.kind != ObservationKind::kReal)
+      fail_data(path + ": only real observations have a normaliser");
+    std::vector<Moments> moments(static_cast<std::size_t>(shape.observed.elements));
     const auto read = [&](const char* name, double Moments::*field) {
-      const Tensor& t = file.expect(name, DType::kF64, {shape.observations}, path);
+      const Tensor& t = file.expect(name, DType::kF64, {shape.observed.elements}, path);
       const auto* values = reinterpret_cast<const double*>(t.bytes.data());
       for (std::size_t k = 0; k < moments.size(); ++k) moments[k].*field = values[k];
     };
@@ -200,11 +289,16 @@ PolicyFile load_policy(const std::string& path) {
 
 void check_policy_fits(const PolicyFile& policy, const EnvSpec& spec, const std::string& path) {
   const PolicyShape& have = policy.weights->layout.shape;
-  const PolicyShape want = shape_for(spec, have.hidden);
+  const PolicyShape want = shape_for(spec, have.hidden, have.frame_stack);
   if (policy.env_id == spec.id && have == want) return;
   const auto text = [](const PolicyShape& s) {
-    return std::to_string(s.observations) + " observations, " + std::to_string(s.outputs) +
-           (s.discrete ? " choices" : " continuous actions");
+    std::string t = std::to_string(s.observed.elements) + " observations";
+    if (s.observed.kind != ObservationKind::kReal)
+      t += std::string(" (") + observation_kind_name(s.observed.kind) + ")";
+    for (std::size_t c = 0; c < s.choices.size(); ++c)
+      t += (c == 0 ? ", " : " + ") + std::to_string(s.choices[c]);
+    if (!s.choices.empty()) t += " choices";
+    return s.reals == 0 ? t : t + ", " + std::to_string(s.reals) + " real actions";
   };
   fail_data(path + ": this policy is for " + policy.env_id + " (" + text(have) + "), not for " +
             spec.id + " (" + text(want) + ")");

@@ -13,9 +13,13 @@ namespace rollmill {
 
 struct PolicyFile {
   std::string env_id;
-  std::string env_params;  // JSON of envs/env_options.h: parameters and time limit it was trained with
+  std::string
+      env_params;  // JSON of envs/env_options.h: parameters and time limit it was trained with
   std::unique_ptr<PolicyWeights> weights;
 };
+
+// "discrete", "continuous" or "mixed".
+std::string action_kind(const PolicyShape& shape);
 
 void save_policy(const std::string& path, const std::string& env_id, const std::string& env_params,
                  const PolicyWeights& weights);

@@ -18,19 +18,34 @@
 namespace rollmill {
 
 inline constexpr int kRowsPerThread = 4;
+inline constexpr int kMaxDeviceMaskWords = 32;  // 1024 choices
 
-// Copies a tile's observations [rows of this tile] into input [tile_rows][observations]; rows
-// beyond are zero.
-__device__ inline void gather_tile(const DevicePolicy& p, const float* columns, std::int64_t stride,
+// Where a tile's observations lie, [D][stride] each. The frame before the newest one is `before`, earlier ones `slot` words
+// before each other; min(frames[i] + more, frame_stack - 1) of them are of environment i's episode.
+struct TileSource {
+  const float* newest;
+  const float* before;
+  std::int64_t stride, slot;
+  const std::uint8_t* frames;  // null without frame stacking
+  int more;
+};
+
+// Unpacks a tile's observations [rows of this tile] into input [tile_rows][observations]; rows
+// beyond are zero, and so are frames from before the episode. As rollout/mlp/tile_input.cc.
+__device__ inline void gather_tile(const DevicePolicy& p, const TileSource& from,
                                    std::int64_t begin, int rows, float* input) {
+  const int elements = p.unpack.elements;
   for (int item = threadIdx.x; item < p.observations * p.tile_rows; item += blockDim.x) {
-    const int r = item % p.tile_rows, k = item / p.tile_rows;
+    const int r = item % p.tile_rows, n = item / p.tile_rows;
+    const int k = n % elements, back = p.frame_stack - 1 - n / elements;
     float x = 0.0f;
-    if (r < rows) {
-      x = columns[k * stride + begin + r];
+    if (r < rows && (back == 0 || from.frames[begin + r] + from.more >= back)) {
+      const float* frame = back == 0 ? from.newest : from.before - (back - 1) * from.slot;
+      x = unpack_element(p.unpack, reinterpret_cast<const Word*>(frame) + begin + r, from.stride,
+                         k);
       if (p.shift != nullptr) x = normalize_observation(x, p.shift[k], p.scale[k], p.clip);
     }
-    input[r * p.observations + k] = x;
+    input[r * p.observations + n] = x;
   }
   __syncthreads();
 }
@@ -68,36 +83,62 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   return input;
 }
 
-__device__ inline void sample_discrete_row(const DevicePolicy& p, const ActRequest& q,
+// Discrete columns of row i; head: logits in, log-probabilities out. Returns the actions' log-probability.
+__device__ inline float sample_choices_row(const DevicePolicy& p, const ActRequest& q,
                                            std::int64_t i, float* head) {
-  std::int32_t action;
-  log_softmax<1>(head, p.outputs, 1);
-  if (p.greedy) {
-    argmax_categorical<1>(head, p.outputs, 1, &action);
-  } else {
-    const float u =
-        action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]).uniform();
-    sample_categorical<1>(head, &u, p.outputs, 1, &action);
+  const Rng rng = action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
+  float logp = 0.0f;
+  int first = 0;
+  for (int column = 0; column < p.choice_columns; ++column) {
+    const int n = p.choices[column];
+    float* z = head + first;
+    std::int32_t action;
+    if (q.masks != nullptr) {
+      Word mask[kMaxDeviceMaskWords];
+      for (int m = 0; m < p.mask_columns; ++m) mask[m] = q.masks[m * q.stride + i];
+      exclude_masked<1>(z, mask, first, n, 1);
+    }
+    log_softmax<1>(z, n, 1);
+    if (p.greedy) {
+      argmax_categorical<1>(z, n, 1, &action);
+    } else {
+      const float u = action_uniform(rng, column);
+      sample_categorical<1>(z, &u, n, 1, &action);
+      if (q.masks != nullptr) keep_allowed<1>(z, n, 1, &action);
+    }
+    static_cast<std::int32_t*>(q.actions)[column * q.stride + i] = action;
+    logp += z[action];
+    first += n;
   }
-  static_cast<std::int32_t*>(q.actions)[i] = action;
-  if (q.logprobs != nullptr) q.logprobs[i] = head[action];
+  return logp;
 }
 
-__device__ inline void sample_gaussian_row(const DevicePolicy& p, const ActRequest& q,
-                                           std::int64_t i, const float* head) {
-  float logp = 0.0f;
-  for (int a = 0; a < p.outputs; ++a) {
+// Real columns of row i; mean: their part of the head.
+__device__ inline float sample_reals_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
+                                         const float* mean, float logp) {
+  auto* actions = static_cast<float*>(q.actions) + p.choice_columns * q.stride;
+  for (int a = 0; a < p.reals; ++a) {
     const float std = math::exp(p.log_std[a]);
-    float raw = head[a];
+    float raw = mean[a];
     if (!p.greedy) {
       const Rng rng = action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
-      raw = head[a] + std * action_normal(rng, a);
+      raw = mean[a] + std * action_normal(rng, p.choice_columns, a);
     }
-    add_gaussian_logp<1>(&raw, head + a, p.log_std[a], 1, &logp);
+    add_gaussian_logp<1>(&raw, mean + a, p.log_std[a], 1, &logp);
     const std::int64_t at = a * q.stride + i;
-    static_cast<float*>(q.actions)[at] =
-        bound_action(raw, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
+    actions[at] = bound_action(raw, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
     if (q.raw_actions != nullptr) q.raw_actions[at] = raw;
+  }
+  return logp;
+}
+
+__device__ inline void sample_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
+                                  float* head) {
+  float logp = p.choice_columns > 0 ? sample_choices_row(p, q, i, head) : 0.0f;
+  if (p.reals > 0) {
+    int first = 0;
+    for (int column = 0; column < p.choice_columns; ++column) first += p.choices[column];
+    logp = sample_reals_row(p, q, i, head + first, logp);
   }
   if (q.logprobs != nullptr) q.logprobs[i] = logp;
 }
@@ -109,38 +150,42 @@ RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
   const std::int64_t begin = q.begin + static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;
   const int rows = static_cast<int>(q.end - begin < p.tile_rows ? q.end - begin : p.tile_rows);
   const int r = static_cast<int>(threadIdx.x);
-  gather_tile(p, q.observations, q.stride, begin, rows, input);
+  gather_tile(p, {q.observations, q.observations - q.slot, q.stride, q.slot, q.frames, 0}, begin,
+              rows, input);
   const int actor_width = p.actor.layers[p.actor.count - 1].width;
   // The head is in a or b, both ours to write: log_softmax works in place.
   float* head = const_cast<float*>(forward_tile(p, p.actor, input, a, b)) + r * actor_width;
-  if (r < rows) {
-    if (p.discrete) {
-      sample_discrete_row(p, q, begin + r, head);
-    } else {
-      sample_gaussian_row(p, q, begin + r, head);
-    }
-  }
+  if (r < rows) sample_row(p, q, begin + r, head);
   if (q.values == nullptr) return;
   __syncthreads();  // the critic overwrites the actor's head
   const float* value = forward_tile(p, p.critic, input, a, b);
   if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
 }
 
-RM_KERNEL void value_kernel(DevicePolicy p, const float* observations, std::int64_t stride,
-                            int num_envs, const std::uint8_t* ends, float* values) {
+// V of slots [first, first + gridDim.y) of a rollout; of their final observations, where an episode was truncated.
+RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool final) {
   float* input = shared_memory();
-  float* a = input + p.tile_rows * p.observations;
-  float* b = a + p.tile_rows * p.max_width;
-  const std::int64_t slot = blockIdx.y, begin = static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;
+  float* h1 = input + p.tile_rows * p.observations;
+  float* h2 = h1 + p.tile_rows * p.max_width;
+  const std::int64_t t = first + static_cast<std::int64_t>(blockIdx.y);
+  const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;
   const int rows =
-      static_cast<int>(num_envs - begin < p.tile_rows ? num_envs - begin : p.tile_rows);
+      static_cast<int>(b.num_envs - begin < p.tile_rows ? b.num_envs - begin : p.tile_rows);
   const int r = static_cast<int>(threadIdx.x);
-  const std::int64_t at = slot * stride + begin + r;
-  const bool wanted = r < rows && (ends == nullptr || ends[at] == kTruncated);
+  const std::int64_t at = t * b.stride + begin + r;
+  const std::int64_t slot = b.observation_columns * b.stride;
+  const bool wanted = r < rows && (!final || b.ends[at] == kTruncated);
   if (__syncthreads_or(wanted) == 0) return;  // the whole block leaves together
-  gather_tile(p, observations + slot * p.observations * stride, stride, begin, rows, input);
-  const float* value = forward_tile(p, p.critic, input, a, b);
-  if (wanted) values[at] = value[r * p.critic.layers[p.critic.count - 1].width];
+  // The frame before a final observation is the slot's own; before the slot's own it is the slot before.
+  const float* own = b.observations + t * slot;
+  const std::uint8_t* frames = b.frames == nullptr ? nullptr : b.frames + t * b.stride;
+  const TileSource from =
+      final ? TileSource{b.final_observations + t * slot, own, b.stride, slot, frames, 1}
+            : TileSource{own, own - slot, b.stride, slot, frames, 0};
+  gather_tile(p, from, begin, rows, input);
+  const float* value = forward_tile(p, p.critic, input, h1, h2);
+  float* out = final ? b.final_values : b.values;
+  if (wanted) out[at] = value[r * p.critic.layers[p.critic.count - 1].width];
 }
 
 }  // namespace rollmill

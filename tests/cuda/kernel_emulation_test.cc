@@ -18,6 +18,7 @@
 #include "rollout/mlp/mlp_policy.h"
 #include "rollout/mlp/policy_kernels.cuh"
 #include "rollout/rollout_fields.h"
+#include "tests/support/counter_env.h"
 
 namespace rollmill {
 namespace {
@@ -44,24 +45,24 @@ DeviceNet device_net(const std::vector<DenseLayer>& layers) {
 // trivial.
 template <class Env>
 struct Scene {
-  Scene(int num_envs, bool normalize, bool greedy)
+  Scene(int num_envs, bool normalize, bool greedy, int stack)
       : spec(describe<Env>()),
         config(make_config(num_envs)),
         batch(config, nullptr),
-        weights(shape_for(spec, {40, 24})),
+        weights(shape_for(spec, {40, 24}, stack)),
         policy(spec, weights, 17, greedy),
-        rollout(spec, kHorizon, num_envs),
+        rollout(spec, kHorizon, num_envs, stack),
         pool(1),
         collector(batch, policy, rollout.buffer(), pool) {
     initialize_weights(weights, 3, -0.5f);
-    weights.normalizer = ObservationNormalizer(spec.observation_size(), normalize, 1.5f);
+    weights.normalizer = ObservationNormalizer(spec.observed.elements, normalize, 1.5f);
     Rng rng(4, Purpose::kTest, 0, 0, 0);
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
       for (int j = 0; j < net->back().outputs; ++j)
         weights.params[static_cast<std::size_t>(net->back().bias + j)] = rng.normal();
     }
     std::vector<Moments> moments;
-    for (int k = 0; k < spec.observation_size(); ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
+    for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
     weights.normalizer.set_moments(moments);
   }
   static BatchConfig make_config(int num_envs) {
@@ -71,6 +72,9 @@ struct Scene {
     c.first_environment = 77;
     c.time_limit = 5;
     return c;
+  }
+  BatchConstants constants() const {
+    return {config.seed, config.episode_stride, static_cast<std::uint32_t>(config.time_limit), {}};
   }
   // What CudaPolicy::set_weights makes, with host pointers.
   DevicePolicy device_policy(bool greedy, int tile_rows) {
@@ -83,27 +87,37 @@ struct Scene {
       p.scale = weights.normalizer.scale();
       p.clip = weights.normalizer.clip();
     }
-    p.observations = spec.observation_size();
-    p.outputs = spec.policy_outputs();
+    const PolicyShape& shape = weights.layout.shape;
+    p.unpack = {spec.observed.kind, spec.observed.elements, elements.column_of.data(),
+                elements.choice_of.data()};
+    p.frame_stack = shape.frame_stack;
+    p.observations = shape.observations();
+    p.choices = shape.choices.data();
+    p.choice_columns = static_cast<int>(shape.choices.size());
+    p.mask_columns = spec.mask_columns;
+    p.reals = shape.reals;
     p.max_width = 48;
     p.tile_rows = tile_rows;
-    p.discrete = !spec.continuous();
     p.greedy = greedy;
     p.seed = 17;
-    if (!spec.continuous()) return p;
+    if (p.reals == 0) return p;
     p.log_std = p.params + weights.layout.log_std;
-    for (const auto& f : spec.action) {
-      bounds.push_back(static_cast<float>(0.5 * (f.low + f.high)));
-      bounds.push_back(static_cast<float>(0.5 * (f.high - f.low)));
-      bounds.push_back(static_cast<float>(f.low));
-      bounds.push_back(static_cast<float>(f.high));
+    const auto n = static_cast<std::size_t>(p.reals);
+    bounds.resize(4 * n);
+    for (std::size_t a = 0; a < n; ++a) {
+      const FieldSpec& f = spec.action[shape.choices.size() + a];
+      bounds[a] = static_cast<float>(0.5 * (f.low + f.high));
+      bounds[n + a] = static_cast<float>(0.5 * (f.high - f.low));
+      bounds[2 * n + a] = static_cast<float>(f.low);
+      bounds[3 * n + a] = static_cast<float>(f.high);
     }
-    p.middle = &bounds[0], p.half_range = &bounds[1], p.low = &bounds[2],
-    p.high = &bounds[3];  // one action
+    p.middle = bounds.data();
+    p.half_range = p.middle + n, p.low = p.middle + 2 * n, p.high = p.middle + 3 * n;
     return p;
   }
 
   EnvSpec spec;
+  ChoiceElements elements{spec.observed};
   BatchConfig config;
   CpuBatch<Env> batch;
   PolicyWeights weights;
@@ -122,54 +136,45 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
   const DevicePolicy p = scene.device_policy(greedy, tile_rows);
   const std::size_t shared = static_cast<std::size_t>(p.tile_rows) *
                              static_cast<std::size_t>(p.observations + 2 * p.max_width);
-  const BatchConfig& c = scene.config;
-  const BatchConstants constants{
-      c.seed, c.episode_stride, static_cast<std::uint32_t>(c.time_limit), {}};
-  const auto params = make_params<Env>(c.params);
-  const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode,
-                            c.episode_offset};
-  emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
-    reset_kernel<Env, false>(columns, constants, params, first, n, b.observation_slot(0),
-                             b.mask_slot(0));
-  });
-  ActRequest q;
-  q.stride = b.stride;
-  q.keys = {columns.environment, columns.episode, columns.step};
-  q.end = n;
+  const BatchConstants constants = scene.constants();
+  const auto params = make_params<Env>(scene.config.params);
+  const auto count_frames = [&](int t) {
+    if (b.frame_stack == 1) return;
+    emulate(blocks(n, kThreads), 1, kThreads, 0, [&] { frames_kernel(b, t, columns.step); });
+  };
   for (int t = 0; t < b.horizon; ++t) {
-    q.observations = b.observation_slot(t);
-    q.actions = b.action_slot(t);
-    q.raw_actions = b.raw_action_slot(t);
-    q.logprobs = b.logprobs + t * b.stride;
-    q.values = b.values + t * b.stride;
+    count_frames(t);
+    ActRequest q = request_for_slot(b, t);
+    q.keys = {columns.environment, columns.episode, columns.step};
+    q.end = n;
     emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act_kernel(p, q); });
     emulate(blocks(n, kThreads), 1, kThreads, 0,
             [&] { step_kernel<Env, false>(columns, constants, params, 0, n, b.step_buffers(t)); });
   }
-  emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] {
-    value_kernel(p, b.observation_slot(b.horizon), b.stride, n, nullptr,
-                 b.values + b.horizon * b.stride);
-  });
+  count_frames(b.horizon);
+  emulate(blocks(n, p.tile_rows), 1, kThreads, shared,
+          [&] { value_kernel(p, b, b.horizon, false); });
   emulate(blocks(n, p.tile_rows), static_cast<unsigned>(b.horizon), kThreads, shared,
-          [&] { value_kernel(p, b.final_observations, b.stride, n, b.ends, b.final_values); });
+          [&] { value_kernel(p, b, 0, true); });
   emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
     gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f});
   });
 }
 
 template <class Env>
-void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_rows = 32) {
-  Scene<Env> scene(num_envs, normalize, greedy);
-  scene.collector.reset();
-  scene.collector.collect({0.97f, 0.9f, 0.5f});
-  HostRollout emulated(scene.spec, kHorizon, num_envs);
-  const std::int64_t stride = emulated.buffer().stride;
-  AlignedVector<std::uint32_t> words(scene.batch.snapshot_bytes() / 4);
-  const BatchColumns columns =
-      layout_columns(words.data(), stride, CpuBatch<Env>::kStateWords, false);
-  collect(scene, greedy, tile_rows, emulated.buffer(), columns);
+void reset(Scene<Env>& scene, const RolloutBuffer& b, BatchColumns columns) {
+  const BatchConfig& c = scene.config;
+  const BatchConstants constants = scene.constants();
+  const auto params = make_params<Env>(c.params);
+  const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode,
+                            c.episode_offset};
+  emulate(blocks(b.num_envs, kThreads), 1, kThreads, 0, [&] {
+    reset_kernel<Env, false>(columns, constants, params, first, b.num_envs, b.observation_slot(0),
+                             b.mask_slot(0));
+  });
+}
 
-  RolloutBuffer a = scene.rollout.buffer(), b = emulated.buffer();
+void expect_same_columns(RolloutBuffer a, RolloutBuffer b) {
   std::vector<const void*> expected;
   visit_rollout_fields(a, [&](auto*& field, std::int64_t) { expected.push_back(field); });
   std::size_t f = 0;
@@ -178,10 +183,33 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_r
         << "column " << f;
     ++f;
   });
+}
+
+template <class Env>
+void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_rows = 32,
+                           int stack = 1) {
+  Scene<Env> scene(num_envs, normalize, greedy, stack);
+  scene.collector.reset();
+  HostRollout emulated(scene.spec, kHorizon, num_envs, stack);
+  const RolloutBuffer& b = emulated.buffer();
+  AlignedVector<std::uint32_t> words(scene.batch.snapshot_bytes() / 4);
+  const BatchColumns columns =
+      layout_columns(words.data(), b.stride, CpuBatch<Env>::kStateWords, false);
+  reset(scene, b, columns);
+  for (int rollout = 0; rollout < (stack > 1 ? 2 : 1); ++rollout) {
+    if (rollout > 0) {
+      scene.collector.advance();
+      advance_rollout(b);
+    }
+    scene.collector.collect({0.97f, 0.9f, 0.5f});
+    collect(scene, greedy, tile_rows, b, columns);
+    expect_same_columns(scene.rollout.buffer(), b);
+  }
   std::vector<std::byte> snapshot(scene.batch.snapshot_bytes());
   scene.batch.save(snapshot.data());
   EXPECT_TRUE(same_bits(snapshot.data(), words.data(), snapshot.size()));
   EXPECT_GE(scene.collector.finished_episodes().size(), static_cast<std::size_t>(2 * num_envs));
+  if (scene.spec.observed.kind != ObservationKind::kReal) return;
 
   const int parts = kHorizon * b.observation_columns;
   std::vector<Moments> moments(static_cast<std::size_t>(parts)),
@@ -204,6 +232,18 @@ TEST(KernelEmulation, GreedyActions) {
   expect_equal_rollouts<Pendulum>(33, false, true);
 }
 TEST(KernelEmulation, SmallTiles) { expect_equal_rollouts<Pendulum>(21, true, false, 4); }
+TEST(KernelEmulation, EverySpaceWithItsMasks) {
+  testing::for_each_space([](const char* name, auto env) {
+    SCOPED_TRACE(name);
+    expect_equal_rollouts<decltype(env)>(37, false, false);
+    expect_equal_rollouts<decltype(env)>(37, false, true, 4);
+  });
+}
+TEST(KernelEmulation, FrameStacks) {
+  expect_equal_rollouts<CartPole>(21, true, false, 8, 3);
+  expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 8, 2);
+  expect_equal_rollouts<testing::DiscreteEnv>(21, false, false, 8, 15);  // longer than the horizon
+}
 TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
 
 }  // namespace

@@ -22,7 +22,7 @@ inline DatasetSpec sample_spec(std::int64_t shard_episodes = 100) {
   spec.observation_units = {"m", "m/s", "rad", "rad/s"};
   spec.action_description = "0: push left, 1: push right";
   spec.outcome_names = {"none", "fell", "left the track", "time limit"};
-  spec.columns = standard_columns(DType::kF32, {4}, {"actions", DType::kI8, {}}, true, 2);
+  spec.columns = standard_columns({DType::kF32, {4}, {"actions", DType::kI8, {}}}, true, 2);
   spec.shard_episodes = shard_episodes;
   return spec;
 }

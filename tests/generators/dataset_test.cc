@@ -27,8 +27,8 @@ std::vector<Column> columns(const EnvSpec& spec, bool outputs) {
   Column action;
   action.dtype = !spec.continuous() ? DType::kI8 : DType::kF32;
   if (spec.continuous()) action.row_shape = {static_cast<std::uint64_t>(spec.action_size())};
-  return standard_columns(DType::kF32, {static_cast<std::uint64_t>(spec.observation_size())},
-                          action, outputs, 0);
+  return standard_columns(
+      {DType::kF32, {static_cast<std::uint64_t>(spec.observation_size())}, action}, outputs, 0);
 }
 
 ShardData build(const Job& j, int threads) {

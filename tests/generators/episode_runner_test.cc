@@ -87,7 +87,7 @@ TEST(EpisodeRunner, EqualsABatchOfOneStepByStep) {
     EXPECT_EQ(episode.summary.length, b.episode_lengths[0]);
     for (int k = 0; k < 4; ++k)
       EXPECT_EQ(episode.final_observation[static_cast<std::size_t>(k)],
-                b.final_observations[k * b.stride]);
+                __builtin_bit_cast(std::uint32_t, b.final_observations[k * b.stride]));
   }
 }
 

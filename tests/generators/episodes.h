@@ -17,7 +17,7 @@ struct Episode {
   std::vector<std::uint32_t> words;
   int width = 0;
   EpisodeSummary summary;
-  std::vector<float> final_observation;
+  std::vector<std::uint32_t> final_observation;
   bool operator==(const Episode& o) const {
     return words == o.words && width == o.width && final_observation == o.final_observation &&
            summary.episode_return == o.summary.episode_return &&

@@ -5,6 +5,7 @@
 
 #include "core/base/thread_pool.h"
 #include "generators/episode_runner.h"
+#include "rollout/mlp/mlp_policy.h"
 
 namespace rollmill {
 namespace {
@@ -46,6 +47,46 @@ TEST(SoloEpisode, IsTheEpisodeThatJobsPlay) {
       EXPECT_EQ(episode.steps(), expected[e].length) << entry.id;
       EXPECT_EQ(sum, expected[e].episode_return) << entry.id;
       EXPECT_EQ(episode.outcome(), outcome_name(entry.spec(), expected[e].outcome)) << entry.id;
+    }
+  }
+}
+
+// A policy that stacks frames: whole windows of a job's block, or step by step with a jump back in between.
+TEST(SoloEpisode, KeepsTheFramesOfAStack) {
+  ThreadPool pool(2);
+  for (const char* id : {"CartPole-v1", "Rollmill/Cups-v0"}) {
+    const EnvEntry& entry = find_env(id);
+    PolicyWeights weights(
+        shape_for(entry.spec(), {20}, 40));  // more than a block's window of steps
+    initialize_weights(weights, 3, 0.0f);
+    for (float& w : weights.params) w *= 3.0f;  // far from uniform: frames matter
+    const MlpPolicy policy(entry.spec(), weights, 5, false);
+    EpisodeJob job;
+    job.env = &entry;
+    job.seed = 11;
+    job.policy = &policy;
+    job.count = 12;
+    std::vector<EpisodeSummary> expected(12);
+    run_episodes(job, false, pool, [&](int, const EpisodeRows& rows) {
+      expected[static_cast<std::size_t>(rows.episode)] = rows.summary;
+    });
+    for (std::uint32_t e = 0; e < 12; ++e) {
+      BatchConfig config;
+      config.seed = 11;
+      config.first_episode = e;
+      SoloEpisode episode(entry, config, policy.frame_stack());
+      const auto at_start = episode.save();
+      std::vector<SoloEpisode::Snapshot> past;
+      while (!episode.ended()) {
+        past.push_back(episode.save());
+        episode.step(policy);
+      }
+      EXPECT_EQ(episode.steps(), expected[e].length) << id;
+      EXPECT_EQ(static_cast<float>(episode.episode_return()), expected[e].episode_return) << id;
+      episode.load(at_start);
+      if (past.size() > 5) episode.load(past[5]);
+      while (!episode.ended()) episode.step(policy);
+      EXPECT_EQ(episode.steps(), expected[e].length) << id;
     }
   }
 }

@@ -38,10 +38,10 @@ inline void rough_weights(PolicyWeights& w, bool normalize) {
       }
     }
   }
-  w.normalizer = ObservationNormalizer(w.layout.shape.observations, normalize, 2.0f);
+  w.normalizer = ObservationNormalizer(w.layout.shape.observed.elements, normalize, 2.0f);
   if (!normalize) return;
   std::vector<Moments> moments;
-  for (int k = 0; k < w.layout.shape.observations; ++k)
+  for (int k = 0; k < w.layout.shape.observed.elements; ++k)
     moments.push_back({50.0, 0.3 * k - 0.1, 50.0 * (0.2 + k)});
   w.normalizer.set_moments(moments);
 }

@@ -149,7 +149,7 @@ TEST(Collector, TimeLimitsBootstrapFromTheFinalObservation) {
         float observation[4 * 16], value[16];
         for (int k = 0; k < 4; ++k)
           observation[k * 16] = b.final_observations[(t * 4 + k) * b.stride + i];
-        c.policy.value(observation, 16, 0, 1, value);
+        c.policy.value({observation, 16}, 0, 1, value);
         EXPECT_EQ(b.final_values[at], value[0]);
         // It is not the next episode's first observation.
         EXPECT_NE(observation[0], b.observation_slot(t + 1)[i]);

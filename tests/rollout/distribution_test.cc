@@ -81,6 +81,57 @@ TEST(Categorical, TheExtremeUniformsTakeFirstAndLast) {
   for (int r = 0; r < 6; ++r) EXPECT_EQ(action[r], expected[r]) << "u = " << u[r];
 }
 
+// Over what a mask allows: the distribution of the allowed choices alone, bit for bit; nothing for the others.
+TEST(Masked, ExcludedChoicesAreAsIfTheyWereNotThere) {
+  constexpr int kChoices = 37, kBefore = 11;  // of two columns; bits of the second one cross a word
+  Rng rng(9, Purpose::kTest, 0, 0, 0);
+  std::vector<std::uint32_t> mask(2 * kTileRows);
+  std::vector<float> z(kChoices * kTileRows);
+  for (std::uint32_t& w : mask) w = rng.bits();
+  for (float& v : z) v = 5.0f * rng.normal();
+  mask[7] = mask[kTileRows + 7] = 0;                 // forbids everything
+  mask[8] = 1u << kBefore, mask[kTileRows + 8] = 0;  // one choice each
+  const auto allowed = [&](int r, int a) {
+    const int b = kBefore + a;
+    return r == 7 ||
+           ((mask[static_cast<std::size_t>(b / 32 * kTileRows + r)] >> (b % 32)) & 1u) != 0;
+  };
+  const std::vector<float> logits = z;
+  exclude_masked(z.data(), mask.data(), kBefore, kChoices, kTileRows);
+  log_softmax(z.data(), kChoices, kTileRows);
+  float ends[2][kTileRows];
+  for (int r = 0; r < kTileRows; ++r) ends[0][r] = 0.0f, ends[1][r] = 1.0f - 0x1p-24f;
+  std::int32_t drawn[2][kTileRows], greedy[kTileRows];
+  for (int e = 0; e < 2; ++e) {
+    sample_categorical(z.data(), ends[e], kChoices, kTileRows, drawn[e]);
+    keep_allowed(z.data(), kChoices, kTileRows, drawn[e]);
+  }
+  argmax_categorical(z.data(), kChoices, kTileRows, greedy);
+  for (int r = 0; r < kTileRows; ++r) {
+    std::vector<float> alone;
+    std::vector<int> which;
+    for (int a = 0; a < kChoices; ++a) {
+      if (!allowed(r, a)) continue;
+      alone.push_back(logits[static_cast<std::size_t>(a * kTileRows + r)]);
+      which.push_back(a);
+    }
+    log_softmax<1>(alone.data(), static_cast<int>(alone.size()), 1);
+    std::size_t next = 0;
+    for (int a = 0; a < kChoices; ++a) {
+      const float l = z[static_cast<std::size_t>(a * kTileRows + r)];
+      if (allowed(r, a)) {
+        ASSERT_EQ(l, alone[next++]) << "row " << r << ", choice " << a;
+      } else {
+        ASSERT_EQ(math::exp(l), 0.0f);
+        ASSERT_EQ(math::exp(l) * l, 0.0f);  // what it adds to the entropy
+      }
+    }
+    EXPECT_EQ(drawn[0][r], which.front());
+    EXPECT_TRUE(allowed(r, drawn[1][r])) << "row " << r;
+    EXPECT_TRUE(allowed(r, greedy[r])) << "row " << r;
+  }
+}
+
 TEST(Argmax, TakesTheLowestIndexAmongEquals) {
   const float rows[4][4] = {{1, 1, 1, 1}, {0, 2, 2, 1}, {-3, -2, -1, -1}, {5, 4, 5, 5}};
   float logp[4 * kTileRows] = {};

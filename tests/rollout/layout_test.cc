@@ -7,21 +7,24 @@
 #include <vector>
 
 #include "rollout/mlp/mlp_policy.h"
+#include "tests/support/shapes.h"
 
 namespace rollmill {
 namespace {
 
+using testing::plain_shape;
+
 TEST(Layout, ParameterCounts) {
   // Worked out by hand: actor 4*64+64 + 64*64+64 + 64*2+2 = 4610, critic 4*64+64 + 64*64+64 + 64*1+1 = 4545.
-  EXPECT_EQ(MlpLayout({4, true, 2, {64, 64}}).parameter_count(), 4610 + 4545);
+  EXPECT_EQ(MlpLayout(plain_shape(4, true, 2, {64, 64})).parameter_count(), 4610 + 4545);
   // No hidden layer of two: actor 3*8+8 + 8*1+1 = 41, critic 41, one log standard deviation.
-  EXPECT_EQ(MlpLayout({3, false, 1, {8}}).parameter_count(), 41 + 41 + 1);
+  EXPECT_EQ(MlpLayout(plain_shape(3, false, 1, {8})).parameter_count(), 41 + 41 + 1);
 }
 
 TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
   for (const PolicyShape& shape :
-       {PolicyShape{4, true, 2, {64, 64}}, PolicyShape{17, false, 6, {100, 3, 40}},
-        PolicyShape{1, true, 33, {1}}}) {
+       {plain_shape(4, true, 2, {64, 64}), plain_shape(17, false, 6, {100, 3, 40}),
+        plain_shape(1, true, 33, {1})}) {
     const MlpLayout layout(shape);
     std::vector<int> owners(static_cast<std::size_t>(layout.size));
     const auto own = [&](std::int64_t from, std::int64_t count) {
@@ -29,7 +32,7 @@ TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
       for (std::int64_t i = 0; i < count; ++i) ++owners.at(static_cast<std::size_t>(from + i));
     };
     for (const auto* net : {&layout.actor, &layout.critic}) {
-      int inputs = shape.observations;
+      int inputs = shape.observations();
       for (const DenseLayer& layer : *net) {
         EXPECT_EQ(layer.inputs, inputs);
         EXPECT_EQ(layer.width, (layer.outputs + 15) / 16 * 16);
@@ -38,9 +41,9 @@ TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
         inputs = layer.outputs;
       }
     }
-    EXPECT_EQ(layout.actor.back().outputs, shape.outputs);
+    EXPECT_EQ(layout.actor.back().outputs, shape.outputs());
     EXPECT_EQ(layout.critic.back().outputs, 1);
-    if (!shape.discrete) own(layout.log_std, pad16(shape.outputs));
+    if (shape.reals > 0) own(layout.log_std, pad16(shape.reals));
     for (int count : owners) ASSERT_EQ(count, 1);
   }
 }
@@ -68,7 +71,7 @@ void expect_orthogonal(const PolicyWeights& w, const DenseLayer& layer, double g
 
 TEST(InitialWeights, AreOrthogonalWithPpoGains) {
   for (const PolicyShape& shape :
-       {PolicyShape{4, true, 2, {64, 64}}, PolicyShape{40, false, 3, {64, 24}}}) {
+       {plain_shape(4, true, 2, {64, 64}), plain_shape(40, false, 3, {64, 24})}) {
     PolicyWeights w(shape);
     initialize_weights(w, 9, -0.5f);
     for (const auto* net : {&w.layout.actor, &w.layout.critic}) {
@@ -81,7 +84,7 @@ TEST(InitialWeights, AreOrthogonalWithPpoGains) {
 }
 
 TEST(InitialWeights, BiasesAndPaddingAreZeroLogStdIsSet) {
-  PolicyWeights w({3, false, 2, {5, 20}});
+  PolicyWeights w(plain_shape(3, false, 2, {5, 20}));
   std::fill(w.params.begin(), w.params.end(), NAN);
   initialize_weights(w, 9, -0.5f);
   std::size_t nonzero = 0;
@@ -94,7 +97,7 @@ TEST(InitialWeights, BiasesAndPaddingAreZeroLogStdIsSet) {
 }
 
 TEST(InitialWeights, DependOnSeedAndLayerAlone) {
-  PolicyWeights a({4, true, 2, {64, 64}}), b({4, true, 2, {64, 64}});
+  PolicyWeights a(plain_shape(4, true, 2, {64, 64})), b(a.layout.shape);
   initialize_weights(a, 1, 0.0f);
   initialize_weights(b, 1, 0.0f);
   EXPECT_EQ(a.params, b.params);

@@ -76,8 +76,8 @@ TEST_P(MlpPolicyTest, ValueIsTheActorsValue) {
   Acted a(spec, 101);
   policy.act(a.request(0, 101));
   std::vector<float> values(101);
-  policy.value(a.observations.data(), a.stride, 0, 40, values.data());
-  policy.value(a.observations.data(), a.stride, 40, 101, values.data());
+  policy.value({a.observations.data(), a.stride}, 0, 40, values.data());
+  policy.value({a.observations.data(), a.stride}, 40, 101, values.data());
   EXPECT_EQ(std::memcmp(values.data(), a.values.data(), 101 * 4), 0);
 }
 

@@ -8,6 +8,7 @@
 #include "rollout/column_kernels.h"
 #include "rollout/mlp/forward.h"
 #include "tests/oracle/fixtures/fixture.h"
+#include "tests/support/shapes.h"
 
 namespace rollmill {
 namespace {
@@ -74,6 +75,18 @@ TEST(Moments, EmptyAndSingle) {
   EXPECT_EQ(m.mean, 2.0);
 }
 
+// Column 0 of a two-column observation, as a network reads it.
+std::vector<float> as_read(const std::vector<float>& x, const ObservationNormalizer& normalizer) {
+  std::vector<float> columns(x);
+  columns.resize(2 * x.size());
+  const int n = static_cast<int>(x.size());
+  TileInput input(testing::plain_shape(2, true, 2, {4}));
+  input.gather({columns.data(), n}, 0, n, normalizer);
+  std::vector<float> out;
+  for (int r = 0; r < n; ++r) out.push_back(input.dense()[2 * r]);
+  return out;
+}
+
 TEST(ObservationNormalizer, IdentityBeforeTheFirstUpdateThenStandardises) {
   ObservationNormalizer normalizer(2, true, 3.0f);
   EXPECT_EQ(normalizer.shift()[1], 0.0f);
@@ -82,9 +95,7 @@ TEST(ObservationNormalizer, IdentityBeforeTheFirstUpdateThenStandardises) {
   EXPECT_EQ(normalizer.shift()[0], 10.0f);
   EXPECT_FLOAT_EQ(normalizer.scale()[0], 0.5f);
   EXPECT_FLOAT_EQ(normalizer.scale()[1], 1e4f);  // 1 / sqrt(1e-8): finite for a constant element
-  const float x[] = {12, 10, 30, -30};
-  float out[4];
-  normalize_column(x, 4, 0, normalizer, out, 1);
+  const std::vector<float> out = as_read({12, 10, 30, -30}, normalizer);
   EXPECT_FLOAT_EQ(out[0], 1.0f);
   EXPECT_EQ(out[1], 0.0f);
   EXPECT_EQ(out[2], 3.0f);  // clipped
@@ -92,10 +103,8 @@ TEST(ObservationNormalizer, IdentityBeforeTheFirstUpdateThenStandardises) {
 }
 
 TEST(ObservationNormalizer, DisabledTouchesNothing) {
-  const ObservationNormalizer off(1, false, 0.5f);
-  const float x[] = {1e6f, -7.0f};
-  float out[2];
-  normalize_column(x, 2, 0, off, out, 1);
+  const ObservationNormalizer off(2, false, 0.5f);
+  const std::vector<float> out = as_read({1e6f, -7.0f}, off);
   EXPECT_EQ(out[0], 1e6f);
   EXPECT_EQ(out[1], -7.0f);
 }

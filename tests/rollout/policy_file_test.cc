@@ -12,6 +12,8 @@
 #include "core/io/safetensors.h"
 #include "tests/core/io/temp_dir.h"
 #include "tests/rollout/acting.h"
+#include "tests/support/counter_env.h"
+#include "tests/support/shapes.h"
 
 namespace rollmill {
 namespace {
@@ -49,10 +51,84 @@ TEST(PolicyFile, RoundTripIsExact) {
       EXPECT_EQ(exit_code_of([&] { check_policy_fits(file, other, path); }, &message), 3);
       EXPECT_NE(message.find("Other-v0"), std::string::npos);
       other = spec;
-      other.observation.resize(6);
+      other.observed = testing::reals(6);
       EXPECT_EQ(exit_code_of([&] { check_policy_fits(file, other, path); }), 3);
     }
   }
+}
+
+// Other spaces have a format of their own, with everything that the shape needs.
+TEST(PolicyFile, EverySpaceAndStackComesBack) {
+  const TempDir dir;
+  const std::string path = dir / "policy.safetensors";
+  testing::for_each_space([&](const char* name, auto env) {
+    SCOPED_TRACE(name);
+    const EnvSpec spec = describe<decltype(env)>();
+    for (int stack : {1, 3}) {
+      PolicyWeights weights(shape_for(spec, {7, 20}, stack));
+      testing::rough_weights(weights, spec.observed.kind == ObservationKind::kReal);
+      save_policy(path, spec.id, "{}", weights);
+      EXPECT_EQ(read_safetensors(path).metadata.at("format"), "rollmill-policy-2");
+      const PolicyFile file = load_policy(path);
+      EXPECT_EQ(file.weights->layout.shape, weights.layout.shape);
+      EXPECT_EQ(file.weights->params, weights.params);
+      EXPECT_EQ(file.weights->normalizer.enabled(), weights.normalizer.enabled());
+      check_policy_fits(file, spec, path);
+      EnvSpec other = spec;
+      other.observed.shape.back() += 1;
+      EXPECT_EQ(exit_code_of([&] { check_policy_fits(file, other, path); }), 3);
+      other = spec;
+      if (!other.choices.empty()) ++other.choices[0];
+      other.action.emplace_back();
+      EXPECT_EQ(exit_code_of([&] { check_policy_fits(file, other, path); }), 3);
+    }
+  });
+}
+
+TEST(PolicyFile, NonsenseInTheWiderHeaderIsRefused) {
+  const TempDir dir;
+  const std::string path = dir / "policy.safetensors";
+  const EnvSpec spec = describe<testing::ChoicesEnv>();
+  PolicyWeights weights(shape_for(spec, {7}, 2));
+  testing::rough_weights(weights, false);
+  save_policy(path, spec.id, "{}", weights);
+  const TensorFile good = read_safetensors(path);
+  const std::pair<const char*, const char*> wrong[] = {
+      {"choices", ""},
+      {"choices", "30,8"},
+      {"choices", "30"},
+      {"choices", "30,-7"},
+      {"reals", "1"},
+      {"reals", "-1"},
+      {"frame_stack", "0"},
+      {"frame_stack", "65"},
+      {"frame_stack", "3"},
+      {"observation_kind", "bit"},
+      {"observation_kind", ""},
+      {"observation_kind", "bits"},
+      {"observation_shape", ""},
+      {"observation_shape", "3,1"},
+      {"observation_choices", "3,5"},
+      {"observation_choices", "3,5,41"},
+      {"observation_shape", "1048576,1048576,1048576"},
+      {"observation_choices", "1048576,1048576,1048576"},
+      {"observations", "48"},
+      {"outputs", "38"},
+      {"normalize_observations", "1"}};
+  for (const auto& [key, value] : wrong) {
+    TensorFile file = good;
+    file.metadata[key] = value;
+    write_safetensors(path, file);
+    EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 3) << key << " = " << value;
+  }
+  for (const auto& [key, value] : good.metadata) {
+    TensorFile file = good;
+    file.metadata.erase(key);
+    write_safetensors(path, file);
+    EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 3) << key;
+  }
+  write_safetensors(path, good);
+  EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 0);
 }
 
 class DamagedPolicy : public ::testing::Test {
@@ -93,7 +169,7 @@ TEST_F(DamagedPolicy, EveryMissingTensorAndHeaderValueIsNamed) {
 
 TEST_F(DamagedPolicy, NonsenseInTheHeaderIsRefused) {
   const TensorFile good = file;
-  const std::pair<const char*, const char*> wrong[] = {{"format", "rollmill-policy-2"},
+  const std::pair<const char*, const char*> wrong[] = {{"format", "rollmill-policy-3"},
                                                        {"observations", "-1"},
                                                        {"observations", "99999999999"},
                                                        {"outputs", "x"},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "rollout/buffer.h"
@@ -33,23 +34,64 @@ inline std::vector<double> forward(const std::vector<DenseLayer>& net, const std
   return x;
 }
 
-// log pi(action of row (t, i)) and the policy's entropy there.
+// What the networks read at (t, i): the words of each frame taken apart in the plainest way, frames before the episode 0.
+inline std::vector<double> observation_of(const RolloutBuffer& b, const PolicyWeights& w, int t,
+                                          int i) {
+  const ObservationSpec& o = w.layout.shape.observed;
+  std::vector<double> x;
+  for (int back = b.frame_stack - 1; back >= 0; --back) {
+    std::vector<double> frame;
+    for (int c = 0; c < o.columns; ++c) {
+      std::uint32_t word;
+      std::memcpy(&word, b.observation_slot(t - back) + c * b.stride + i, 4);
+      if (o.kind == ObservationKind::kReal) {
+        const Moments& m = w.normalizer.moments()[static_cast<std::size_t>(c)];
+        const double raw = __builtin_bit_cast(float, word), clip = w.normalizer.clip();
+        const double z = (raw - m.mean) / std::sqrt(m.m2 / m.count + 1e-8);
+        frame.push_back(w.normalizer.enabled() ? std::clamp(z, -clip, clip) : raw);
+      }
+      for (int n = 0; o.kind == ObservationKind::kChoices && n < o.choices[c]; ++n)
+        frame.push_back(word == static_cast<std::uint32_t>(n) ? 1 : 0);
+      for (int n = 0; o.kind == ObservationKind::kBits && n < 32; ++n)
+        frame.push_back(word >> n & 1);
+      for (int n = 0; o.kind == ObservationKind::kPixels && n < 4; ++n)
+        frame.push_back((word >> (8 * n) & 255) / 255.0);
+    }
+    frame.resize(static_cast<std::size_t>(o.elements));
+    if (back > 0 && b.frame_slot(t)[i] < back) std::fill(frame.begin(), frame.end(), 0.0);
+    x.insert(x.end(), frame.begin(), frame.end());
+  }
+  return x;
+}
+
+// log pi(action of row (t, i)) and the policy's entropy there: sums over the action's columns.
 inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout,
                        const std::vector<double>& p, const std::vector<double>& head, int t, int i,
                        double& entropy) {
   entropy = 0;
-  if (b.real_columns == 0) {
-    double sum = 0;
-    for (double z : head) sum += std::exp(z);
-    for (double z : head) entropy -= std::exp(z) / sum * (z - std::log(sum));
-    return head[static_cast<std::size_t>(b.discrete_slot(t)[i])] - std::log(sum);
-  }
   double logp = 0;
+  std::size_t first = 0;
+  for (int c = 0; c < b.choice_columns; ++c) {
+    std::vector<std::size_t> allowed;
+    const auto n = static_cast<std::size_t>(layout.shape.choices[static_cast<std::size_t>(c)]);
+    for (std::size_t a = first; a < first + n; ++a) {
+      const auto word = static_cast<std::int64_t>(a / 32);
+      if (b.mask_columns == 0 || (b.mask_slot(t)[word * b.stride + i] >> (a % 32) & 1) != 0)
+        allowed.push_back(a);
+    }
+    double sum = 0;
+    for (const std::size_t a : allowed) sum += std::exp(head[a]);
+    for (const std::size_t a : allowed)
+      entropy -= std::exp(head[a]) / sum * (head[a] - std::log(sum));
+    const auto taken = static_cast<std::size_t>(b.discrete_slot(t)[c * b.stride + i]);
+    logp += head[first + taken] - std::log(sum);
+    first += n;
+  }
   for (int a = 0; a < b.real_columns; ++a) {
     const double log_std = p[static_cast<std::size_t>(layout.log_std + a)];
     const double raw =
         b.raw_actions[(static_cast<std::int64_t>(t) * b.real_columns + a) * b.stride + i];
-    const double z = (raw - head[static_cast<std::size_t>(a)]) / std::exp(log_std);
+    const double z = (raw - head[first + static_cast<std::size_t>(a)]) / std::exp(log_std);
     logp += -0.5 * z * z - log_std - 0.5 * std::log(2 * M_PI);
     entropy += log_std + 0.5 * std::log(2 * M_PI * M_E);
   }
@@ -70,15 +112,7 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
   });
   DoubleLoss loss;
   each([&](int t, int i, std::int64_t at) {
-    std::vector<double> x;
-    for (int k = 0; k < b.observation_columns; ++k) {
-      const Moments& m = w.normalizer.moments()[static_cast<std::size_t>(k)];
-      const double z =
-          (b.observation_slot(t)[k * b.stride + i] - m.mean) / std::sqrt(m.m2 / m.count + 1e-8);
-      const double clip = w.normalizer.clip();
-      x.push_back(w.normalizer.enabled() ? std::clamp(z, -clip, clip)
-                                         : b.observation_slot(t)[k * b.stride + i]);
-    }
+    const std::vector<double> x = observation_of(b, w, t, i);
     double advantage = b.advantages[at], entropy;
     if (o.normalize_advantages) advantage = (advantage - mean) / (std::sqrt(variance) + 1e-8);
     const double log_ratio =

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <ostream>
 
+#include "tests/support/counter_env.h"
 #include "tests/trainer/double_loss.h"
 #include "tests/trainer/scene.h"
 
@@ -13,12 +14,15 @@ namespace {
 using testing::DoubleLoss;
 using testing::ppo_loss;
 using testing::Scene;
+using testing::test_entry;
 
 struct Case {
   const char* name;
   bool discrete;
   float value_clip, entropy;
   bool normalize;
+  const EnvEntry* entry = nullptr;  // of another space
+  int frame_stack = 1;
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -42,7 +46,7 @@ bool is_padding(const MlpLayout& layout, std::size_t index) {
       if (i >= l.weight && i < l.bias + l.width) return (i - l.weight) % l.width >= l.outputs;
     }
   }
-  return i - layout.log_std >= layout.shape.outputs;
+  return i - layout.log_std >= layout.shape.reals;
 }
 
 // Tolerance: central differences with h = 1e-5 are off by h^2 f''' ~ 1e-10 and 1e-16 / h = 1e-11; the float32 gradient sums
@@ -50,7 +54,8 @@ bool is_padding(const MlpLayout& layout, std::size_t index) {
 // usual one): 2e-6 of the largest element.
 TEST_P(Gradient, EqualsNumericalDifferentiation) {
   const Case& c = GetParam();
-  Scene s(c.discrete, {5, 4}, 9, 10);
+  Scene s = c.entry == nullptr ? Scene(c.discrete, {5, 4}, 9, 10)
+                               : Scene(*c.entry, c.frame_stack, {5, 4}, 9, 10);
   s.options.value_clip = c.value_clip;
   s.options.entropy_coefficient = c.entropy;
   s.options.normalize_advantages = c.normalize;
@@ -93,6 +98,17 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   EXPECT_GT(loss.clipped, 0.2);
   EXPECT_LT(loss.clipped, 0.8);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Spaces, Gradient,
+    ::testing::Values(
+        Case{"MaskedChoices", true, 0, 0.1f, true, &test_entry<testing::ChoicesEnv>()},
+        Case{"Mixed", true, 0, 0.1f, true, &test_entry<testing::MixedEnv>()},
+        Case{"MixedStack", true, 0.3f, 0.1f, true, &test_entry<testing::MixedEnv>(), 3},
+        Case{"PlanesStack", true, 0, 0.1f, true, &test_entry<testing::PlanesEnv>(), 2},
+        Case{"Pixels", false, 0, 0, true, &test_entry<testing::PixelsEnv>()},
+        Case{"Discrete", true, 0, 0.1f, true, &test_entry<testing::DiscreteEnv>()}),
+    [](const auto& which) { return std::string(which.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Losses, Gradient,
                          ::testing::Values(Case{"Discrete", true, 0, 0, false},

@@ -17,10 +17,15 @@
 #include "core/base/thread_pool.h"
 #include "core/dist/local_group.h"
 #include "core/rng/rng.h"
+#include "tests/support/counter_env.h"
+#include "tests/support/shapes.h"
+#include "tests/trainer/scene.h"
 #include "trainer/reference_learner.h"
 
 namespace rollmill {
 namespace {
+
+using testing::test_entry;
 
 constexpr int kHorizon = 16, kEnvs = 24, kRows = kHorizon * kEnvs;
 constexpr double kLearningRate = 1e-3;
@@ -29,22 +34,32 @@ constexpr double kMomentBound = 4e-6;  // of the largest element of the moment
 constexpr double kStepBound = 1e-3;    // of the learning rate, per optimiser step
 constexpr double kStatBound = 2e-6;    // absolute and relative
 
-EnvSpec make_spec(bool discrete) {
+// Whose policy: made-up real observations with one choice or two real actions, or a test environment's spaces.
+struct Kind {
+  const char* name;
+  bool discrete = true;
+  const EnvEntry* entry = nullptr;
+  int frame_stack = 1;
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+EnvSpec make_spec(const Kind& kind) {
+  if (kind.entry != nullptr) return kind.entry->spec();
   EnvSpec spec;
   spec.observation.resize(5);
-  spec.discrete = discrete;
-  spec.choices = discrete ? 3 : 0;
-  spec.action.resize(discrete ? 1 : 2);
+  spec.observed = testing::reals(5);
+  if (kind.discrete) spec.choices = {3};
+  spec.action.resize(kind.discrete ? 1 : 2);
   for (auto& f : spec.action) f.low = -2, f.high = 2;
   return spec;
 }
 
 // A policy, its optimiser state and a rollout that this policy might have made, all random.
 struct Scene {
-  Scene(bool discrete, bool normalize, int rank = 0)
-      : spec(make_spec(discrete)),
-        weights(shape_for(spec, {40, 24})),
-        rollout(spec, kHorizon, kEnvs),
+  Scene(const Kind& kind, bool normalize, int rank = 0)
+      : spec(make_spec(kind)),
+        weights(shape_for(spec, {40, 24}, kind.frame_stack)),
+        rollout(spec, kHorizon, kEnvs, kind.frame_stack),
         rng(7, Purpose::kTest, static_cast<std::uint32_t>(rank), 0, 0) {
     initialize_weights(weights, 3, -0.4f);
     Rng noise(8, Purpose::kTest, 0, 0, 0);  // equal on all ranks
@@ -58,13 +73,21 @@ struct Scene {
           weights.params[at(layer.bias + j)] = 0.2f * noise.normal();
       }
     }
-    weights.normalizer = ObservationNormalizer(5, normalize, 1.5f);
+    const int elements = spec.observed.elements;
+    weights.normalizer = ObservationNormalizer(
+        elements, normalize && spec.observed.kind == ObservationKind::kReal, 1.5f);
     std::vector<Moments> moments;
-    for (int k = 0; k < 5; ++k) moments.push_back({100.0, 0.1 * k, 100.0 * (0.5 + 0.3 * k)});
+    for (int k = 0; k < elements; ++k) moments.push_back({100.0, 0.1 * k, 100.0 * (0.5 + 0.3 * k)});
     weights.normalizer.set_moments(moments);
     optimizer.first.resize(weights.params.size());
     optimizer.second.resize(weights.params.size());
-    fill();
+    if (kind.entry == nullptr) {
+      fill();
+    } else {
+      testing::collect_rollout(*kind.entry, weights, rollout.buffer(),
+                               static_cast<std::uint64_t>(12 + rank));
+    }
+    perturb();
   }
   static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -80,16 +103,16 @@ struct Scene {
       std::vector<std::uint32_t> ids(zero);
       for (int i = 0; i < kEnvs; ++i)
         ids[at(i)] = static_cast<std::uint32_t>(i), step[at(i)] = static_cast<std::uint32_t>(t);
-      ActRequest q{b.observation_slot(t),
-                   b.stride,
-                   {ids.data(), zero.data(), step.data()},
-                   0,
-                   kEnvs,
-                   b.action_slot(t),
-                   b.discrete ? nullptr : b.raw_actions + t * b.action_columns(),
-                   b.logprobs + t * b.stride,
-                   b.values + t * b.stride};
+      ActRequest q = request_for_slot(b, t);
+      q.keys = {ids.data(), zero.data(), step.data()};
+      q.end = kEnvs;
       policy.act(q);
+    }
+  }
+
+  void perturb() {
+    const RolloutBuffer& b = rollout.buffer();
+    for (int t = 0; t < kHorizon; ++t) {
       for (int i = 0; i < kEnvs; ++i) {
         const std::int64_t s = t * b.stride + i;
         b.logprobs[s] +=
@@ -190,7 +213,7 @@ PpoOptions everything() {
   return o;
 }
 
-class FusedAgainstTorch : public ::testing::TestWithParam<bool> {
+class FusedAgainstTorch : public ::testing::TestWithParam<Kind> {
  protected:
   Shares shares(const PpoOptions& fused, const PpoOptions& reference, Which which = Which::kFloat64,
                 int updates = 1) {
@@ -304,8 +327,15 @@ TEST_P(FusedAgainstTorch, TwoRanks) {
     EXPECT_LT(compare(*scenes[0][r], stats[0][r], *scenes[1][r], stats[1][r]).worst(), 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Policies, FusedAgainstTorch, ::testing::Bool(),
-                         [](const auto& p) { return p.param ? "Discrete" : "Gaussian"; });
+INSTANTIATE_TEST_SUITE_P(
+    Policies, FusedAgainstTorch,
+    ::testing::Values(Kind{"Discrete"}, Kind{"Gaussian", false},
+                      Kind{"MaskedChoices", true, &test_entry<testing::ChoicesEnv>()},
+                      Kind{"MixedStack", true, &test_entry<testing::MixedEnv>(), 3},
+                      Kind{"PlanesStack", true, &test_entry<testing::PlanesEnv>(), 2},
+                      Kind{"Pixels", true, &test_entry<testing::PixelsEnv>()},
+                      Kind{"OneHot", true, &test_entry<testing::DiscreteEnv>(), 2}),
+    [](const auto& p) { return std::string(p.param.name); });
 
 }  // namespace
 }  // namespace rollmill

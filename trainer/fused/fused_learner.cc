@@ -32,12 +32,13 @@ struct Shard {
   explicit Shard(const MlpLayout& layout)
       : forward(layout),
         gradient(static_cast<std::size_t>(layout.size)),
-        dhead_columns(static_cast<std::size_t>(layout.shape.outputs) * kTileRows),
-        raw(static_cast<std::size_t>(layout.shape.outputs) * kTileRows),
-        dhead(static_cast<std::size_t>(std::max(pad16(layout.shape.outputs), 16)) * kTileRows),
-        scratch(static_cast<std::size_t>(2) * kTileRows * layout.max_width) {}
+        dhead_columns(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
+        dhead(static_cast<std::size_t>(std::max(pad16(layout.shape.outputs()), 16)) * kTileRows),
+        entropy(layout.shape.choices.size() * kTileRows),
+        scratch(static_cast<std::size_t>(2) * kTileRows * layout.max_width),
+        tile(layout.shape) {}
   ForwardScratch forward;
-  AlignedVector<float> gradient, dhead_columns, raw, dhead, scratch;
+  AlignedVector<float> gradient, dhead_columns, dhead, entropy, scratch;
   TileRows tile;
   LossSums sums;
 };
@@ -233,20 +234,18 @@ void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, S
 
 void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
                                const std::uint32_t* samples, int rows) {
-  const int size = b.observation_columns;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
-  alignas(kColumnAlignment) float columns[kTileRows];
-  std::int64_t slot[kTileRows], observation[kTileRows];
+  std::int64_t time[kTileRows], slot[kTileRows], observation[kTileRows];
+  std::uint8_t frames[kTileRows];
   for (int r = 0; r < rows; ++r) {
     const std::int64_t t = samples[r] / n, i = samples[r] % n;
+    time[r] = t;
     slot[r] = t * b.stride + i;
-    observation[r] = t * size * b.stride + i;
+    observation[r] = t * b.slot_words() + i;
+    frames[r] = b.frames == nullptr ? 0 : b.frames[slot[r]];
   }
-  for (int k = 0; k < size; ++k) {
-    for (int r = 0; r < rows; ++r) columns[r] = b.observations[observation[r] + k * b.stride];
-    normalize_column(columns, rows, k, c_.weights->normalizer, shard.forward.input.data() + k,
-                     size);
-  }
+  shard.forward.input.gather({b.observations, b.stride, b.slot_words(), nullptr}, observation,
+                             frames, rows, c_.weights->normalizer);
   TileRows& tile = shard.tile;
   for (int r = 0; r < rows; ++r) {
     tile.old_logp[r] = b.logprobs[slot[r]];
@@ -254,50 +253,43 @@ void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shar
     tile.target[r] = b.returns[slot[r]];
     tile.advantage[r] = (b.advantages[slot[r]] - mb.advantage_mean) * mb.advantage_scale;
   }
-  if (b.real_columns == 0) {
-    const auto* actions = static_cast<const std::int32_t*>(b.actions);
-    for (int r = 0; r < rows; ++r) tile.action[r] = actions[slot[r]];
-    return;
-  }
-  for (int a = 0; a < b.real_columns; ++a) {
-    for (int r = 0; r < rows; ++r) {
-      const std::int64_t t = slot[r] / b.stride;
-      shard.raw[static_cast<std::size_t>(a * kTileRows + r)] =
-          b.raw_actions[slot[r] + (t * (b.real_columns - 1) + a) * b.stride];
-    }
-  }
+  tile.masked = b.mask_columns > 0;
+  // Row r's element of column k of K columns, slot after slot.
+  const auto gather = [&](const auto* from, int columns, int k, auto* to) {
+    for (int r = 0; r < rows; ++r)
+      to[k * kTileRows + r] = from[slot[r] + (time[r] * (columns - 1) + k) * b.stride];
+  };
+  for (int k = 0; k < b.choice_columns; ++k)
+    gather(static_cast<const std::int32_t*>(b.actions), b.action_size(), k, tile.choices.data());
+  for (int k = 0; k < b.real_columns; ++k)
+    gather(b.raw_actions, b.real_columns, k, tile.raw.data());
+  for (int k = 0; k < b.mask_columns; ++k) gather(b.masks, b.mask_columns, k, tile.masks.data());
 }
 
 void FusedLearner::actor_tile(Shard& s, int rows, float inv_n) {
   const auto& net = layout_.actor;
-  const int outputs = layout_.shape.outputs, size = layout_.shape.observations;
+  const int outputs = layout_.shape.outputs();
   const float* params = c_.weights->params.data();
-  network_forward(net, params, s.forward.input.data(), size, rows, s.forward.actor);
+  network_forward(net, params, s.forward.input, rows, s.forward.actor);
   const int width = net.back().width;
   float* head = s.forward.head.data();
   head_to_columns(s.forward.actor.layer(static_cast<int>(net.size()) - 1), width, outputs, rows,
                   head);
   float* dhead = s.dhead_columns.data();
-  if (layout_.shape.discrete) {
-    categorical_rows(o_, s.tile, head, outputs, rows, inv_n, dhead, s.sums);
-  } else {
-    gaussian_rows(o_, s.tile, head, s.raw.data(), params + layout_.log_std, outputs, rows, inv_n,
-                  dhead, s.gradient.data() + layout_.log_std, s.sums);
-  }
+  policy_rows(o_, layout_.shape, s.tile, head, params + layout_.log_std, rows, inv_n,
+              s.entropy.data(), dhead, s.gradient.data() + layout_.log_std, s.sums);
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int a = 0; a < outputs; ++a) {
     for (int r = 0; r < rows; ++r)
       s.dhead[static_cast<std::size_t>(r * width + a)] = dhead[a * kTileRows + r];
   }
-  network_backward(net, actor_transposed_, s.forward.input.data(), size, rows, s.forward.actor,
-                   s.dhead.data(), s.scratch.data(), layout_.max_width, s.gradient.data());
+  network_backward(net, actor_transposed_, s.forward.input, rows, s.forward.actor, s.dhead.data(),
+                   s.scratch.data(), layout_.max_width, s.gradient.data());
 }
 
 void FusedLearner::critic_tile(Shard& s, int rows, float inv_n) {
   const auto& net = layout_.critic;
-  const int size = layout_.shape.observations;
-  network_forward(net, c_.weights->params.data(), s.forward.input.data(), size, rows,
-                  s.forward.critic);
+  network_forward(net, c_.weights->params.data(), s.forward.input, rows, s.forward.critic);
   const int width = net.back().width;
   const float* head = s.forward.critic.layer(static_cast<int>(net.size()) - 1);
   alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows];
@@ -305,8 +297,8 @@ void FusedLearner::critic_tile(Shard& s, int rows, float inv_n) {
   value_rows(o_, s.tile, value, rows, inv_n, dvalue, s.sums);
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
-  network_backward(net, critic_transposed_, s.forward.input.data(), size, rows, s.forward.critic,
-                   s.dhead.data(), s.scratch.data(), layout_.max_width, s.gradient.data());
+  network_backward(net, critic_transposed_, s.forward.input, rows, s.forward.critic, s.dhead.data(),
+                   s.scratch.data(), layout_.max_width, s.gradient.data());
 }
 
 // Each group's gradient = its shard 0 + shard 1 + ... in that order.

@@ -21,14 +21,18 @@ void TransposedWeights::pack(const std::vector<DenseLayer>& net, const float* pa
 }
 
 void network_backward(const std::vector<DenseLayer>& net, const TransposedWeights& transposed,
-                      const float* input, int input_row, int rows,
-                      const NetActivations& activations, float* dhead, float* scratch,
-                      int max_width, float* gradient) {
+                      const TileInput& input, int rows, const NetActivations& activations,
+                      float* dhead, float* scratch, int max_width, float* gradient) {
   float* dy = dhead;
   for (int l = static_cast<int>(net.size()) - 1; l >= 0; --l) {
     const DenseLayer& layer = net[static_cast<std::size_t>(l)];
-    const float* x = l == 0 ? input : activations.layer(l - 1);
-    const int x_row = l == 0 ? input_row : net[static_cast<std::size_t>(l) - 1].width;
+    if (l == 0 && input.sparse()) {
+      sparse_weight_grad(input.ones(), input.begin(), dy, layer.width, layer.width, rows,
+                         gradient + layer.weight, gradient + layer.bias);
+      break;
+    }
+    const float* x = l == 0 ? input.dense() : activations.layer(l - 1);
+    const int x_row = l == 0 ? input.size() : net[static_cast<std::size_t>(l) - 1].width;
     dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows,
                       gradient + layer.weight, gradient + layer.bias);
     if (l == 0) break;

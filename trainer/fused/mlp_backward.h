@@ -22,8 +22,7 @@ class TransposedWeights {
 
 // dhead [rows][head width], padding zero; it and `scratch` are overwritten. scratch: [2][kTileRows][max width].
 void network_backward(const std::vector<DenseLayer>& net, const TransposedWeights& transposed,
-                      const float* input, int input_row, int rows,
-                      const NetActivations& activations, float* dhead, float* scratch,
-                      int max_width, float* gradient);
+                      const TileInput& input, int rows, const NetActivations& activations,
+                      float* dhead, float* scratch, int max_width, float* gradient);
 
 }  // namespace rollmill

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "rollout/mlp/distribution.h"
 #include "trainer/ppo_options.h"
@@ -24,7 +25,14 @@ struct LossSums {
 
 // What a minibatch row brings along; columns of one tile.
 struct TileRows {
-  alignas(kColumnAlignment) std::int32_t action[kTileRows];
+  explicit TileRows(const PolicyShape& shape)
+      : choices(shape.choices.size() * kTileRows),
+        raw(static_cast<std::size_t>(shape.reals) * kTileRows),
+        masks(static_cast<std::size_t>((shape.total_choices() + 31) / 32) * kTileRows) {}
+  AlignedVector<std::int32_t> choices;  // [discrete columns][kTileRows] taken
+  AlignedVector<float> raw;             // [real columns][kTileRows] samples
+  std::vector<std::uint32_t> masks;     // [mask columns][kTileRows] what was allowed
+  bool masked = false;
   alignas(kColumnAlignment) float old_logp[kTileRows], advantage[kTileRows], target[kTileRows],
       old_value[kTileRows];
 };
@@ -58,46 +66,45 @@ inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile,
   }
 }
 
-// Discrete actions. z: logits in, log-probabilities out; dz: d loss / d logits. [choices][kTileRows].
-inline void categorical_rows(const PpoOptions& o, const TileRows& tile, float* RM_RESTRICT z,
-                             int choices, int rows, float inv_n, float* RM_RESTRICT dz,
-                             LossSums& sums) {
-  float logp[kTileRows] = {}, dlogp[kTileRows], entropy[kTileRows];
+// One discrete column. z: logits in, log-probabilities out; p: probabilities; the taken action's log-probability is added to
+// logp. z and p [choices][kTileRows]; entropy [kTileRows] is this column's.
+inline void categorical_forward(const std::int32_t* RM_RESTRICT taken, float* RM_RESTRICT z,
+                                int choices, int rows, float* RM_RESTRICT p,
+                                float* RM_RESTRICT logp, float* RM_RESTRICT entropy) {
+  float column_logp[kTileRows] = {};
   log_softmax(z, choices, rows);
   for (int r = 0; r < rows; ++r) entropy[r] = 0.0f;
   for (int a = 0; a < choices; ++a) {
     for (int r = 0; r < rows; ++r) {
       const float l = z[a * kTileRows + r];
-      const float p = math::exp(l);
-      dz[a * kTileRows + r] = p;  // kept for below
-      entropy[r] -= p * l;
-      logp[r] = tile.action[r] == a ? l : logp[r];
+      const float probability = math::exp(l);
+      p[a * kTileRows + r] = probability;
+      entropy[r] -= probability * l;  // of an excluded choice: 0 times a finite number
+      column_logp[r] = taken[r] == a ? l : column_logp[r];
     }
   }
-  policy_gradient_rows(o, tile, logp, rows, inv_n, dlogp, sums);
-  const float entropy_scale = o.entropy_coefficient * inv_n;
+  for (int r = 0; r < rows; ++r) logp[r] += column_logp[r];
+}
+
+// dz: probabilities in, d loss / d logits out.
+inline void categorical_backward(const std::int32_t* RM_RESTRICT taken, const float* RM_RESTRICT z,
+                                 const float* RM_RESTRICT entropy, const float* RM_RESTRICT dlogp,
+                                 float entropy_scale, int choices, int rows,
+                                 float* RM_RESTRICT dz) {
   for (int a = 0; a < choices; ++a) {
     for (int r = 0; r < rows; ++r) {
       const float p = dz[a * kTileRows + r];
-      const float taken = tile.action[r] == a ? 1.0f : 0.0f;
+      const float here = taken[r] == a ? 1.0f : 0.0f;
       dz[a * kTileRows + r] =
-          dlogp[r] * (taken - p) + entropy_scale * p * (z[a * kTileRows + r] + entropy[r]);
+          dlogp[r] * (here - p) + entropy_scale * p * (z[a * kTileRows + r] + entropy[r]);
     }
   }
-  for (int r = 0; r < rows; ++r) sums.entropy += static_cast<double>(entropy[r]);
 }
 
-// Continuous actions. mean and raw: [dims][kTileRows]; dmean likewise; dlog_std [dims] accumulates.
-inline void gaussian_rows(const PpoOptions& o, const TileRows& tile, const float* mean,
-                          const float* raw, const float* log_std, int dims, int rows, float inv_n,
-                          float* dmean, float* dlog_std, LossSums& sums) {
-  float logp[kTileRows] = {}, dlogp[kTileRows];
-  float entropy = 0.0f;
-  for (int a = 0; a < dims; ++a) {
-    add_gaussian_logp(raw + a * kTileRows, mean + a * kTileRows, log_std[a], rows, logp);
-    entropy += log_std[a] + 0.5f + kHalfLog2Pi;
-  }
-  policy_gradient_rows(o, tile, logp, rows, inv_n, dlogp, sums);
+// Real columns. mean and raw: [dims][kTileRows]; dmean likewise; dlog_std [dims] accumulates.
+inline void gaussian_backward(const PpoOptions& o, const float* mean, const float* raw,
+                              const float* log_std, const float* dlogp, int dims, int rows,
+                              float inv_n, float* dmean, float* dlog_std) {
   for (int a = 0; a < dims; ++a) {
     const float inv_std = math::exp(-log_std[a]);
     float by_std = 0.0f;
@@ -108,7 +115,43 @@ inline void gaussian_rows(const PpoOptions& o, const TileRows& tile, const float
     }
     dlog_std[a] += by_std;
   }
-  sums.entropy += static_cast<double>(entropy) * rows;
+}
+
+// The actor's whole head, [outputs][kTileRows]: the action's log-probability and the entropy are sums over its columns.
+// head: outputs in, overwritten; dhead: d loss / d outputs; entropy: scratch [discrete columns][kTileRows].
+inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const TileRows& tile,
+                        float* head, const float* log_std, int rows, float inv_n, float* entropy,
+                        float* dhead, float* dlog_std, LossSums& sums) {
+  float logp[kTileRows] = {}, dlogp[kTileRows];
+  const float* raw = tile.raw.data();
+  const float* mean = head + shape.total_choices() * kTileRows;
+  int first = 0, column = 0;
+  for (const int n : shape.choices) {
+    float* z = head + first * kTileRows;
+    if (tile.masked) exclude_masked(z, tile.masks.data(), first, n, rows);
+    categorical_forward(tile.choices.data() + column * kTileRows, z, n, rows,
+                        dhead + first * kTileRows, logp, entropy + column * kTileRows);
+    first += n;
+    ++column;
+  }
+  float gaussian_entropy = 0.0f;
+  for (int a = 0; a < shape.reals; ++a) {
+    add_gaussian_logp(raw + a * kTileRows, mean + a * kTileRows, log_std[a], rows, logp);
+    gaussian_entropy += log_std[a] + 0.5f + kHalfLog2Pi;
+  }
+  policy_gradient_rows(o, tile, logp, rows, inv_n, dlogp, sums);
+  first = column = 0;
+  for (const int n : shape.choices) {
+    const float* h = entropy + column * kTileRows;
+    categorical_backward(tile.choices.data() + column * kTileRows, head + first * kTileRows, h,
+                         dlogp, o.entropy_coefficient * inv_n, n, rows, dhead + first * kTileRows);
+    for (int r = 0; r < rows; ++r) sums.entropy += static_cast<double>(h[r]);
+    first += n;
+    ++column;
+  }
+  gaussian_backward(o, mean, raw, log_std, dlogp, shape.reals, rows, inv_n,
+                    dhead + first * kTileRows, dlog_std);
+  sums.entropy += static_cast<double>(gaussian_entropy) * rows;
 }
 
 // d loss / d value of each row.

@@ -31,8 +31,10 @@ const double kLog2Pi = std::log(2.0 * 3.14159265358979323846);
 
 // A rollout as one row per sample; sample t * num_envs + i. Reals in the learner's precision.
 struct Samples {
-  at::Tensor observations;                           // [S, D] normalised
-  at::Tensor actions;                                // [S] int64, or [S, A] raw actions
+  at::Tensor observations;                           // [S, inputs] unpacked, normalised, stacked
+  at::Tensor choices;                                // [S, discrete columns] int64
+  at::Tensor raw_actions;                            // [S, real columns]
+  at::Tensor allowed;                                // [S, choices] bool; undefined without masks
   at::Tensor logprobs, values, advantages, returns;  // [S]
 };
 
@@ -71,7 +73,9 @@ class TorchLearner final : public Learner {
  private:
   UpdateStats run(const RolloutBuffer& buffer, std::int64_t update, double learning_rate);
   Samples gather(const RolloutBuffer& buffer) const;
-  at::Tensor column(float* data, int horizon, int width, const RolloutBuffer& b) const;
+  at::Tensor column(const void* data, at::ScalarType type, int width, const RolloutBuffer& b) const;
+  at::Tensor observations(const RolloutBuffer& b) const;
+  at::Tensor unpack(const at::Tensor& words) const;
   at::Tensor normalize(const at::Tensor& observations) const;
   at::Tensor normalized_advantages(const at::Tensor& advantages) const;
   at::Tensor network(const std::vector<DenseLayer>& net, const at::Tensor& input) const;
@@ -116,7 +120,9 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
       const at::Tensor index = permutation.narrow(0, m * rows, rows);
       const auto take = [&](const at::Tensor& t) { return t.index_select(0, index); };
       const Samples mb = {take(all.observations),
-                          take(all.actions),
+                          take(all.choices),
+                          take(all.raw_actions),
+                          all.allowed.defined() ? take(all.allowed) : at::Tensor(),
                           take(all.logprobs),
                           take(all.values),
                           normalized_advantages(take(all.advantages)),
@@ -150,28 +156,80 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
   return stats;
 }
 
-// [horizon][width][stride] of the buffer -> [horizon * num_envs, width] (width 1: one dimension).
-at::Tensor TorchLearner::column(float* data, int horizon, int width, const RolloutBuffer& b) const {
-  const auto options = at::TensorOptions().dtype(at::kFloat).device(device_);
-  const at::Tensor raw = at::from_blob(data, {horizon, width, b.stride}, options);
-  return raw.narrow(2, 0, b.num_envs).permute({0, 2, 1}).reshape({-1, width}).to(type_);
+// [horizon][width][stride] of the buffer -> [horizon * num_envs, width].
+at::Tensor TorchLearner::column(const void* data, at::ScalarType type, int width,
+                                const RolloutBuffer& b) const {
+  if (width == 0) return at::empty({std::int64_t{b.horizon} * b.num_envs, 0}, device_);
+  const auto options = at::TensorOptions().dtype(type).device(device_);
+  const at::Tensor raw =
+      at::from_blob(const_cast<void*>(data), {b.horizon, width, b.stride}, options);
+  return raw.narrow(2, 0, b.num_envs).permute({0, 2, 1}).reshape({-1, width});
+}
+
+namespace {
+
+// [S, W] int32 words -> [S, W * 32 / bits] their parts of so many bits, lowest first.
+at::Tensor split_words(const at::Tensor& words, int bits) {
+  const at::Tensor shifts = at::arange(0, 32, bits, words.options().dtype(at::kLong));
+  const at::Tensor wide = words.to(at::kLong).unsqueeze(2);
+  return wide.bitwise_right_shift(shifts).bitwise_and((1 << bits) - 1).flatten(1);
+}
+
+}  // namespace
+
+// [S, D] int32 words of one frame -> [S, elements] numbers.
+at::Tensor TorchLearner::unpack(const at::Tensor& words) const {
+  const ObservationSpec& o = layout_.shape.observed;
+  switch (o.kind) {
+    case ObservationKind::kReal: return normalize(words.view(at::kFloat).to(type_));
+    case ObservationKind::kBits: return split_words(words, 1).narrow(1, 0, o.elements).to(type_);
+    case ObservationKind::kPixels:
+      return split_words(words, 8).narrow(1, 0, o.elements).to(type_) / 255.0;
+    case ObservationKind::kChoices: break;
+  }
+  std::vector<at::Tensor> parts;
+  for (std::size_t c = 0; c < o.choices.size(); ++c) {
+    // Clamped: a frame from before the first episode may hold anything; it is not used.
+    const at::Tensor choice =
+        words.select(1, static_cast<std::int64_t>(c)).to(at::kLong).clamp(0, o.choices[c] - 1);
+    parts.push_back(at::one_hot(choice, o.choices[c]).to(type_));
+  }
+  return at::cat(parts, 1);
+}
+
+// Frames of slots t - frame_stack + 1 .. t side by side; those before the episode are 0.
+at::Tensor TorchLearner::observations(const RolloutBuffer& b) const {
+  std::vector<at::Tensor> frames;
+  for (int back = b.frame_stack - 1; back >= 0; --back) {
+    at::Tensor frame =
+        unpack(column(b.observation_slot(-back), at::kInt, b.observation_columns, b));
+    if (back > 0) {
+      const at::Tensor known = column(b.frames, at::kByte, 1, b).ge(back);
+      frame = at::where(known, frame, at::zeros_like(frame));
+    }
+    frames.push_back(frame);
+  }
+  return at::cat(frames, 1);
 }
 
 Samples TorchLearner::gather(const RolloutBuffer& b) const {
-  const auto flat = [&](float* data) { return column(data, b.horizon, 1, b).squeeze(1); };
+  const auto flat = [&](float* data) {
+    return column(data, at::kFloat, 1, b).squeeze(1).to(type_);
+  };
   Samples s;
-  s.observations = normalize(column(b.observations, b.horizon, b.observation_columns, b));
+  s.observations = observations(b);
   s.logprobs = flat(b.logprobs);
   s.values = flat(b.values);
   s.advantages = flat(b.advantages);
   s.returns = flat(b.returns);
-  if (b.real_columns > 0) {
-    s.actions = column(b.raw_actions, b.horizon, b.real_columns, b);
-    return s;
+  s.choices =
+      column(b.actions, at::kInt, b.action_size(), b).narrow(1, 0, b.choice_columns).to(at::kLong);
+  s.raw_actions = column(b.raw_actions, at::kFloat, b.real_columns, b).to(type_);
+  if (b.mask_columns > 0) {
+    s.allowed = split_words(column(b.masks, at::kInt, b.mask_columns, b), 1)
+                    .narrow(1, 0, layout_.shape.total_choices())
+                    .to(at::kBool);
   }
-  const auto options = at::TensorOptions().dtype(at::kInt).device(device_);
-  const at::Tensor actions = at::from_blob(b.actions, {b.horizon, b.stride}, options);
-  s.actions = actions.narrow(1, 0, b.num_envs).reshape({-1}).to(at::kLong);
   return s;
 }
 
@@ -179,7 +237,7 @@ at::Tensor TorchLearner::normalize(const at::Tensor& observations) const {
   const ObservationNormalizer& n = c_.weights->normalizer;
   if (!n.enabled()) return observations;
   const auto row = [&](const float* data) {
-    const std::vector<float> values(data, data + layout_.shape.observations);
+    const std::vector<float> values(data, data + layout_.shape.observed.elements);
     return at::tensor(values, at::kFloat).to(device_, type_);
   };
   return ((observations - row(n.shift())) * row(n.scale())).clamp(-n.clip(), n.clip());
@@ -213,19 +271,32 @@ at::Tensor TorchLearner::network(const std::vector<DenseLayer>& net,
   return x;
 }
 
-// Log-probability [rows] of the recorded actions, and entropy [rows].
+// Log-probability [rows] of the recorded actions, and entropy [rows]: sums over the action's columns.
 void TorchLearner::policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp,
                                 at::Tensor& entropy) const {
-  if (layout_.shape.discrete) {
-    const at::Tensor all = at::log_softmax(head, 1);
-    logp = all.gather(1, rows.actions.unsqueeze(1)).squeeze(1);
-    entropy = -(all.exp() * all).sum(1);
-    return;
+  const PolicyShape& shape = layout_.shape;
+  logp = at::zeros({head.size(0)}, head.options());
+  entropy = at::zeros({head.size(0)}, head.options());
+  std::int64_t first = 0;
+  for (std::size_t c = 0; c < shape.choices.size(); ++c) {
+    at::Tensor logits = head.narrow(1, first, shape.choices[c]);
+    at::Tensor forbidden;
+    if (rows.allowed.defined()) {
+      forbidden = rows.allowed.narrow(1, first, shape.choices[c]).logical_not();
+      logits = logits.masked_fill(forbidden, -std::numeric_limits<double>::infinity());
+    }
+    const at::Tensor all = at::log_softmax(logits, 1);
+    const at::Tensor taken = rows.choices.narrow(1, static_cast<std::int64_t>(c), 1);
+    logp = logp + all.gather(1, taken).squeeze(1);
+    const at::Tensor finite = forbidden.defined() ? all.masked_fill(forbidden, 0.0) : all;
+    entropy = entropy - (all.exp() * finite).sum(1);
+    first += shape.choices[c];
   }
-  const at::Tensor log_std = params_.narrow(0, layout_.log_std, layout_.shape.outputs);
-  const at::Tensor z = (rows.actions - head) / log_std.exp();
-  logp = (-0.5 * z.square() - log_std - 0.5 * kLog2Pi).sum(1);
-  entropy = (log_std + 0.5 * (kLog2Pi + 1.0)).sum().expand({head.size(0)});
+  if (shape.reals == 0) return;
+  const at::Tensor log_std = params_.narrow(0, layout_.log_std, shape.reals);
+  const at::Tensor z = (rows.raw_actions - head.narrow(1, first, shape.reals)) / log_std.exp();
+  logp = logp + (-0.5 * z.square() - log_std - 0.5 * kLog2Pi).sum(1);
+  entropy = entropy + (log_std + 0.5 * (kLog2Pi + 1.0)).sum();
 }
 
 Outcome TorchLearner::losses(const Samples& rows) const {
