@@ -1,7 +1,6 @@
 #include "rollout/mlp/layout.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace rollmill {
 namespace {
@@ -27,10 +26,6 @@ std::vector<DenseLayer> chain(int inputs, const std::vector<int>& hidden, int ou
 }
 
 }  // namespace
-
-int PolicyShape::total_choices() const {
-  return std::accumulate(choices.begin(), choices.end(), 0);
-}
 
 PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden, int frame_stack) {
   return {spec.observed, frame_stack, spec.choices, spec.real_actions(), hidden};

@@ -31,7 +31,11 @@ struct PolicyShape {
   std::vector<int> hidden = {64, 64};
 
   int observations() const { return frame_stack * observed.elements; }  // numbers a network reads
-  int total_choices() const;
+  int total_choices() const {
+    int total = 0;
+    for (const int n : choices) total += n;
+    return total;
+  }
   // The actor's head: logits of every choice, column by column, then the means of the real actions.
   int outputs() const { return total_choices() + reals; }
   bool operator==(const PolicyShape&) const = default;
