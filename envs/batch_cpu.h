@@ -77,6 +77,8 @@ class CpuBatch final : public EnvBatch {
 
   void reset(float* observations, Word* masks = nullptr) override {
     RM_ASSERT(kMaskWords == 0 || masks != nullptr);
+    if (ahead_) ahead_->forget_all();
+    trace_.forget_all();
     for_each_block([&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const auto u = static_cast<std::uint32_t>(i);
@@ -132,7 +134,7 @@ class CpuBatch final : public EnvBatch {
     RM_ASSERT(varied_ || (world.draws.empty() && world.levels.count == 0));
     world_ = HostWorld(world);
     constants_.world = world_.view();
-    forget_prepared();
+    if (ahead_) ahead_->clear(constants_.world);
   }
   std::vector<double> params_of(int env) const override { return param_values(params_here(env)); }
   std::uint32_t level_of(int env) const override { return varied_ ? columns_.level[env] : 0u; }
@@ -141,7 +143,8 @@ class CpuBatch final : public EnvBatch {
   void save(std::byte* out) const override { std::memcpy(out, words_.data(), snapshot_bytes()); }
   void load(const std::byte* in) override {
     std::memcpy(words_.data(), in, snapshot_bytes());
-    forget_prepared();
+    if (ahead_) ahead_->forget_all();
+    trace_.forget_all();
   }
 
   std::vector<std::uint32_t> save_environment(int env) const override {
@@ -151,7 +154,8 @@ class CpuBatch final : public EnvBatch {
     RM_ASSERT(static_cast<int>(words.size()) == batch_words<Env>(varied_));
     for (std::size_t k = 0; k < words.size(); ++k)
       words_[k * static_cast<std::size_t>(stride_) + static_cast<std::size_t>(env)] = words[k];
-    forget_prepared();
+    if (ahead_) ahead_->forget(env);
+    trace_.forget(env);
   }
   std::vector<std::uint32_t> state_words(int env) const override {
     return column_words(env, kStateWords);
@@ -159,6 +163,7 @@ class CpuBatch final : public EnvBatch {
   void set_state_words(int env, const std::vector<std::uint32_t>& words) override {
     RM_ASSERT(static_cast<int>(words.size()) == kStateWords);
     for (int k = 0; k < kStateWords; ++k) columns_.state[k * stride_ + env] = words[k];
+    trace_.forget(env);
   }
 
   Faults take_faults() override { return trace_.take(); }
@@ -169,11 +174,6 @@ class CpuBatch final : public EnvBatch {
   }
 
  private:
-  // Environments took other keys, or episodes other worlds.
-  void forget_prepared() {
-    if (ahead_) ahead_->clear(constants_.world);
-  }
-
   Params params_here(std::int64_t i) const {
     return varied_ ? load_params<Params>(columns_.params, stride_, i) : params_;
   }

@@ -32,7 +32,7 @@ class CudaBatch final : public EnvBatch {
         config_(config),
         device_(device),
         varied_(varies(config)) {
-    RM_ASSERT(config.num_envs >= 1);
+    RM_ASSERT(config.num_envs >= 1 && config.autoreset);
     stride_ = padded_columns(config.num_envs);
     words_ = Buffer(
         *rollmill_cuda_memory(device),
@@ -51,6 +51,7 @@ class CudaBatch final : public EnvBatch {
   }
 
   void reset(float* observations, Word* masks = nullptr) override {
+    RM_ASSERT(mask_columns<Env>() == 0 || masks != nullptr);
     const DeviceScope scope(device_);
     const FirstEpisodes first = {config_.first_environment, config_.environment_stride,
                                  config_.first_episode, config_.episode_offset};
@@ -82,6 +83,7 @@ class CudaBatch final : public EnvBatch {
   }
 
   void observe(float* observations, Word* masks = nullptr) override {
+    RM_ASSERT(mask_columns<Env>() == 0 || masks != nullptr);
     const DeviceScope scope(device_);
     const int blocks = blocks_for(config_.num_envs);
     if (varied_) {

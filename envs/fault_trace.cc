@@ -8,7 +8,21 @@ namespace rollmill {
 
 FaultTrace::FaultTrace(int steps, int state_words, int action_words, std::int64_t stride)
     : steps_(steps), state_words_(state_words), action_words_(action_words), stride_(stride) {
-  ring_.resize(static_cast<std::size_t>(steps * (state_words + action_words) * stride));
+  const std::int64_t slots = std::int64_t{steps} * stride;
+  ring_.resize(static_cast<std::size_t>(slots * (state_words + action_words)));
+  tags_.resize(static_cast<std::size_t>(slots), kNothing);
+}
+
+namespace {
+
+std::uint64_t episode_step(std::uint32_t episode, std::uint32_t step) {
+  return std::uint64_t{episode} << 32 | step;
+}
+
+}  // namespace
+
+void FaultTrace::forget(std::int64_t i) {
+  for (int k = 0; k < steps_; ++k) tag(static_cast<std::uint32_t>(k), i) = kNothing;
 }
 
 void FaultTrace::record(const BatchColumns& columns, const void* actions, std::int64_t begin,
@@ -16,6 +30,7 @@ void FaultTrace::record(const BatchColumns& columns, const void* actions, std::i
   const auto* acts = static_cast<const Word*>(actions);
   for (std::int64_t i = begin; i < end; ++i) {
     std::uint32_t* at = slot(columns.step[i]) + i;
+    tag(columns.step[i], i) = episode_step(columns.episode[i], columns.step[i]);
     for (int k = 0; k < state_words_; ++k) at[k * stride_] = columns.state[k * stride_ + i];
     for (int k = 0; k < action_words_; ++k)
       at[(state_words_ + k) * stride_] = acts[k * stride_ + i];
@@ -31,7 +46,12 @@ void FaultTrace::report(const BatchColumns& columns, const void* actions,
   f.level = columns.level != nullptr ? columns.level[i] : 0u;
   f.params = std::move(params);
   for (int k = 0; k < state_words_; ++k) f.broken.push_back(columns.state[k * stride_ + i]);
-  const std::uint32_t kept = std::min(f.step + 1, static_cast<std::uint32_t>(steps_));
+  // Back as far as the ring holds this episode without a gap.
+  std::uint32_t kept = 0;
+  while (kept < std::min(f.step + 1, static_cast<std::uint32_t>(steps_)) &&
+         tag(f.step - kept, i) == episode_step(f.episode, f.step - kept)) {
+    ++kept;
+  }
   for (std::uint32_t step = f.step + 1 - kept; step <= f.step && kept > 0; ++step) {
     const std::uint32_t* at = slot(step) + i;
     f.states.emplace_back();
@@ -47,13 +67,15 @@ void FaultTrace::report(const BatchColumns& columns, const void* actions,
   }
   const std::lock_guard lock(*mutex_);
   ++found_.count;
-  // The first ones by key, whatever thread came first.
-  const auto key = [](const Fault& x) { return std::tuple(x.environment, x.episode); };
-  auto& list = found_.described;
-  list.insert(std::upper_bound(list.begin(), list.end(), f,
-                               [&](const Fault& a, const Fault& b) { return key(a) < key(b); }),
-              f);
-  if (list.size() > EnvBatch::kMaxFaults) list.pop_back();
+  add_fault(found_.described, f);
+}
+
+void add_fault(std::vector<Fault>& described, const Fault& fault) {
+  const auto before = [](const Fault& a, const Fault& b) {
+    return std::tuple(a.environment, a.episode) < std::tuple(b.environment, b.episode);
+  };
+  described.insert(std::upper_bound(described.begin(), described.end(), fault, before), fault);
+  if (described.size() > EnvBatch::kMaxFaults) described.pop_back();
 }
 
 EnvBatch::Faults FaultTrace::take() {

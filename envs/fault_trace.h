@@ -2,6 +2,7 @@
 // (EnvBatch::take_faults). With K = 0 only the broken state is kept; counting always works.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,9 @@
 #include "envs/step_kernel.h"
 
 namespace rollmill {
+
+// Keeps the kMaxFaults first ones by (environment, episode), whatever thread came first.
+void add_fault(std::vector<Fault>& described, const Fault& fault);
 
 class FaultTrace {
  public:
@@ -23,7 +27,11 @@ class FaultTrace {
     for (int k = 0; k < count; ++k) most = codes[list[k]] > most ? codes[list[k]] : most;
     return (most >> 8) == kOutcomeNotFinite;
   }
-  std::size_t bytes() const { return ring_.size() * sizeof(std::uint32_t); }
+  std::size_t bytes() const { return ring_.size() * sizeof(std::uint32_t) + tags_.size() * 8; }
+
+  // Environment i's past is not what the ring holds: it was restored, cloned or set.
+  void forget(std::int64_t i);
+  void forget_all() { std::fill(tags_.begin(), tags_.end(), kNothing); }
 
   // Before a step: environments [begin, end) into their slot, step % K. Ranges of several threads must not overlap.
   void record(const BatchColumns& columns, const void* actions, std::int64_t begin,
@@ -42,7 +50,14 @@ class FaultTrace {
 
   int steps_, state_words_, action_words_;
   std::int64_t stride_;
+  static constexpr std::uint64_t kNothing = ~std::uint64_t{0};
+  std::uint64_t& tag(std::uint32_t step, std::int64_t i) {
+    return tags_[static_cast<std::size_t>(step % static_cast<std::uint32_t>(steps_)) *
+                     static_cast<std::size_t>(stride_) +
+                 static_cast<std::size_t>(i)];
+  }
   std::vector<std::uint32_t> ring_;  // [K][state words, action words][stride]
+  std::vector<std::uint64_t> tags_;  // [K][stride] episode and step of each slot
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
   EnvBatch::Faults found_;
 };

@@ -43,9 +43,12 @@ class ResetPool {
 
   std::size_t bytes() const { return (words_.size() + 2 * episode_.size()) * 4 + levels_.bytes(); }
 
-  // Forgets everything: the world or the states' keys have changed.
+  // Environment i, or all of them, took other keys.
+  void forget(std::int64_t i) { ready_[static_cast<std::size_t>(i)] = 0; }
+  void forget_all() { std::fill(ready_.begin(), ready_.end(), 0u); }
+  // The world has changed: levels, too.
   void clear(const WorldView& world) {
-    std::fill(ready_.begin(), ready_.end(), 0u);
+    forget_all();
     levels_.resize(world.level_count, kStateWords + extra_);
   }
 

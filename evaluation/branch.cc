@@ -155,10 +155,11 @@ BranchReport branch_episode(const EnvEntry& entry, const BatchConfig& config, co
     pair.step();
     for (int side = 0; side < 2; ++side) {
       if (running[side]) running[side] = record(pair, side, *sides[side]);
-      if (t == 0) sides[side]->state = sides[side]->end;
+      if (t == 0 && running[side]) sides[side]->state = sides[side]->end;
     }
-    const bool differs =
-        running[0] != running[1] || (running[0] && r.factual.end != r.counterfactual.end);
+    const bool differs = running[0] != running[1] || r.factual.end != r.counterfactual.end ||
+                         r.factual.outcome != r.counterfactual.outcome ||
+                         r.factual.episode_return != r.counterfactual.episode_return;
     if (r.first_difference < 0 && differs) r.first_difference = options.step + t;
   }
   return r;

@@ -19,7 +19,7 @@ struct BranchOptions {
 
 struct BranchSide {
   std::vector<double> action;        // at the branching point
-  std::vector<std::uint32_t> state;  // words right after it
+  std::vector<std::uint32_t> state;  // words right after it; empty if the action ended the episode
   std::vector<std::uint32_t>
       end;                    // the last state before the episode ended, or where the run stopped
   double episode_return = 0;  // from the episode's start
@@ -30,7 +30,8 @@ struct BranchSide {
 struct BranchReport {
   std::vector<std::uint32_t> state;  // at the branching point
   BranchSide factual, counterfactual;
-  std::int64_t first_difference = -1;  // step after which the states differ; -1: never
+  // The step after which states, returns or outcomes first differ; -1: never.
+  std::int64_t first_difference = -1;
 };
 
 // Plays episode config.first_episode. Errors: the episode ends before the branching point, an action that the environment does

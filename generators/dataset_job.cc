@@ -20,6 +20,7 @@
 #include "core/log/log.h"
 #include "datasets/card.h"
 #include "datasets/writer.h"
+#include "envs/fault_trace.h"
 #include "generators/shard_builder.h"
 #include "rollout/fault_report.h"
 
@@ -275,9 +276,7 @@ ShardData DatasetJob::generate(std::int64_t shard) {
   job.on_faults = [&](const EnvBatch::Faults& found) {
     const std::lock_guard lock(mutex);
     faults.count += found.count;
-    for (const Fault& f : found.described) {
-      if (faults.described.size() < EnvBatch::kMaxFaults) faults.described.push_back(f);
-    }
+    for (const Fault& f : found.described) add_fault(faults.described, f);
   };
   ShardData data = writer_->take_empty();
   build_shard(job, pool_, data);

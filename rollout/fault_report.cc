@@ -46,7 +46,7 @@ const nlohmann::json& member(const nlohmann::json& j, const char* key, const std
 }
 
 std::vector<WordList> lists_of(const nlohmann::json& j, const char* key, std::size_t size,
-                            const std::string& where) {
+                               const std::string& where) {
   const nlohmann::json& lists = member(j, key, where);
   if (!lists.is_array() || lists.size() * size > kMostWords)
     fail_data(where + ": '" + key + "' is no list of states or actions, or too long");
@@ -117,6 +117,13 @@ FaultFile read_fault(const std::string& path) {
   f.states = lists_of(j, "states", spec.state_fields.size(), path);
   f.actions = lists_of(j, "actions", static_cast<std::size_t>(spec.action_size()), path);
   f.broken = words_of(member(j, "broken", path), spec.state_fields.size(), path + ": broken");
+  for (const WordList& action : f.actions) {  // an environment may index with it
+    for (std::size_t k = 0; k < spec.choices.size(); ++k) {
+      if (action[k] >= static_cast<std::uint32_t>(spec.choices[k]))
+        fail_data(path + ": actions: " + std::to_string(action[k]) + " is no choice of '" +
+                  spec.action[k].name + "'");
+    }
+  }
   if (!f.states.empty() && f.states.size() != f.actions.size())
     fail_data(path + ": states and actions are not equally many");
   if (f.states.size() > std::size_t{f.step} + 1) fail_data(path + ": more states than steps");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "core/config/config.h"
@@ -18,6 +19,9 @@ void read_params(Config& c, const EnvOptions& env, const EnvSpec& spec, Curricul
       continue;
     }
     const auto ends = c.get_float_list(key, {}, p.field.low, p.field.high, 2, 2);
+    for (const double end : ends) {
+      if (p.integer && end != std::floor(end)) c.fail(key, "whole numbers are wanted");
+    }
     for (const ParamDraw& d : env.world.draws) {
       if (d.param == static_cast<int>(k))
         c.fail(key, "is drawn by env.params." + p.field.name + " already; choose one of the two");

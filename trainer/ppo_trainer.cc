@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "envs/env.h"
 #include "envs/registry.h"
 #include "trainer/make_learner.h"
 
@@ -120,6 +121,9 @@ double PpoTrainer::learning_rate() const {
 // Episodes of all ranks, in rank order: every rank keeps the same window and stops at the same update.
 void PpoTrainer::count_episodes(UpdateReport& report) {
   std::vector<EpisodeRecord> finished = experience_->finished_episodes(local_groups());
+  if (experience_->cuda()) {  // a GPU's batch ends them, and leaves the counting to its episodes
+    for (const EpisodeRecord& e : finished) report.faults.count += e.outcome == kOutcomeNotFinite;
+  }
   if (group_.world_size() > 1) {
     const std::string mine(reinterpret_cast<const char*>(finished.data()),
                            finished.size() * sizeof(EpisodeRecord));

@@ -50,8 +50,9 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 }
 
 bool may_change(const std::string& key) {
-  static constexpr std::array<const char*, 6> kFree = {
-      "run.threads", "run.name", "trainer.total_steps", "stop.", "checkpoint.", "evaluation."};
+  static constexpr std::array<const char*, 8> kFree = {
+      "run.threads", "run.name",    "trainer.total_steps", "stop.",
+      "checkpoint.", "evaluation.", "env.trace_steps",     "env.reset_pool"};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
   }
@@ -180,9 +181,11 @@ void Loop::report_faults(const UpdateReport& report) {
   if (report.faults.count == 0) return;
   const auto files = write_faults(job_.out_dir + "/faults", find_env(job_.options.env.id).spec(),
                                   job_.options.seed, report.faults);
-  log_warn(
-      "update {}: {} environments ended because a number was NaN or infinite; rollmill replay {}",
-      report.update, report.faults.count, files.empty() ? "" : files.front());
+  log_warn("update {}: {} environments ended because a number was NaN or infinite; {}",
+           report.update, report.faults.count,
+           files.empty()
+               ? "on a GPU they are counted only: run them with env.device = \"cpu\" to see why"
+               : "rollmill replay " + files.front());
 }
 
 // The same on all ranks: a signal that reached one of them, or rank 0's clock.

@@ -88,6 +88,9 @@ TrainOptions read_train_options(Config& c, int world_size) {
     c.fail("env.device", e.what());
   }
   const bool cuda = device.kind == DeviceChoice::Kind::kCuda;
+  if (cuda && o.env.trace_steps > 0)
+    c.fail("env.trace_steps",
+           "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
   if (cuda && o.kernels == "fused") {
     c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" +

@@ -28,8 +28,8 @@ nlohmann::ordered_json side_json(const EnvSpec& spec, const BranchSide& s) {
 std::string side_text(const EnvSpec& spec, const char* name, const BranchSide& s) {
   return fmt::format(
       "{:<16}action {}\n  then          {}\n  return        {:g} after {} steps, {}\n", name,
-      fmt::join(s.action, ", "), state_text(spec, s.state), s.episode_return, s.length,
-      s.outcome.empty() ? "still running" : s.outcome);
+      fmt::join(s.action, ", "), s.state.empty() ? "the episode ended" : state_text(spec, s.state),
+      s.episode_return, s.length, s.outcome.empty() ? "still running" : s.outcome);
 }
 
 std::vector<double> numbers(const std::string& text) {
@@ -105,7 +105,7 @@ int run_branch(const Arguments& arguments) {
                   state_text(spec, r.state)) +
       side_text(spec, "as it went", r.factual) + side_text(spec, "instead", r.counterfactual) +
       (r.first_difference < 0 ? std::string("the action makes no difference\n")
-                              : fmt::format("states differ after step {}\n", r.first_difference)));
+                              : fmt::format("they differ after step {}\n", r.first_difference)));
   return 0;
 }
 

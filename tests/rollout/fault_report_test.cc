@@ -88,6 +88,26 @@ TEST(Faults, KeepTheLastStatesAndActionsAndReplay) {
   }
 }
 
+// What the trace kept before a restore is another past: it is not reported.
+TEST(Faults, ARestoredEnvironmentReportsOnlyWhatItDidSince) {
+  Runner runner(kFragile, config(20, 8));
+  runner.step();
+  runner.step();
+  const auto saved = runner.snapshot();
+  Runner fresh(kFragile, config(20, 8));
+  fresh.batch().load(saved.data());
+  for (int t = 0; t < 40; ++t) fresh.step();
+  int first_episodes = 0;
+  for (const Fault& fault : fresh.batch().take_faults().described) {
+    if (fault.episode == 0) {
+      ++first_episodes;
+      EXPECT_EQ(fault.states.size(), std::min<std::size_t>(8, fault.step - 1));
+    }
+    EXPECT_TRUE(replay_fault(kFragile, {"Fragile-v0", 11, fault}).reproduced);
+  }
+  EXPECT_GT(first_episodes, 3);
+}
+
 TEST(Faults, ReportsAreWrittenAndDamagedOnesRefused) {
   const std::string dir = std::filesystem::temp_directory_path() / "rollmill_faults_test";
   std::filesystem::remove_all(dir);
