@@ -5,7 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/config/config.h"
-#include "envs/describe.h"
+#include "envs/batch_layout.h"
 
 namespace rollmill {
 namespace {
@@ -95,6 +95,25 @@ void read_levels(Config& config, LevelSet& levels) {
   levels.count = static_cast<std::uint32_t>(config.require_int("env.levels.count", 1, kMostLevels));
   levels.first = static_cast<std::uint32_t>(config.get_int("env.levels.first", 0, 0, 1 << 30));
   levels.seed = static_cast<std::uint64_t>(config.get_int("env.levels.seed", 0, 0));
+}
+
+EpisodeWorld episode_world(const EnvSpec& spec, const std::vector<double>& params,
+                           const World& world, std::uint64_t seed, std::uint32_t environment,
+                           std::uint32_t episode) {
+  EpisodeWorld w;
+  for (std::size_t k = 0; k < spec.params.size(); ++k)
+    w.params.push_back(
+        static_cast<float>(params.empty() ? spec.params[k].default_value : params[k]));
+  if (world.levels.count != 0) {
+    w.level = draw_level(HostWorld(world).view(), seed, environment, episode);
+    episode = w.level;
+    environment = kLevelEnvironment;
+    seed = world.levels.seed;
+  }
+  Rng rng(seed, Purpose::kParameters, environment, episode, 0);
+  for (const ParamDraw& d : world.draws)
+    w.params[static_cast<std::size_t>(d.param)] = draw_parameter(d, rng);
+  return w;
 }
 
 nlohmann::ordered_json param_draw_json(const ParamDraw& d) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 #include <nlohmann/json_fwd.hpp>
 
 #include "envs/env_spec.h"
@@ -15,6 +16,16 @@ class Config;
 ParamDraw read_param_draw(Config& config, const std::string& key, const ParamSpec& param,
                           int index);
 void read_levels(Config& config, LevelSet& levels);
+
+// What an episode was drawn as: the function that the runtime computes (envs/step_kernel.h), for records.
+struct EpisodeWorld {
+  std::vector<float> params;
+  std::uint32_t level = 0;
+};
+// `params`: one per EnvSpec::params, empty for the defaults.
+EpisodeWorld episode_world(const EnvSpec& spec, const std::vector<double>& params,
+                           const World& world, std::uint64_t seed, std::uint32_t environment,
+                           std::uint32_t episode);
 
 // {"uniform":[a,b]} and so on; {"first":0,"count":200,"seed":0}.
 nlohmann::ordered_json param_draw_json(const ParamDraw& draw);

@@ -73,7 +73,7 @@ DatasetSpec make_spec(const GenerateOptions& o, const EnvEntry& entry, const Pol
                                (f.note.empty() ? "" : ": " + f.note);
   }
   spec.outcome_names = env.outcomes;
-  spec.columns = dataset_columns(env, o.policy_outputs);
+  spec.columns = dataset_columns(env, o.policy_outputs, o.env.world);
   return spec;
 }
 

@@ -104,8 +104,9 @@ class RecordedPolicy final : public Policy {
 
 // The layout that this environment's shards have: a manifest may claim anything.
 void check_columns(const EnvEntry& entry, const DatasetSpec& spec, const std::string& where) {
+  const World world = parse_env_params_json(entry, spec.env_params, where).world;
   for (const bool policy_outputs : {false, true}) {
-    if (spec.columns == dataset_columns(entry.spec(), policy_outputs)) return;
+    if (spec.columns == dataset_columns(entry.spec(), policy_outputs, world)) return;
   }
   fail_data(where + ": its columns are not those of " + spec.env_id);
 }
@@ -138,8 +139,7 @@ std::string text_of(DType dtype, const std::byte* p) {
 
 // Re-executed columns. What a policy added (logprobs, values) is not, and the actions are the input.
 bool compared(const std::string& name) {
-  return name != "logprobs" && name != "values" && name != "episodes/params" && name != "actions" &&
-         name != "real_actions";
+  return name != "logprobs" && name != "values" && name != "actions" && name != "real_actions";
 }
 
 // Writes the first difference of one episode, if any, into the report.

@@ -7,6 +7,7 @@
 
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
+#include "envs/world_options.h"
 
 namespace rollmill {
 namespace {
@@ -102,9 +103,23 @@ void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, i
   }
 }
 
+// How each episode was drawn: numbered episodes are all of environment 0.
+void record_worlds(const EpisodeJob& job, const EnvSpec& spec, ShardData& data) {
+  if (!data.has("episodes/params")) return;
+  const auto params = data.values<float>("episodes/params");
+  for (std::int64_t e = 0; e < job.count; ++e) {
+    const EpisodeWorld w = episode_world(spec, job.params, job.world, job.seed, 0,
+                                         static_cast<std::uint32_t>(job.first + e));
+    std::copy(w.params.begin(), w.params.end(),
+              params.begin() + e * static_cast<std::int64_t>(w.params.size()));
+    if (data.has("episodes/level"))
+      data.values<std::int64_t>("episodes/level")[static_cast<std::size_t>(e)] = w.level;
+  }
+}
+
 }  // namespace
 
-std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs) {
+std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs, const World& world) {
   const auto size = [](auto n) { return static_cast<std::uint64_t>(n); };
   const ObservationSpec& o = env.observed;
   SpaceColumns spaces;
@@ -131,7 +146,10 @@ std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs) {
     spaces.real_actions = size(env.real_actions());
   }
   if (env.mask_columns > 0) spaces.mask_choices = size(env.total_choices());
-  return standard_columns(spaces, policy_outputs, 0);
+  const bool drawn = !world.draws.empty() || world.levels.count != 0;
+  auto columns = standard_columns(spaces, policy_outputs, drawn ? size(env.params.size()) : 0);
+  if (world.levels.count != 0) columns.push_back({"episodes/level", DType::kI64, {}});
+  return columns;
 }
 
 void describe_observations(const EnvSpec& env, DatasetSpec& spec) {
@@ -172,6 +190,7 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
     at += stored[e].summary.length;
   }
   std::copy(finals.begin(), finals.end(), c.final_observations.begin());
+  record_worlds(job, spec, data);
   constexpr std::size_t kChunk = 256;
   pool.run(static_cast<int>((count + kChunk - 1) / kChunk), [&](int task) {
     const std::size_t begin = static_cast<std::size_t>(task) * kChunk;

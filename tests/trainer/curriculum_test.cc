@@ -10,6 +10,7 @@
 #include "core/config/config.h"
 #include "envs/env_options.h"
 #include "envs/registry.h"
+#include "envs/world_options.h"
 #include "trainer/train_options.h"
 
 namespace rollmill {
@@ -150,6 +151,35 @@ TEST(WorldOptions, WhatIsWrongIsNamed) {
             "lower end"},
        }) {
     EXPECT_NE(complaint(text).find(part), std::string::npos) << text << complaint(text);
+  }
+}
+
+// What records say of an episode is what the runtime drew.
+TEST(WorldOptions, EpisodeWorldsAreTheRuntimes) {
+  const EnvEntry& entry = find_env("CartPole-v1");
+  for (const char* levels : {"", "[env.levels]\nfirst = 5\ncount = 9\nseed = 3\n"}) {
+    const TrainOptions o = options(std::string("[env.params]\ngravity = {uniform = [9, 10]}\n"
+                                               "force = {normal = [10, 0.5]}\ncart_mass = 2\n") +
+                                   levels);
+    BatchConfig c;
+    c.num_envs = 40;
+    c.seed = 77;
+    c.first_environment = 3;
+    c.first_episode = 6;
+    c.params = o.env.params;
+    c.world = o.env.world;
+    const auto batch = entry.make_cpu(c, nullptr);
+    std::vector<float> observations(static_cast<std::size_t>(batch->stride()) * 4);
+    batch->reset(observations.data());
+    for (int i = 0; i < 40; ++i) {
+      const EpisodeWorld w = episode_world(batch->spec(), o.env.params, o.env.world, 77,
+                                           3 + static_cast<std::uint32_t>(i), 6);
+      const std::vector<double> drawn = batch->params_of(i);
+      ASSERT_EQ(w.params.size(), drawn.size());
+      for (std::size_t k = 0; k < drawn.size(); ++k)
+        EXPECT_EQ(w.params[k], static_cast<float>(drawn[k]));
+      EXPECT_EQ(w.level, batch->level_of(i));
+    }
   }
 }
 
