@@ -279,7 +279,9 @@ class CpuBatch final : public EnvBatch {
                          const std::int32_t* list, int count, ResetPool<Env>* ahead) {
     constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
     alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
-    alignas(kColumnAlignment) float observations[kObservationWords * kResetLanes];
+    // One row of each to spare: an environment that writes beyond its observation must not tear the stack before the contract
+    // checks can say so.
+    alignas(kColumnAlignment) float observations[(kObservationWords + 1) * kResetLanes];
     alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes];
     const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
     constexpr int kVector = kColumnAlignment / 4;
