@@ -4,7 +4,8 @@
 //   1. step    every environment of the block, branch-free: the compiler turns the author's scalar code into
 //              one AVX-512 (or AVX2, SSE2) lane per environment; codes of ends go to a scratch row
 //   2. compact the few environments whose episode ended, and record them
-//   3. reset   those, gathered into neighbouring lanes: initial states are drawn sixteen at a time too
+//   3. reset   those, gathered into neighbouring lanes: initial states are drawn sixteen at a time too (or, where many have
+//              ended, all of them, with a select)
 // Blocks run on a persistent pool. A block touches only its own columns, so threads share no cache line.
 #pragma once
 
@@ -20,6 +21,7 @@
 #include "core/base/simd.h"
 #include "core/base/thread_pool.h"
 #include "envs/batch_layout.h"
+#include "envs/dense_ends.h"
 #include "envs/describe.h"
 #include "envs/fault_trace.h"
 #include "envs/reset_pool.h"
@@ -228,10 +230,26 @@ class CpuBatch final : public EnvBatch {
   void end_episodes(const StepBuffers& buffers, const std::uint32_t* codes, std::int32_t* ended,
                     int count, std::int64_t begin) {
     const int found = compact_nonzero(codes, count, ended);
-    if (FaultTrace::any_broken(codes, ended, found))
-      report_faults(buffers, codes, ended, found, begin);
-    record_some(columns_, buffers, codes, begin, ended, found);
+    const bool broken = FaultTrace::any_broken(codes, ended, found);
+    if (broken) report_faults(buffers, codes, ended, found, begin);
+    const bool many = many_ended(found, count) && !ahead_ && !broken;
+    if (many) {
+      record_ended(columns_, buffers, kObservationWords, codes, begin, count);
+    } else {
+      record_some(columns_, buffers, codes, begin, ended, found);
+    }
     if (!config_.autoreset) return;  // somebody wants to see the last state
+    if (many) {
+      for (int k = 0; k < count; k += kResetLanes) {
+        const int some = std::min(kResetLanes, count - k);
+        if (varied_) {
+          reset_many<true>(columns_, constants_, params_, buffers, codes + k, begin + k, some);
+        } else {
+          reset_many<false>(columns_, constants_, params_, buffers, codes + k, begin + k, some);
+        }
+      }
+      return;
+    }
     for (int k = 0; k < found; k += kResetLanes) {
       const int some = std::min(kResetLanes, found - k);
       if (varied_) {
@@ -323,6 +341,35 @@ class CpuBatch final : public EnvBatch {
       scatter(masks + w * kResetLanes, list, count, buffers.masks + w * columns.stride + begin);
   }
 
+  // Next episodes of the ended ones of [begin, begin + count), without a list (envs/dense_ends.h). count <= kResetLanes.
+  template <bool kVaried>
+  static void reset_many(const BatchColumns columns, const BatchConstants constants,
+                         const Params params, const StepBuffers buffers, const std::uint32_t* codes,
+                         std::int64_t begin, int count) {
+    constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
+    alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
+    alignas(kColumnAlignment) Word observations[(kObservationWords + 1) * kResetLanes];
+    alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes];
+    const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
+    next_keys(columns, lanes, constants.episode_stride, codes, begin, count);
+    reset_lanes<kVaried>(lanes, constants, params, reinterpret_cast<float*>(observations), masks, 0,
+                         count);
+    const auto select = [&](const Word* from, Word* column) {
+      select_ended(codes, from, column + begin, count);
+    };
+    for (int w = 0; w < kStateWords; ++w)
+      select(words + w * kResetLanes, columns.state + w * columns.stride);
+    if constexpr (kVaried) {
+      for (int w = kStateWords + kRuntimeWords; w < kColumns; ++w)
+        select(words + w * kResetLanes, columns.state + w * columns.stride);
+    }
+    auto* target = reinterpret_cast<Word*>(buffers.observations);
+    for (int w = 0; w < kObservationWords; ++w)
+      select(observations + w * kResetLanes, target + w * columns.stride);
+    for (int w = 0; w < kMaskWords; ++w)
+      select(masks + w * kResetLanes, buffers.masks + w * columns.stride);
+  }
+
   static void scatter(const Word* lanes, const std::int32_t* list, int count, Word* column) {
     for (int k = 0; k < count; ++k) column[list[k]] = lanes[k];
   }
@@ -331,9 +378,12 @@ class CpuBatch final : public EnvBatch {
   static void reset_lanes(const BatchColumns columns, const BatchConstants constants,
                           const Params params, float* observations, Word* masks, std::int64_t begin,
                           std::int64_t end) {
+    if constexpr (kVaried) {
+      for (std::int64_t i = begin; i < end; ++i) draw_world<Env>(columns, constants, params, i);
+    }
 #pragma GCC ivdep
     for (std::int64_t i = begin; i < end; ++i)
-      reset_environment<Env, kVaried>(columns, constants, params, observations, masks, i);
+      start_episode<Env, kVaried>(columns, constants, params, observations, masks, i);
   }
 
   // Kept apart and free of member access, so that the compiler sees loop-invariant pointers and vectorises it.

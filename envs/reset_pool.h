@@ -18,14 +18,14 @@
 
 namespace rollmill {
 
-// The initial state of the episode that the columns name, without its observation.
+// Level, parameters and initial state of the episode that the columns name, without its observation.
 template <class Env, bool kVaried>
 RM_HD void begin_episode(const BatchColumns& columns, const BatchConstants& constants,
                          const typename Env::Params& shared, std::int64_t i) {
+  if constexpr (kVaried) draw_world<Env>(columns, constants, shared, i);
+  const auto& params = params_at<Env, kVaried>(columns, shared, i);
   typename Env::State state{};
-  const auto params = draw_world<Env, kVaried>(columns, constants, shared, state, i);
-  static_cast<void>(params);
-  store_columns(state, columns.state, columns.stride, i);
+  make_state<Env, kVaried>(columns, constants, params, state, i);
 }
 
 template <class Env>

@@ -137,44 +137,68 @@ RM_HD void draw_params(Params& params, const WorldView& world, Rng rng) {
   }
 }
 
-// Makes the initial state of the episode that the columns name, a function of the seed and those columns alone, and returns
-// the parameters it was made with. Writes the level and the parameters' columns, where there are any.
-template <class Env, bool kVaried>
-RM_HD typename Env::Params draw_world(const BatchColumns& columns, const BatchConstants& constants,
-                                      const typename Env::Params& shared,
-                                      typename Env::State& state, std::int64_t i) {
+// Level and parameters of the episode that the columns name, into their columns: a function of the seed and the columns
+// environment and episode alone. Only where the world varies.
+template <class Env>
+RM_HD void draw_world(const BatchColumns& columns, const BatchConstants& constants,
+                      const typename Env::Params& shared, std::int64_t i) {
+  const WorldView& world = constants.world;
+  std::uint64_t seed = constants.seed;
+  std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
+  const std::uint32_t level = draw_level(world, seed, environment, episode);
+  columns.level[i] = level;
+  if (world.level_count != 0) {
+    seed = world.level_seed;
+    environment = kLevelEnvironment;
+    episode = level;
+  }
   typename Env::Params params = shared;
+  draw_params(params, world, Rng(seed, Purpose::kParameters, environment, episode, 0));
+  store_params(params, columns.params, columns.stride, i);
+}
+
+// Makes the initial state of the episode that the columns name in the world that draw_world has drawn. `state` comes empty.
+// (Apart from the drawing, whose loops g++ does not vectorise over environments.)
+template <class Env, bool kVaried>
+RM_HD void make_state(const BatchColumns& columns, const BatchConstants& constants,
+                      const typename Env::Params& params, typename Env::State& state,
+                      std::int64_t i) {
   std::uint64_t seed = constants.seed;
   std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
   if constexpr (kVaried) {
-    if (constants.world.level_count != 0) {
-      episode = draw_level(constants.world, seed, environment, episode);
-      columns.level[i] = episode;
-      environment = kLevelEnvironment;
-      seed = constants.world.level_seed;
-    } else {
-      columns.level[i] = 0;
-    }
-    draw_params(params, constants.world, Rng(seed, Purpose::kParameters, environment, episode, 0));
-    store_params(params, columns.params, columns.stride, i);
+    // (By masks: g++ makes control flow of a condition that comes up three times, and does not vectorise it.)
+    static_assert(kLevelEnvironment == ~0u);
+    const std::uint32_t levels = 0u - (constants.world.level_count != 0 ? 1u : 0u);
+    const std::uint64_t both = std::uint64_t{levels} << 32 | levels;
+    seed = (constants.world.level_seed & both) | (seed & ~both);
+    environment |= levels;
+    episode = (columns.level[i] & levels) | (episode & ~levels);
   }
   Rng rng(seed, Purpose::kReset, environment, episode, 0);
   Env::reset(state, params, rng);
-  return params;
+  store_columns(state, columns.state, columns.stride, i);
 }
 
-// Starts the episode that the columns name.
+// Starts the episode that the columns name, in the world that draw_world has drawn.
+template <class Env, bool kVaried>
+RM_HD void start_episode(const BatchColumns& columns, const BatchConstants& constants,
+                         const typename Env::Params& shared, float* observations, Word* masks,
+                         std::int64_t i) {
+  const auto& params = params_at<Env, kVaried>(columns, shared, i);
+  typename Env::State state{};
+  make_state<Env, kVaried>(columns, constants, params, state, i);
+  write_observation<Env>(state, params, observations, masks, columns.stride, i);
+  columns.step[i] = 0;
+  columns.episode_return[i] = 0.0f;
+}
+
+// Draws the world and starts the episode that the columns name.
 template <class Env, bool kVaried>
 RM_HD void reset_environment(const BatchColumns& columns, const BatchConstants& constants,
                              const typename Env::Params& shared, float* observations, Word* masks,
                              std::int64_t i) {
-  typename Env::State state{};
-  const typename Env::Params params =
-      draw_world<Env, kVaried>(columns, constants, shared, state, i);
-  store_columns(state, columns.state, columns.stride, i);
-  write_observation<Env>(state, params, observations, masks, columns.stride, i);
-  columns.step[i] = 0;
-  columns.episode_return[i] = 0.0f;
+  if constexpr (kVaried) draw_world<Env>(columns, constants, shared, i);
+  start_episode<Env, kVaried>(columns, constants, shared, observations, masks, i);
 }
 
 // Records the ended episode of environment i. A broken one's observation may hold no number that is not finite: those are

@@ -83,8 +83,8 @@ RM_HD SinCos sincos(float x) {
 
 // For angles of a few turns, in half the operations: pi/2 in two pieces, the first of 15 bits, so that n times it is exact
 // for |x| <= 512, and one rounding of what is left (no low part).
-// Largest error for |x| <= 512: 2^-23 absolute. Beyond, up to 8192, it grows to 2^-11; from there a finite x counts as 0.
-// Not to the last bit near the zeros; dynamics round their angles more than that. Infinity and NaN give NaN.
+// Largest error for |x| <= 512: 2^-23 absolute. Beyond, up to 8192, it grows to 2^-11; from there a finite x counts as some
+// multiple of pi/2. Not to the last bit near the zeros; dynamics round their angles more than that. Infinity and NaN give NaN.
 RM_HD SinCos sincos_near(float x) {
   constexpr float kTwoOverPi = 0.636619746685028076f;
   constexpr float kShift = 12582912.0f;
@@ -96,19 +96,20 @@ RM_HD SinCos sincos_near(float x) {
   constexpr float kCos4 = 4.16666455566883087158203125e-2f;
   constexpr float kCos6 = -1.38873071409761905670166015625e-3f;
   constexpr float kCos8 = 2.4431801648461259901523590087890625e-5f;
-  const float near = abs(x) > 8192.0f ? x - x : x;
-  const float shifted = near * kTwoOverPi + kShift;
+  const float shifted = x * kTwoOverPi + kShift;
   const float n = shifted - kShift;
-  const float r = (near - n * kHead) - n * kRest;
-  const std::uint32_t quadrant = to_bits(shifted);
+  const float reduced = (x - n * kHead) - n * kRest;
+  const float r = abs(x) > 8192.0f ? x - x : reduced;  // last: beside the reduction, not before it
+  // Number of the quadrant in the two highest bits, and the same of the next one.
+  const std::uint32_t quadrant = to_bits(shifted) << 30, next = quadrant + 0x40000000u;
   const float z = r * r;
   const float sine = r + r * z * ((kSin7 * z + kSin5) * z + kSin3);
   const float cosine = (1.0f - 0.5f * z) + z * z * ((kCos8 * z + kCos6) * z + kCos4);
-  const bool swapped = (quadrant & 1u) != 0u;
-  const float s = swapped ? cosine : sine;
-  const float c = swapped ? sine : cosine;
-  return {from_bits(to_bits(s) ^ ((quadrant << 30) & 0x80000000u)),
-          from_bits(to_bits(c) ^ (((quadrant + 1u) << 30) & 0x80000000u))};
+  // Swapped in odd quadrants, by bits: g++ tests a condition once for each of two selects.
+  const std::uint32_t odd = 0u - (to_bits(shifted) & 1u);
+  const std::uint32_t swap = (to_bits(sine) ^ to_bits(cosine)) & odd;
+  return {from_bits((to_bits(sine) ^ (quadrant & 0x80000000u)) ^ swap),
+          from_bits((to_bits(cosine) ^ (next & 0x80000000u)) ^ swap)};
 }
 
 // The same bits as sincos gives.

@@ -38,7 +38,7 @@ struct Acrobot {
     float goal_height = 1.0f;
     float reset_bound = 0.1f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"gravity", "m/s^2", 0, 100}, gravity);
       param(FieldInfo{"link_length_1", "m", 0.01, 10}, link_length_1);
       param(FieldInfo{"link_mass_1", "kg", 0.01, 100}, link_mass_1);
@@ -180,7 +180,7 @@ struct Acrobot {
     // for the link's own inertia is.
     const float drive = torque - spin * (s.theta1_dot * s.theta1_dot) - phi2;
     const float inverse = 1.0f / (d1 * inertia_2 - d2 * d2);
-    const float acceleration_1 = -(inertia_2 * phi1 + d2 * drive) * inverse;
+    const float acceleration_1 = (-inertia_2 * phi1 - d2 * drive) * inverse;
     const float acceleration_2 = (d1 * drive + d2 * phi1) * inverse;
     return {s.theta1_dot, s.theta2_dot, acceleration_1, acceleration_2};
   }

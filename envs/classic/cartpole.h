@@ -31,7 +31,7 @@ struct CartPole {
     float position_limit = 2.4f;
     float reset_bound = 0.05f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"gravity", "m/s^2", 0, 100}, gravity);
       param(FieldInfo{"cart_mass", "kg", 0.01, 100}, cart_mass);
       param(FieldInfo{"pole_mass", "kg", 0.001, 100}, pole_mass);

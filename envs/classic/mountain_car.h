@@ -32,7 +32,7 @@ struct MountainCar {
     float reset_low = -0.6f;
     float reset_high = -0.4f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"force", "1/step^2", 0, 1}, force);
       param(FieldInfo{"gravity", "1/step^2", 0, 1}, gravity);
       param(FieldInfo{"max_speed", "1/step", 0.0001, 10}, max_speed);

@@ -34,7 +34,7 @@ struct MountainCarContinuous {
     float reset_low = -0.6f;
     float reset_high = -0.4f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"power", "1/step^2", 0, 1, "acceleration at action 1"}, power);
       param(FieldInfo{"gravity", "1/step^2", 0, 1}, gravity);
       param(FieldInfo{"max_speed", "1/step", 0.0001, 10}, max_speed);

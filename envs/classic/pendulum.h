@@ -32,7 +32,7 @@ struct Pendulum {
     float reset_angle = 3.1415927f;
     float reset_speed = 1.0f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"gravity", "m/s^2", 0, 100}, gravity);
       param(FieldInfo{"mass", "kg", 0.01, 100}, mass);
       param(FieldInfo{"length", "m", 0.01, 100}, length);

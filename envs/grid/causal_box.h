@@ -51,7 +51,7 @@ struct CausalBox {
     float test_cost = 0.01f;
     float wasted_cost = 0.05f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"switches", "", 2, kSwitches}, switches);
       param(FieldInfo{"lamps", "", 1, kLamps, "without the confounded one"}, lamps);
       param(FieldInfo{"gates", "", 0, 2, "0 wires, 1 and AND and OR, 2 and XOR"}, gates);

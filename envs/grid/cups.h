@@ -46,7 +46,7 @@ struct Cups {
     std::int32_t patience = 4;
     std::int32_t strict = 1;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"cups", "", 2, kPlaces}, cups);
       param(FieldInfo{"swaps", "", 1, kMaxSwaps, "false ones included"}, swaps);
       param(FieldInfo{"swap_steps", "steps", 2, 6, "length of a swap: the fewer, the faster"},

@@ -47,7 +47,7 @@ struct IcePush {
     float walls = 0.12f;
     float step_cost = 0.005f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"size", "cells", 4, kSide, "side of the floor"}, size);
       param(FieldInfo{"boxes", "", 1, 3}, boxes);
       param(FieldInfo{"pushes", "", 1, 12, "of the solution that made the level"}, pushes);

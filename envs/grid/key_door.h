@@ -55,7 +55,7 @@ struct KeyDoor {
     std::int32_t mission = 0;
     float step_cost = 0.001f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"rooms", "", 2, kDoors + 1}, rooms);
       param(FieldInfo{"locked", "", 0, kDoors, "doors that are locked, if there are so many"},
             locked);

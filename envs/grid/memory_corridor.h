@@ -42,7 +42,7 @@ struct MemoryCorridor {
     std::int32_t cue_steps = 1;
     std::int32_t slack = 20;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"cues", "", 2, kCues, "and doors"}, cues);
       param(FieldInfo{"length", "cells", 4, 512, "from the cue to the hall"}, length);
       param(FieldInfo{"distractors", "", 0, 1, "probability that a cell of the corridor has one"},

@@ -51,7 +51,7 @@ struct Occluder {
     std::int32_t tolerance = 1;
     std::int32_t strict = 1;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"width", "cells", 4, 12, "of the occluder"}, width);
       param(FieldInfo{"friction", "", 0, 0.015, "part of the speed lost in a step"}, friction);
       param(FieldInfo{"restitution", "", 0.5, 1, "part of the speed kept at a bounce"},

@@ -47,9 +47,13 @@ inline constexpr int kCells = kSide * kSide;
 inline constexpr std::int32_t kNone = 0, kLeft = 1, kUp = 2, kRight = 3, kDown = 4, kFire = 5;
 inline constexpr char kGameKeys[] = ".awds ";  // for `rollmill play`
 
-inline constexpr FieldInfo kStickyField{"sticky_probability", "", 0, 1,
-                                        "the last action is done again instead of the chosen one"};
-inline constexpr FieldInfo kRampingField{"ramping", "", 0, 1, "1: gets harder with time"};
+// (Functions: device code cannot refer to a constant of the host.)
+RM_HD constexpr FieldInfo sticky_field() {
+  return {"sticky_probability", "", 0, 1, "the last action is done again instead of the chosen one"};
+}
+RM_HD constexpr FieldInfo ramping_field() {
+  return {"ramping", "", 0, 1, "1: gets harder with time"};
+}
 
 // Whether the last action is repeated. The threshold is compared with 24 bits, the package's with 53.
 RM_HD bool draw_sticky(float probability, Rng& rng) { return rng.uniform() < probability; }

@@ -33,8 +33,8 @@ struct FreewayGame {
   struct Params {
     float sticky_probability = 0.1f;
     template <class V>
-    constexpr void visit(V&& param) {
-      param(minatar::kStickyField, sticky_probability);
+    RM_HD constexpr void visit(V&& param) {
+      param(minatar::sticky_field(), sticky_probability);
     }
   };
 

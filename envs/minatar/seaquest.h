@@ -46,9 +46,9 @@ struct SeaquestGame {
     float sticky_probability = 0.1f;
     std::int32_t ramping = 1;
     template <class V>
-    constexpr void visit(V&& param) {
-      param(minatar::kStickyField, sticky_probability);
-      param(minatar::kRampingField, ramping);
+    RM_HD constexpr void visit(V&& param) {
+      param(minatar::sticky_field(), sticky_probability);
+      param(minatar::ramping_field(), ramping);
     }
   };
   static constexpr const char* difficulty[] = {"sticky_probability", "ramping"};

@@ -33,7 +33,7 @@ struct MyEnv {
     std::int32_t length = 9;
     float wind = 0.1f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"length", "cells", 2, kMaxLength, "of the line"}, length);
       param(FieldInfo{"wind", "", 0, 0.9, "probability of a gust, which pushes one cell left"},
             wind);

@@ -27,7 +27,7 @@ struct Blackjack {
     std::int32_t natural = 0;
     std::int32_t sab = 1;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"natural", "", 0, 1, "1: a win with ace and ten is worth 1.5, unless sab"},
             natural);
       param(FieldInfo{"sab", "", 0, 1, "1: ace and ten win unless the dealer has them, too"}, sab);

@@ -29,7 +29,7 @@ struct CliffWalking {
   struct Params {
     std::int32_t is_slippery = 0;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(
           FieldInfo{"is_slippery", "", 0, 1, "1: a move goes to either side in 1 of 3 cases each"},
           is_slippery);

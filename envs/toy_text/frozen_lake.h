@@ -47,7 +47,7 @@ struct FrozenLakeTask {
     std::int32_t random_map = 0;
     float frozen_probability = 0.8f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"is_slippery", "", 0, 1, "1: a move may go to either side"}, is_slippery);
       param(FieldInfo{"success_rate", "", 0, 1, "of going the way one wants, if slippery"},
             success_rate);

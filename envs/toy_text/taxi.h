@@ -56,7 +56,7 @@ struct Taxi {
     float rainy_probability = 0.8f;
     float fickle_probability = 0.3f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"is_rainy", "", 0, 1, "1: a drive may go to either side"}, is_rainy);
       param(FieldInfo{"fickle_passenger", "", 0, 1, "1: the passenger may change their mind once"},
             fickle_passenger);

@@ -31,7 +31,7 @@ struct Thermostat {
     float weather_mean = 5.0f;
     float weather_noise = 0.5f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"leak", "1/step", 0.001, 0.5, "share of the difference lost"}, leak);
       param(FieldInfo{"heating", "K/step", 0.1, 10, "at full power"}, heating);
       param(FieldInfo{"weather_mean", "C", -30, 19}, weather_mean);

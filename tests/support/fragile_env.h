@@ -13,7 +13,7 @@ struct Fragile {
   struct Params {
     float growth = 1e6f;
     template <class V>
-    constexpr void visit(V&& param) {
+    RM_HD constexpr void visit(V&& param) {
       param(FieldInfo{"growth", "", 1, 1e30}, growth);
     }
   };

@@ -179,7 +179,11 @@ TEST(Accuracy, SinCosOfNearAngles) {
     EXPECT_LE(worst, bound) << low << " to " << high;
     EXPECT_LE(largest, 1.0f);
   }
-  EXPECT_EQ(math::sincos_near(1e30f).cos, 1.0f);
+  for (const float far : {8193.0f, 1e10f, 1e30f, -1e30f}) {  // some multiple of pi/2
+    const math::SinCos r = math::sincos_near(far);
+    EXPECT_EQ(std::abs(r.sin) + std::abs(r.cos), 1.0f) << far;
+    EXPECT_EQ(r.sin * r.cos, 0.0f) << far;
+  }
   EXPECT_TRUE(math::is_nan(math::sincos_near(math::kInfinity).sin));
   EXPECT_TRUE(math::is_nan(math::sincos_near(math::kNan).cos));
 }
