@@ -65,13 +65,17 @@ TEST(KeyDoor, KeysCanBeHadBeforeTheirDoors) {
       ASSERT_EQ(KeyDoor::is_floor(KeyDoor::cell_of(o)), 1u);
       ASSERT_TRUE(cells.insert(KeyDoor::cell_of(o)).second);
       ASSERT_EQ(KeyDoor::kind_of(o) == KeyDoor::kKey, k < KeyDoor::kDoors);
-      if (k >= KeyDoor::kDoors) ASSERT_EQ(inside >> KeyDoor::room_of(KeyDoor::cell_of(o)) & 1u, 0u);
+      if (k >= KeyDoor::kDoors) {
+        ASSERT_EQ(inside >> KeyDoor::room_of(KeyDoor::cell_of(o)) & 1u, 0u);
+      }
     }
     std::set<std::uint32_t> colors;
     for (const std::uint32_t d : s.door) {
       doors += static_cast<int>(d >> 11 & 1u);
       locked += static_cast<int>(KeyDoor::is_locked(d));
-      if (d != 0) ASSERT_TRUE(colors.insert(KeyDoor::color_of_door(d)).second);
+      if (d != 0) {
+        ASSERT_TRUE(colors.insert(KeyDoor::color_of_door(d)).second);
+      }
     }
     ASSERT_EQ(doors, p.rooms - 1);
     ASSERT_EQ(locked, std::min(p.locked, p.rooms - 1));
@@ -174,11 +178,11 @@ class SmallLevel : public ::testing::Test {
  protected:
   void SetUp() override {
     p.rooms = 2;
-    s.agent = 16 * 1 + 0 | 1u << 7;  // left of the room's middle, looking right
-    s.door[0] = 16 * 1 + 3 | 5u << 7 | KeyDoor::kLocked | 1u << 11 | 1u << 12;
-    s.object[0] = 16 * 1 + 1 | KeyDoor::kKey << 7 | 5u << 9 | KeyDoor::kLies;
-    s.object[7] = 16 * 1 + 5 | KeyDoor::kBall << 7 | 2u << 9 | KeyDoor::kLies;
-    s.object[8] = 16 * 2 + 5 | KeyDoor::kBox << 7 | 3u << 9 | KeyDoor::kLies;
+    s.agent = (16 * 1 + 0) | 1u << 7;  // left of the room's middle, looking right
+    s.door[0] = (16 * 1 + 3) | 5u << 7 | KeyDoor::kLocked | 1u << 11 | 1u << 12;
+    s.object[0] = (16 * 1 + 1) | KeyDoor::kKey << 7 | 5u << 9 | KeyDoor::kLies;
+    s.object[7] = (16 * 1 + 5) | KeyDoor::kBall << 7 | 2u << 9 | KeyDoor::kLies;
+    s.object[8] = (16 * 2 + 5) | KeyDoor::kBox << 7 | 3u << 9 | KeyDoor::kLies;
     s.mission = KeyDoor::kFetch | 7u << 2;
   }
   std::uint32_t plane(int k, std::uint32_t cell) const {
@@ -219,7 +223,7 @@ TEST_F(SmallLevel, KeyOpensItsDoor) {
 }
 
 TEST_F(SmallLevel, EndsForEachReason) {
-  s.agent = 16 * 1 + 5 | 2u << 7;  // on the ball, looking at the box
+  s.agent = (16 * 1 + 5) | 2u << 7;  // on the ball, looking at the box
   State t = s;
   EXPECT_EQ(act(t, p, KeyDoor::kPickUp).reason, KeyDoor::kSolved);
   t = s;
@@ -240,7 +244,7 @@ TEST_F(SmallLevel, EndsForEachReason) {
   EXPECT_EQ(act(t, p, KeyDoor::kPickUp).reason, 0u);
   EXPECT_EQ(act(t, p, KeyDoor::kDrop).reason, KeyDoor::kWrong);
   t = s;
-  t.object[7] = (t.object[7] & ~127u) | 16 * 1 + 1;  // in the first room
+  t.object[7] = (t.object[7] & ~127u) | (16 * 1 + 1);  // in the first room
   t.object[0] = 0;
   t.agent = 16 * 1 + 1;
   EXPECT_EQ(act(t, p, KeyDoor::kPickUp).reason, 0u);
@@ -249,7 +253,7 @@ TEST_F(SmallLevel, EndsForEachReason) {
   s.mission = KeyDoor::kGo;
   t = s;
   t.door[0] &= ~KeyDoor::kLocked;
-  t.agent = 16 * 1 + 2 | 1u << 7;
+  t.agent = (16 * 1 + 2) | 1u << 7;
   EXPECT_EQ(act(t, p, KeyDoor::kForward).reason, 0u);  // the doorway
   const Transition there = act(t, p, KeyDoor::kForward);
   EXPECT_EQ(there.reason, KeyDoor::kSolved);
