@@ -47,6 +47,12 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kMaskWords = mask_columns<Env>();
   static constexpr int kObservationWords = Env::Observation::kSize;
   static constexpr int kBlock = cpu_block(kStateWords + kRuntimeWords + kObservationWords);
+  // A step and an observation of a thousand instructions each use up registers and decoded-instruction cache together: apart, the
+  // state is loaded once more, and MinAtar's Asterix and Freeway are a fifth faster.
+  static constexpr bool kObserveApart = [] {
+    if constexpr (requires { Env::observe_apart; }) return Env::observe_apart;
+    return false;
+  }();
   static constexpr int kResetLanes = 64;  // a multiple of every vector's lanes
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
@@ -394,7 +400,21 @@ class CpuBatch final : public EnvBatch {
                          int count, std::uint32_t* RM_RESTRICT codes) {
 #pragma GCC ivdep
     for (int j = 0; j < count; ++j) {
-      codes[j] = step_environment<Env, kVaried>(columns, constants, params, buffers, begin + j);
+      codes[j] = step_environment<Env, kVaried, !kObserveApart>(columns, constants, params, buffers,
+                                                                begin + j);
+    }
+    if constexpr (kObserveApart) observe_lanes<kVaried>(columns, params, buffers, begin, count);
+  }
+
+  template <bool kVaried>
+  static void observe_lanes(const BatchColumns columns, const Params params,
+                            const StepBuffers buffers, std::int64_t begin, int count) {
+#pragma GCC ivdep
+    for (int j = 0; j < count; ++j) {
+      const std::int64_t i = begin + j;
+      write_observation<Env>(load_columns<State>(columns.state, columns.stride, i),
+                             params_at<Env, kVaried>(columns, params, i), buffers.observations,
+                             buffers.masks, columns.stride, i);
     }
   }
 

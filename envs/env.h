@@ -17,6 +17,7 @@
 //     static void render(const State&, const Params&, Canvas&);                            // a picture
 //     static void text(const State&, const Params&, TextView&);                            // the same in characters
 //     static constexpr const char* keys = "ad";  // a key for each choice in `rollmill play`; arrows are w, a, s, d
+//     static constexpr bool observe_apart = true;  // CPU: observe in a loop of its own; measure (docs/guides) before you set it
 //     static constexpr const char* difficulty[] = {"swaps", ...};  // parameters that make it harder, the difficulty vector
 //   };
 //

@@ -94,9 +94,9 @@ RM_HD void write_observation(const typename Env::State& state, const typename En
   if constexpr (HasMask<Env>) Env::mask(state, params, Words{masks + i, stride});
 }
 
-// Dynamics, reward and observation. Writes this environment's slots of `columns` and `out`; returns
-// end | outcome << 8 and leaves an ended episode's columns at its last step, for finish_episode.
-template <class Env, bool kVaried>
+// Dynamics, reward and, unless the caller sees to it, observation. Writes this environment's slots of `columns` and `out`;
+// returns end | outcome << 8 and leaves an ended episode's columns at its last step, for finish_episode.
+template <class Env, bool kVaried, bool kObserve = true>
 RM_HD std::uint32_t step_environment(const BatchColumns& columns, const BatchConstants& constants,
                                      const typename Env::Params& shared, const StepBuffers& out,
                                      std::int64_t i) {
@@ -115,7 +115,8 @@ RM_HD std::uint32_t step_environment(const BatchColumns& columns, const BatchCon
   const float reward = exponent == kExponent ? 0.0f : t.reward;
   const std::uint32_t reason = exponent == kExponent ? std::uint32_t{kOutcomeNotFinite} : t.reason;
   store_columns(state, columns.state, columns.stride, i);
-  write_observation<Env>(state, params, out.observations, out.masks, columns.stride, i);
+  if constexpr (kObserve)
+    write_observation<Env>(state, params, out.observations, out.masks, columns.stride, i);
   out.rewards[i] = reward;
   columns.episode_return[i] += reward;
   columns.step[i] = step + 1;

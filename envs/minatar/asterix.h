@@ -72,6 +72,7 @@ struct AsterixGame {
     }
   };
 
+  static constexpr bool observe_apart = true;
   using Observation = Planes<4, 10, 10>;
   static constexpr FieldInfo observation_fields[] = {{"player", "", 0, 1},
                                                      {"enemy", "", 0, 1},

@@ -59,6 +59,7 @@ struct BreakoutGame {
              b.down << 21 | b.struck << 22 | b.last_action << 24;
   }
 
+  static constexpr bool observe_apart = true;
   using Observation = Planes<4, 10, 10>;
   static constexpr FieldInfo observation_fields[] = {
       {"paddle", "", 0, 1},

@@ -52,6 +52,7 @@ struct FreewayGame {
     }
   };
 
+  static constexpr bool observe_apart = true;
   using Observation = Planes<7, 10, 10>;
   static constexpr FieldInfo observation_fields[] = {
       {"chicken", "", 0, 1},

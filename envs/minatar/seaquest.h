@@ -140,6 +140,7 @@ struct SeaquestGame {
     s.enemies = c.enemies;
   }
 
+  static constexpr bool observe_apart = true;
   using Observation = Planes<10, 10, 10>;
   static constexpr FieldInfo observation_fields[] = {
       {"sub front", "", 0, 1},
