@@ -6,6 +6,7 @@ Each figure is the median of several whole runs. The rival runs beside us, on th
 ratio of the two is what counts, since shared machines drift.
 """
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -148,6 +149,8 @@ def main():
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/bin/rollmill"))
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
+    if importlib.util.find_spec("gymnasium") is None:  # before minutes of measuring
+        parser.error("this Python has no gymnasium; use .venv/bin/python after ./rollmill test has set it up")
     figures = measure(os.path.abspath(arguments.binary), arguments.repeats)
     name = re.sub(r"[^a-z0-9]+", "-", figures["processor"].lower()).strip("-")
     stem = os.path.join(ROOT, "benchmarks/results", f"{name}-{figures['cores']}-cores")
