@@ -1,6 +1,7 @@
 #include "evaluation/branch.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "core/base/error.h"
@@ -90,8 +91,9 @@ void check_action(const Pair& pair, const std::vector<double>& action) {
     const bool choice = k < spec.choices.size();
     if (!(action[k] >= field.low && action[k] <= field.high) ||
         (choice && action[k] != std::floor(action[k]))) {
-      fail_usage("action '" + field.name + "' ranges from " + std::to_string(field.low) + " to " +
-                 std::to_string(field.high));
+      char range[64];
+      std::snprintf(range, sizeof range, "%g to %g", field.low, field.high);
+      fail_usage("action '" + field.name + "' is " + (choice ? "a whole number from " : "from ") + range);
     }
     if (!choice) continue;
     const RolloutBuffer& b = pair.buffer();
