@@ -14,10 +14,10 @@ namespace rollmill {
 // From half of the block on: no reset is made for nothing more often than for something, however dear it is.
 inline bool many_ended(int ended, int count) { return ended * 2 >= count; }
 
-// column[j] = from[j] where codes[j] is not zero.
-template <class T>
-void select_ended(const std::uint32_t* RM_RESTRICT codes, const T* RM_RESTRICT from,
-                  T* RM_RESTRICT column, int count) {
+// column[j] = from[j] where codes[j] is not zero. (Of words, not a template: that would drop the attribute by which a Word may
+// alias the floats that observations are written as.)
+inline void select_ended(const std::uint32_t* RM_RESTRICT codes, const Word* RM_RESTRICT from,
+                         Word* RM_RESTRICT column, int count) {
   for (int j = 0; j < count; ++j) column[j] = codes[j] != 0 ? from[j] : column[j];
 }
 
@@ -36,10 +36,11 @@ inline void record_ended(const BatchColumns& columns, const StepBuffers& out, in
       outcomes[j] = codes[j] != 0 ? static_cast<std::uint8_t>(codes[j] >> 8) : outcomes[j];
   }
   if (out.episode_returns != nullptr)
-    select_ended(codes, columns.episode_return + begin, out.episode_returns + begin, count);
+    select_ended(codes, reinterpret_cast<const Word*>(columns.episode_return) + begin,
+                 reinterpret_cast<Word*>(out.episode_returns) + begin, count);
   if (out.episode_lengths != nullptr)
-    select_ended(codes, reinterpret_cast<const std::int32_t*>(columns.step) + begin,
-                 out.episode_lengths + begin, count);
+    select_ended(codes, columns.step + begin, reinterpret_cast<Word*>(out.episode_lengths) + begin,
+                 count);
   if (out.episode_levels != nullptr) {
     for (int j = 0; j < count; ++j) {
       const std::uint32_t level = columns.level != nullptr ? columns.level[begin + j] : 0u;

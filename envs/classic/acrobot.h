@@ -110,16 +110,16 @@ struct Acrobot {
     s.theta2 = wrap_angle(s.theta2);
     s.theta1_dot = math::clamp(s.theta1_dot, -p.max_speed_1, p.max_speed_1);
     s.theta2_dot = math::clamp(s.theta2_dot, -p.max_speed_2, p.max_speed_2);
-    const math::SinCos a = math::sincos_near<false>(s.theta1);  // just wrapped
-    const math::SinCos b = math::sincos_near<false>(s.theta2);
+    const math::SinCos a = math::sincos_near(s.theta1);
+    const math::SinCos b = math::sincos_near(s.theta2);
     const float tip_height = -a.cos - (a.cos * b.cos - a.sin * b.sin);
     const bool reached = tip_height > p.goal_height;
     return {reached ? 0.0f : -1.0f, reached ? 1u : 0u};
   }
 
   RM_HD static void observe(const State& s, const Params&, Strided<float> out) {
-    const math::SinCos a = math::sincos_near<false>(s.theta1);  // wrapped, as in step
-    const math::SinCos b = math::sincos_near<false>(s.theta2);
+    const math::SinCos a = math::sincos_near(s.theta1);
+    const math::SinCos b = math::sincos_near(s.theta2);
     out[0] = a.cos;
     out[1] = a.sin;
     out[2] = b.cos;

@@ -5,7 +5,8 @@
 
 namespace rollmill {
 
-// x minus the nearest multiple of 2 pi: in [-pi, pi], up to one rounding of x at the two ends.
+// x minus the nearest multiple of 2 pi: in [-pi, pi], up to one rounding of x at the two ends, for |x| < 1000. Far beyond, what is
+// left grows with the roundings of x and is bounded by nothing: take its sine by a function that guards its range.
 // Branch-free, unlike the loops and remainders of float64 references. 2 pi is cut into two floats
 // (as in core/math/trig.h), so the error stays below 2^-23 * max(|x|, pi) for |x| < 1000.
 RM_HD float wrap_angle(float x) {

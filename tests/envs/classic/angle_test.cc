@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "envs/classic/acrobot.h"
+
 namespace rollmill {
 namespace {
 
@@ -28,6 +30,27 @@ TEST(WrapAngleTest, LeavesAnglesWithinTheTurnAlone) {
   }
   EXPECT_EQ(wrap_angle(math::kPi), math::kPi);
   EXPECT_EQ(wrap_angle(-math::kPi), -math::kPi);
+}
+
+// Speeds at the corners of their ranges, unbounded inside the Runge-Kutta step, make angles that wrap_angle cannot bring back.
+TEST(AcrobotTest, ObservesUnitCirclesAtAnyAngle) {
+  for (const float angle : {0.5f, 8193.0f, -5.35e8f, 1e12f, 3e38f}) {
+    Acrobot::State state{angle, -angle, 1.0f, -1.0f};
+    float o[6];
+    Acrobot::observe(state, {}, Strided<float>{o, 1});
+    for (int k = 0; k < 4; ++k) EXPECT_LE(std::abs(o[k]), 1.0f) << angle << ", element " << k;
+    Rng rng(1, Purpose::kTest, 0, 0, 0);
+    Acrobot::Params params;
+    params.timestep = 0.5f;
+    params.max_speed_1 = params.max_speed_2 = params.link_mass_2 = 100.0f;
+    params.link_inertia = 0.01f;
+    for (int step = 0; step < 1000; ++step) {
+      Acrobot::step(state, params, step % 3, rng);
+      Acrobot::observe(state, params, Strided<float>{o, 1});
+      if (!math::is_finite(state.theta1) || !math::is_finite(state.theta2)) break;  // ends the episode
+      for (int k = 0; k < 4; ++k) ASSERT_LE(std::abs(o[k]), 1.0f) << "step " << step;
+    }
+  }
 }
 
 }  // namespace
