@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "core/base/aligned.h"
@@ -49,10 +50,9 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kBlock = cpu_block(kStateWords + kRuntimeWords + kObservationWords);
   // A step and an observation of a thousand instructions each use up registers and decoded-instruction cache together: apart, the
   // state is loaded once more, and MinAtar's Asterix and Freeway are a fifth faster.
-  static constexpr bool kObserveApart = [] {
-    if constexpr (requires { Env::observe_apart; }) return Env::observe_apart;
-    return false;
-  }();
+  static constexpr bool kObserveApart = requires { requires Env::observe_apart; };
+  // Such a reset is dear and no loop of lanes: none may be made for nothing.
+  static constexpr bool kResetSearches = requires { requires Env::reset_searches; };
   static constexpr int kResetLanes = 64;  // a multiple of every vector's lanes
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
@@ -94,11 +94,9 @@ class CpuBatch final : public EnvBatch {
         columns_.environment[i] = config_.first_environment + u * config_.environment_stride;
         columns_.episode[i] = config_.first_episode + u * config_.episode_offset;
       }
-      if (varied_) {
-        reset_lanes<true>(columns_, constants_, params_, observations, masks, begin, end);
-      } else {
-        reset_lanes<false>(columns_, constants_, params_, observations, masks, begin, end);
-      }
+      by_world([&](auto varied) {
+        reset_lanes<varied>(columns_, constants_, params_, observations, masks, begin, end);
+      });
     });
   }
 
@@ -115,10 +113,9 @@ class CpuBatch final : public EnvBatch {
   void observe(float* observations, Word* masks = nullptr) override {
     RM_ASSERT(kMaskWords == 0 || masks != nullptr);
     for_each_block([&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        write_observation<Env>(load_columns<State>(columns_.state, stride_, i), params_here(i),
-                               observations, masks, stride_, i);
-      }
+      by_world([&](auto varied) {
+        observe_lanes<varied>(columns_, params_, observations, masks, begin, end);
+      });
     });
   }
 
@@ -194,6 +191,16 @@ class CpuBatch final : public EnvBatch {
     return words;
   }
 
+  // body(std::bool_constant): whether the world varies, as a constant.
+  template <class Body>
+  void by_world(Body&& body) const {
+    if (varied_) {
+      body(std::true_type{});
+    } else {
+      body(std::false_type{});
+    }
+  }
+
   template <class Body>
   void for_each_block(Body&& body) {
     const int blocks = (config_.num_envs + kBlock - 1) / kBlock;
@@ -213,11 +220,9 @@ class CpuBatch final : public EnvBatch {
     alignas(kColumnAlignment) std::int32_t ended[kBlock + 16];
     const int count = static_cast<int>(end - begin);
     if (trace_.enabled()) trace_.record(columns_, buffers.actions, begin, end);
-    if (varied_) {
-      step_lanes<true>(columns_, constants_, params_, buffers, begin, count, codes);
-    } else {
-      step_lanes<false>(columns_, constants_, params_, buffers, begin, count, codes);
-    }
+    by_world([&](auto varied) {
+      step_lanes<varied>(columns_, constants_, params_, buffers, begin, count, codes);
+    });
     std::uint8_t* RM_RESTRICT ends = buffers.ends + begin;
     std::uint32_t any = 0;
     for (int j = 0; j < count; ++j) {
@@ -226,11 +231,9 @@ class CpuBatch final : public EnvBatch {
     }
     if (any != 0) end_episodes(buffers, codes, ended, count, begin);
     if (ahead_ && config_.autoreset) {
-      if (varied_) {
-        ahead_->template refill<true>(columns_, constants_, params_, begin, end);
-      } else {
-        ahead_->template refill<false>(columns_, constants_, params_, begin, end);
-      }
+      by_world([&](auto varied) {
+        ahead_->template refill<varied>(columns_, constants_, params_, begin, end);
+      });
     }
   }
 
@@ -239,33 +242,24 @@ class CpuBatch final : public EnvBatch {
     const int found = compact_nonzero(codes, count, ended);
     const bool broken = FaultTrace::any_broken(codes, ended, found);
     if (broken) report_faults(buffers, codes, ended, found, begin);
-    const bool many = many_ended(found, count) && !ahead_ && !broken;
+    const bool many = !kResetSearches && many_ended(found, count) && !ahead_ && !broken;
     if (many) {
       record_ended(columns_, buffers, kObservationWords, codes, begin, count);
     } else {
       record_some(columns_, buffers, codes, begin, ended, found);
     }
     if (!config_.autoreset) return;  // somebody wants to see the last state
-    if (many) {
-      for (int k = 0; k < count; k += kResetLanes) {
-        const int some = std::min(kResetLanes, count - k);
-        if (varied_) {
-          reset_many<true>(columns_, constants_, params_, buffers, codes + k, begin + k, some);
+    const int lanes = many ? count : found;
+    for (int k = 0; k < lanes; k += kResetLanes) {
+      const int some = std::min(kResetLanes, lanes - k);
+      by_world([&](auto varied) {
+        if (many) {
+          reset_many<varied>(columns_, constants_, params_, buffers, codes + k, begin + k, some);
         } else {
-          reset_many<false>(columns_, constants_, params_, buffers, codes + k, begin + k, some);
+          reset_some<varied>(columns_, constants_, params_, buffers, begin, ended + k, some,
+                             ahead_.get());
         }
-      }
-      return;
-    }
-    for (int k = 0; k < found; k += kResetLanes) {
-      const int some = std::min(kResetLanes, found - k);
-      if (varied_) {
-        reset_some<true>(columns_, constants_, params_, buffers, begin, ended + k, some,
-                         ahead_.get());
-      } else {
-        reset_some<false>(columns_, constants_, params_, buffers, begin, ended + k, some,
-                          ahead_.get());
-      }
+      });
     }
   }
 
@@ -296,20 +290,46 @@ class CpuBatch final : public EnvBatch {
       record_episode<Env>(columns, rest, codes[list[k]], begin + list[k]);
   }
 
-  // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
-  // Whole vectors of lanes: a remainder one by one would cost as much as the rest.
+  // Where episodes start before they are put into a batch: columns of kResetLanes neighbouring lanes.
   template <bool kVaried>
-  static void reset_some(const BatchColumns columns, const BatchConstants constants,
-                         const Params params, const StepBuffers buffers, std::int64_t begin,
-                         const std::int32_t* list, int count, ResetPool<Env>* ahead) {
-    constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
+  struct ResetRoom {
+    static constexpr int kColumns =
+        kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
     alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
     // One row of each to spare: an environment that writes beyond its observation must not tear the stack before the contract
     // checks can say so.
     alignas(kColumnAlignment) float observations[(kObservationWords + 1) * kResetLanes];
     alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes];
-    const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
-    constexpr int kVector = kColumnAlignment / 4;
+
+    BatchColumns lanes() { return layout_columns(words, kResetLanes, kStateWords, kVaried); }
+
+    // put(lanes of a column, the same column of the batch from environment `begin` on), for every column that a reset writes
+    // but the runtime's own.
+    template <class Put>
+    void put_all(const BatchColumns& columns, const StepBuffers& buffers, std::int64_t begin,
+                 Put&& put) const {
+      for (int w = 0; w < kStateWords; ++w)
+        put(words + w * kResetLanes, columns.state + w * columns.stride + begin);
+      for (int w = kStateWords + kRuntimeWords; w < kColumns; ++w)
+        put(words + w * kResetLanes, columns.state + w * columns.stride + begin);
+      const auto* observed = reinterpret_cast<const Word*>(observations);
+      auto* target = reinterpret_cast<Word*>(buffers.observations) + begin;
+      for (int w = 0; w < kObservationWords; ++w)
+        put(observed + w * kResetLanes, target + w * columns.stride);
+      for (int w = 0; w < kMaskWords; ++w)
+        put(masks + w * kResetLanes, buffers.masks + w * columns.stride + begin);
+    }
+  };
+
+  // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
+  // Whole vectors of lanes: a remainder one by one would cost as much as the rest. (Not where a reset searches: it is scalar.)
+  template <bool kVaried>
+  static void reset_some(const BatchColumns columns, const BatchConstants constants,
+                         const Params params, const StepBuffers buffers, std::int64_t begin,
+                         const std::int32_t* list, int count, ResetPool<Env>* ahead) {
+    ResetRoom<kVaried> room;
+    const BatchColumns lanes = room.lanes();
+    constexpr int kVector = kResetSearches ? 1 : kColumnAlignment / 4;
     const int whole = (count + kVector - 1) / kVector * kVector;
     for (int k = 0; k < whole; ++k) {
       const std::int64_t i = begin + list[k < count ? k : 0];
@@ -326,26 +346,13 @@ class CpuBatch final : public EnvBatch {
     if (ahead != nullptr) {
       for (int k = 0; k < count; ++k)
         ahead->template take<kVaried>(lanes, constants, params, k, begin + list[k]);
-      for (int k = 0; k < count; ++k) {
-        write_observation<Env>(load_columns<State>(lanes.state, lanes.stride, k),
-                               params_at<Env, kVaried>(lanes, params, k), observations, masks,
-                               lanes.stride, k);
-      }
+      observe_lanes<kVaried>(lanes, params, room.observations, room.masks, 0, count);
     } else {
-      reset_lanes<kVaried>(lanes, constants, params, observations, masks, 0, whole);
+      reset_lanes<kVaried>(lanes, constants, params, room.observations, room.masks, 0, whole);
     }
-    for (int w = 0; w < kStateWords; ++w)
-      scatter(words + w * kResetLanes, list, count, columns.state + w * columns.stride + begin);
-    if constexpr (kVaried) {
-      for (int w = kStateWords + kRuntimeWords; w < kColumns; ++w)
-        scatter(words + w * kResetLanes, list, count, columns.state + w * columns.stride + begin);
-    }
-    const auto* observed = reinterpret_cast<const Word*>(observations);
-    auto* target = reinterpret_cast<Word*>(buffers.observations) + begin;
-    for (int w = 0; w < kObservationWords; ++w)
-      scatter(observed + w * kResetLanes, list, count, target + w * columns.stride);
-    for (int w = 0; w < kMaskWords; ++w)
-      scatter(masks + w * kResetLanes, list, count, buffers.masks + w * columns.stride + begin);
+    room.put_all(columns, buffers, begin, [&](const Word* from, Word* column) {
+      for (int k = 0; k < count; ++k) column[list[k]] = from[k];
+    });
   }
 
   // Next episodes of the ended ones of [begin, begin + count), without a list (envs/dense_ends.h). count <= kResetLanes.
@@ -353,32 +360,12 @@ class CpuBatch final : public EnvBatch {
   static void reset_many(const BatchColumns columns, const BatchConstants constants,
                          const Params params, const StepBuffers buffers, const std::uint32_t* codes,
                          std::int64_t begin, int count) {
-    constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
-    alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
-    alignas(kColumnAlignment) Word observations[(kObservationWords + 1) * kResetLanes];
-    alignas(kColumnAlignment) std::uint32_t masks[(kMaskWords + 1) * kResetLanes];
-    const BatchColumns lanes = layout_columns(words, kResetLanes, kStateWords, kVaried);
-    next_keys(columns, lanes, constants.episode_stride, codes, begin, count);
-    reset_lanes<kVaried>(lanes, constants, params, reinterpret_cast<float*>(observations), masks, 0,
-                         count);
-    const auto select = [&](const Word* from, Word* column) {
-      select_ended(codes, from, column + begin, count);
-    };
-    for (int w = 0; w < kStateWords; ++w)
-      select(words + w * kResetLanes, columns.state + w * columns.stride);
-    if constexpr (kVaried) {
-      for (int w = kStateWords + kRuntimeWords; w < kColumns; ++w)
-        select(words + w * kResetLanes, columns.state + w * columns.stride);
-    }
-    auto* target = reinterpret_cast<Word*>(buffers.observations);
-    for (int w = 0; w < kObservationWords; ++w)
-      select(observations + w * kResetLanes, target + w * columns.stride);
-    for (int w = 0; w < kMaskWords; ++w)
-      select(masks + w * kResetLanes, buffers.masks + w * columns.stride);
-  }
-
-  static void scatter(const Word* lanes, const std::int32_t* list, int count, Word* column) {
-    for (int k = 0; k < count; ++k) column[list[k]] = lanes[k];
+    ResetRoom<kVaried> room;
+    next_keys(columns, room.lanes(), constants.episode_stride, codes, begin, count);
+    reset_lanes<kVaried>(room.lanes(), constants, params, room.observations, room.masks, 0, count);
+    room.put_all(columns, buffers, begin, [&](const Word* from, Word* column) {
+      select_ended(codes, from, column, count);
+    });
   }
 
   template <bool kVaried>
@@ -403,19 +390,19 @@ class CpuBatch final : public EnvBatch {
       codes[j] = step_environment<Env, kVaried, !kObserveApart>(columns, constants, params, buffers,
                                                                 begin + j);
     }
-    if constexpr (kObserveApart) observe_lanes<kVaried>(columns, params, buffers, begin, count);
+    if constexpr (kObserveApart)
+      observe_lanes<kVaried>(columns, params, buffers.observations, buffers.masks, begin,
+                             begin + count);
   }
 
   template <bool kVaried>
-  static void observe_lanes(const BatchColumns columns, const Params params,
-                            const StepBuffers buffers, std::int64_t begin, int count) {
+  static void observe_lanes(const BatchColumns columns, const Params params, float* observations,
+                            Word* masks, std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep
-    for (int j = 0; j < count; ++j) {
-      const std::int64_t i = begin + j;
+    for (std::int64_t i = begin; i < end; ++i)
       write_observation<Env>(load_columns<State>(columns.state, columns.stride, i),
-                             params_at<Env, kVaried>(columns, params, i), buffers.observations,
-                             buffers.masks, columns.stride, i);
-    }
+                             params_at<Env, kVaried>(columns, params, i), observations, masks,
+                             columns.stride, i);
   }
 
   EnvSpec spec_;

@@ -11,7 +11,7 @@
 
 namespace rollmill {
 
-// From half of the block on: no reset is made for nothing more often than for something, however dear it is.
+// From half of the block on: no reset is made for nothing more often than for something.
 inline bool many_ended(int ended, int count) { return ended * 2 >= count; }
 
 // column[j] = from[j] where codes[j] is not zero. (Of words, not a template: that would drop the attribute by which a Word may

@@ -18,6 +18,7 @@
 //     static void text(const State&, const Params&, TextView&);                            // the same in characters
 //     static constexpr const char* keys = "ad";  // a key for each choice in `rollmill play`; arrows are w, a, s, d
 //     static constexpr bool observe_apart = true;  // CPU: observe in a loop of its own; measure (docs/guides) before you set it
+//     static constexpr bool reset_searches = true;  // CPU: a reset that loops until it has a level; none is made in vain
 //     static constexpr const char* difficulty[] = {"swaps", ...};  // parameters that make it harder, the difficulty vector
 //   };
 //

@@ -144,17 +144,13 @@ template <class Env>
 RM_HD void draw_world(const BatchColumns& columns, const BatchConstants& constants,
                       const typename Env::Params& shared, std::int64_t i) {
   const WorldView& world = constants.world;
-  std::uint64_t seed = constants.seed;
-  std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
-  const std::uint32_t level = draw_level(world, seed, environment, episode);
+  const std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
+  const std::uint32_t level = draw_level(world, constants.seed, environment, episode);
   columns.level[i] = level;
-  if (world.level_count != 0) {
-    seed = world.level_seed;
-    environment = kLevelEnvironment;
-    episode = level;
-  }
+  const WorldKeys keys = world_keys(world, constants.seed, environment, episode, level);
   typename Env::Params params = shared;
-  draw_params(params, world, Rng(seed, Purpose::kParameters, environment, episode, 0));
+  draw_params(params, world,
+              Rng(keys.seed, Purpose::kParameters, keys.environment, keys.episode, 0));
   store_params(params, columns.params, columns.stride, i);
 }
 
@@ -164,18 +160,10 @@ template <class Env, bool kVaried>
 RM_HD void make_state(const BatchColumns& columns, const BatchConstants& constants,
                       const typename Env::Params& params, typename Env::State& state,
                       std::int64_t i) {
-  std::uint64_t seed = constants.seed;
-  std::uint32_t environment = columns.environment[i], episode = columns.episode[i];
-  if constexpr (kVaried) {
-    // (By masks: g++ makes control flow of a condition that comes up three times, and does not vectorise it.)
-    static_assert(kLevelEnvironment == ~0u);
-    const std::uint32_t levels = 0u - (constants.world.level_count != 0 ? 1u : 0u);
-    const std::uint64_t both = std::uint64_t{levels} << 32 | levels;
-    seed = (constants.world.level_seed & both) | (seed & ~both);
-    environment |= levels;
-    episode = (columns.level[i] & levels) | (episode & ~levels);
-  }
-  Rng rng(seed, Purpose::kReset, environment, episode, 0);
+  WorldKeys keys{constants.seed, columns.environment[i], columns.episode[i]};
+  if constexpr (kVaried)
+    keys = world_keys(constants.world, keys.seed, keys.environment, keys.episode, columns.level[i]);
+  Rng rng(keys.seed, Purpose::kReset, keys.environment, keys.episode, 0);
   Env::reset(state, params, rng);
   store_columns(state, columns.state, columns.stride, i);
 }

@@ -99,4 +99,20 @@ RM_HD std::uint32_t draw_level(const WorldView& world, std::uint64_t seed,
   return world.level_first + low;
 }
 
+// What an episode's world is a function of: its own keys, or where there are levels its level's.
+struct WorldKeys {
+  std::uint64_t seed;
+  std::uint32_t environment, episode;
+};
+
+// (By masks: g++ makes control flow of a condition that comes up three times, and does not vectorise it.)
+RM_HD WorldKeys world_keys(const WorldView& world, std::uint64_t seed, std::uint32_t environment,
+                           std::uint32_t episode, std::uint32_t level) {
+  static_assert(kLevelEnvironment == ~0u);
+  const std::uint32_t levels = 0u - (world.level_count != 0 ? 1u : 0u);
+  const std::uint64_t both = std::uint64_t{levels} << 32 | levels;
+  return {(world.level_seed & both) | (seed & ~both), environment | levels,
+          (level & levels) | (episode & ~levels)};
+}
+
 }  // namespace rollmill

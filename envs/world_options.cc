@@ -104,13 +104,10 @@ EpisodeWorld episode_world(const EnvSpec& spec, const std::vector<double>& param
   for (std::size_t k = 0; k < spec.params.size(); ++k)
     w.params.push_back(
         static_cast<float>(params.empty() ? spec.params[k].default_value : params[k]));
-  if (world.levels.count != 0) {
-    w.level = draw_level(HostWorld(world).view(), seed, environment, episode);
-    episode = w.level;
-    environment = kLevelEnvironment;
-    seed = world.levels.seed;
-  }
-  Rng rng(seed, Purpose::kParameters, environment, episode, 0);
+  const HostWorld host(world);
+  w.level = draw_level(host.view(), seed, environment, episode);
+  const WorldKeys keys = world_keys(host.view(), seed, environment, episode, w.level);
+  Rng rng(keys.seed, Purpose::kParameters, keys.environment, keys.episode, 0);
   for (const ParamDraw& d : world.draws)
     w.params[static_cast<std::size_t>(d.param)] = draw_parameter(d, rng);
   return w;

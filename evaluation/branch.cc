@@ -93,7 +93,8 @@ void check_action(const Pair& pair, const std::vector<double>& action) {
         (choice && action[k] != std::floor(action[k]))) {
       char range[64];
       std::snprintf(range, sizeof range, "%g to %g", field.low, field.high);
-      fail_usage("action '" + field.name + "' is " + (choice ? "a whole number from " : "from ") + range);
+      fail_usage("action '" + field.name + "' is " +
+                 (choice ? "a whole number from " : "from ") + range);
     }
     if (!choice) continue;
     const RolloutBuffer& b = pair.buffer();

@@ -85,8 +85,6 @@ RM_HD SinCos sincos(float x) {
 // for |x| <= 512, and one rounding of what is left (no low part).
 // Largest error for |x| <= 512: 2^-23 absolute. Beyond, up to 8192, it grows to 2^-11; from there a finite x counts as some
 // multiple of pi/2. Not to the last bit near the zeros; dynamics round their angles more than that. Infinity and NaN give NaN.
-// kGuarded = false saves a comparison where the angle is known to lie within +-8192 (or to be NaN or infinite).
-template <bool kGuarded = true>
 RM_HD SinCos sincos_near(float x) {
   constexpr float kTwoOverPi = 0.636619746685028076f;
   constexpr float kShift = 12582912.0f;
@@ -101,8 +99,7 @@ RM_HD SinCos sincos_near(float x) {
   const float shifted = x * kTwoOverPi + kShift;
   const float n = shifted - kShift;
   const float reduced = (x - n * kHead) - n * kRest;
-  const bool far = kGuarded && abs(x) > 8192.0f;
-  const float r = far ? x - x : reduced;  // last: beside the reduction, not before it
+  const float r = abs(x) > 8192.0f ? x - x : reduced;  // last: beside the reduction, not before it
   // Number of the quadrant in the two highest bits, and the same of the next one.
   const std::uint32_t quadrant = to_bits(shifted) << 30, next = quadrant + 0x40000000u;
   const float z = r * r;

@@ -68,7 +68,7 @@ struct MountainCar {
 
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
     const float push = static_cast<float>(action - 1) * p.force;
-    const float slope = math::sincos_near<false>(3.0f * s.position).cos;
+    const float slope = math::sincos_near(3.0f * s.position).cos;
     const float faster = s.velocity + (push - p.gravity * slope);
     const float velocity = math::clamp(faster, -p.max_speed, p.max_speed);
     s.position = math::clamp(s.position + velocity, p.min_position, p.max_position);

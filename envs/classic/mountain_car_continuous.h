@@ -71,7 +71,7 @@ struct MountainCarContinuous {
 
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
     const float force = math::clamp(action[0], -1.0f, 1.0f);
-    const float slope = math::sincos_near<false>(3.0f * s.position).cos;
+    const float slope = math::sincos_near(3.0f * s.position).cos;
     const float faster = s.velocity + (force * p.power - p.gravity * slope);
     const float velocity = math::clamp(faster, -p.max_speed, p.max_speed);
     s.position = math::clamp(s.position + velocity, p.min_position, p.max_position);

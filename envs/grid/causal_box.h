@@ -93,6 +93,7 @@ struct CausalBox {
   enum Kind : std::uint32_t { kNothing, kDo, kLink };
 
   // 0 off, 1 on, 2 covered or not there; of the question: 2 not asked.
+  static constexpr bool reset_searches = true;
   using Observation = MultiDiscrete<2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, kLamps + 2>;
   using Action = Discrete<kYes + 1>;
   static constexpr const char* keys = "12345gfj";

@@ -81,6 +81,7 @@ struct IcePush {
     words[1] = b.hi;
   }
 
+  static constexpr bool reset_searches = true;
   using Observation = Planes<6, kSide, kSide>;
   using Action = Discrete<4>;
   static constexpr const char* keys = "wasd";

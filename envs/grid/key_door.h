@@ -86,6 +86,7 @@ struct KeyDoor {
     }
   };
 
+  static constexpr bool reset_searches = true;
   using Observation = Planes<12, kRows, kColumns>;
   using Action = Discrete<6>;
   static constexpr const char* keys = "adwptg";

@@ -71,6 +71,7 @@ struct FrozenLakeTask {
     }
   };
 
+  static constexpr bool reset_searches = true;
   using Observation = Discrete<kCells>;
   using Action = Discrete<4>;
   static constexpr FieldInfo observation_fields[1] = {

@@ -121,7 +121,7 @@ TEST(PlaySession, RefusesWhatTheMaskForbids) {
       if (allowed) session.press('u');
     }
   }
-  if (masked == 0) GTEST_SKIP() << "no registered environment has a mask";
+  EXPECT_GT(masked, 0) << "no registered environment has a mask";
 }
 
 }  // namespace

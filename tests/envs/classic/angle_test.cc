@@ -1,4 +1,4 @@
-// wrap_angle against the C library's double-precision remainder.
+// wrap_angle against the C library's double-precision remainder, and what Acrobot shows of angles that cannot be wrapped.
 #include "envs/classic/angle.h"
 
 #include <gtest/gtest.h>
