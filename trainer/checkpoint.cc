@@ -1,8 +1,6 @@
 #include "trainer/checkpoint.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <span>
 #include <vector>
@@ -17,6 +15,7 @@
 #include "envs/registry.h"
 #include "rollout/checkpoint_folder.h"
 #include "rollout/mlp/policy_file.h"
+#include "trainer/state_arrays.h"
 
 namespace rollmill {
 namespace {
@@ -27,34 +26,28 @@ constexpr int kFormatVersion = kCheckpointFormatVersion;
 
 std::string state_file(int rank) { return "state-rank" + std::to_string(rank) + ".h5"; }
 
-template <class T>
-void write_array(H5Group& root, const std::string& name, std::span<const T> values) {
-  root.write<T>(name, {values.size()}, values);
-}
-
-void write_state(const std::string& path, PpoTrainer& trainer) {
-  const PpoTrainer::State s = trainer.state();
+void write_state(const std::string& path, Trainer& trainer) {
+  const TrainProgress& progress = trainer.progress();
+  EnvBatch& batch = trainer.batch();
   AtomicPath file(path);
   H5File h5 = H5File::create(file.tmp());
   H5Group& root = h5.root();
   root.set_int64("format_version", kFormatVersion);
   root.set_string("environment", trainer.spec().id);
-  root.set_int64("num_envs", s.experience->batch().num_envs());
-  root.set_int64("update", s.progress->update);
-  root.set_int64("env_steps", s.progress->env_steps);
-  root.set_int64("episodes", s.progress->episodes);
-  root.set_int64("optimizer_step", s.optimizer->step);
-  write_array<float>(root, "optimizer_first", s.optimizer->first);
-  write_array<float>(root, "optimizer_second", s.optimizer->second);
-  std::vector<std::byte> environments(s.experience->batch().snapshot_bytes());
-  s.experience->batch().save(environments.data());
+  root.set_string("algorithm", trainer.options().algorithm);
+  root.set_int64("num_envs", batch.num_envs());
+  root.set_int64("update", progress.update);
+  root.set_int64("env_steps", progress.env_steps);
+  root.set_int64("episodes", progress.episodes);
+  trainer.save(root);
+  std::vector<std::byte> environments(batch.snapshot_bytes());
+  batch.save(environments.data());
   write_array<std::uint32_t>(
       root, "environments",
       {reinterpret_cast<const std::uint32_t*>(environments.data()), environments.size() / 4});
-  write_array<float>(root, "observations", s.experience->first_observations());
   std::vector<float> returns;
   std::vector<std::int32_t> lengths, outcomes;
-  for (const EpisodeRecord& e : s.progress->recent) {
+  for (const EpisodeRecord& e : progress.recent) {
     returns.push_back(e.episode_return);
     lengths.push_back(e.length);
     outcomes.push_back(e.outcome);
@@ -62,27 +55,14 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
   write_array<float>(root, "recent_returns", returns);
   write_array<std::int32_t>(root, "recent_lengths", lengths);
   write_array<std::int32_t>(root, "recent_outcomes", outcomes);
-  if (s.curriculum->active()) write_array<double>(root, "curriculum", s.curriculum->save());
+  if (trainer.curriculum().active())
+    write_array<double>(root, "curriculum", trainer.curriculum().save());
   h5.close();
   file.commit();
 }
 
-template <class T>
-std::vector<T> read_array(H5Group& root, const std::string& name, std::size_t size,
-                          const std::string& path) {
-  std::vector<T> values = root.open_dataset(name).read_vector<T>();
-  if (values.size() != size) {
-    fail_data(path + ": " + name + " has " + std::to_string(values.size()) +
-              " values, this run needs " + std::to_string(size) +
-              "; the checkpoint is of another configuration");
-  }
-  return values;
-}
-
-void read_state(const std::string& path, PpoTrainer& trainer) {
-  const PpoTrainer::State s = trainer.state();
-  H5File h5 = H5File::open_untrusted(path);
-  H5Group& root = h5.root();
+// What a state file must say of itself before anything else of it is looked at.
+void check_state_fits(const H5Group& root, Trainer& trainer, const std::string& path) {
   const std::string env = root.get_string("environment");
   if (env != trainer.spec().id) {
     fail_data(path + ": this checkpoint is of " + env + ", the config asks for " +
@@ -91,52 +71,61 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   if (root.get_int64("format_version") > kFormatVersion) {
     fail_data(path + ": a newer format than this program reads");
   }
+  // Before there were other algorithms their files had no name of one.
+  const std::string algorithm =
+      root.has_attribute("algorithm") ? root.get_string("algorithm") : "ppo";
+  if (algorithm != trainer.options().algorithm) {
+    fail_data(path + ": this checkpoint is of " + algorithm + ", the config asks for " +
+              trainer.options().algorithm);
+  }
   // Columns are padded: other numbers of environments may take as many words.
-  const std::int64_t envs = s.experience->batch().num_envs();
+  const std::int64_t envs = trainer.batch().num_envs();
   if (root.has_attribute("num_envs") && root.get_int64("num_envs") != envs) {
     fail_data(path + ": this checkpoint is of " + std::to_string(root.get_int64("num_envs")) +
               " environments a rank, this run has " + std::to_string(envs));
   }
-  const auto first = read_array<float>(root, "optimizer_first", s.optimizer->first.size(), path);
-  const auto second = read_array<float>(root, "optimizer_second", s.optimizer->second.size(), path);
-  const auto words = read_array<std::uint32_t>(root, "environments",
-                                               s.experience->batch().snapshot_bytes() / 4, path);
-  const auto observations =
-      read_array<float>(root, "observations", s.experience->first_observations().size(), path);
+}
+
+TrainProgress read_progress(const H5Group& root, const std::string& path) {
+  TrainProgress progress;
+  progress.update = root.get_int64("update");
+  progress.env_steps = root.get_int64("env_steps");
+  progress.episodes = root.get_int64("episodes");
   const auto returns = root.open_dataset("recent_returns").read_vector<float>();
   const auto lengths = read_array<std::int32_t>(root, "recent_lengths", returns.size(), path);
   const auto outcomes = read_array<std::int32_t>(root, "recent_outcomes", returns.size(), path);
-  for (const auto* moments : {&first, &second}) {
-    if (!std::all_of(moments->begin(), moments->end(), [](float v) { return std::isfinite(v); })) {
-      fail_data(path + ": the optimiser's state has NaN or infinity in it");
-    }
+  for (std::size_t i = 0; i < returns.size(); ++i) {
+    if (outcomes[i] < 0 || outcomes[i] > 255) fail_data(path + ": an outcome code is out of range");
+    progress.recent.push_back({returns[i], lengths[i], static_cast<std::uint8_t>(outcomes[i])});
   }
-  Curriculum curriculum = *s.curriculum;
+  return progress;
+}
+
+void read_state(const std::string& path, const PolicyWeights& policy, Trainer& trainer) {
+  H5File h5 = H5File::open_untrusted(path);
+  const H5Group& root = h5.root();
+  check_state_fits(root, trainer, path);
+  EnvBatch& batch = trainer.batch();
+  const auto put_in_place = trainer.read(root, path);
+  const auto words =
+      read_array<std::uint32_t>(root, "environments", batch.snapshot_bytes() / 4, path);
+  const TrainProgress progress = read_progress(root, path);
+  Curriculum curriculum = trainer.curriculum();
   if (curriculum.active() &&
       !curriculum.load(root.open_dataset("curriculum").read_vector<double>())) {
     fail_data(path + ": the curriculum's state is damaged, or of another configuration");
   }
-  for (std::int32_t outcome : outcomes) {
-    if (outcome < 0 || outcome > 255) fail_data(path + ": an outcome code is out of range");
-  }
   // Everything was read and fits: only now does the trainer change.
-  std::copy(first.begin(), first.end(), s.optimizer->first.begin());
-  std::copy(second.begin(), second.end(), s.optimizer->second.begin());
-  s.optimizer->step = root.get_int64("optimizer_step");
-  s.experience->batch().load(reinterpret_cast<const std::byte*>(words.data()));
-  *s.curriculum = curriculum;
-  if (curriculum.active()) s.experience->batch().set_world(curriculum.world());
-  s.experience->set_first_observations(observations);
-  s.progress->update = root.get_int64("update");
-  s.progress->env_steps = root.get_int64("env_steps");
-  s.progress->episodes = root.get_int64("episodes");
-  s.progress->recent.clear();
-  for (std::size_t i = 0; i < returns.size(); ++i) {
-    s.progress->recent.push_back({returns[i], lengths[i], static_cast<std::uint8_t>(outcomes[i])});
-  }
+  trainer.weights().params = policy.params;
+  trainer.weights().normalizer = policy.normalizer;
+  batch.load(reinterpret_cast<const std::byte*>(words.data()));
+  trainer.run().curriculum = curriculum;
+  if (curriculum.active()) batch.set_world(curriculum.world());
+  trainer.run().progress = progress;
+  put_in_place();
 }
 
-void write_manifest_of(const std::string& folder, PpoTrainer& trainer,
+void write_manifest_of(const std::string& folder, Trainer& trainer,
                        const std::vector<std::string>& state_hashes) {
   Json m;
   m["format_version"] = kFormatVersion;
@@ -168,7 +157,7 @@ void prune(const std::string& run_dir, int keep) {
 
 }  // namespace
 
-std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
+std::string save_checkpoint(const std::string& run_dir, Trainer& trainer) {
   ProcessGroup& group = trainer.group();
   const std::string final_name =
       checkpoints_dir(run_dir) + "/" + checkpoint_name(trainer.progress().env_steps);
@@ -204,7 +193,7 @@ std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer) {
   return final_name;
 }
 
-std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer,
+std::string load_newest_checkpoint(const std::string& run_dir, Trainer& trainer,
                                    std::string& warnings) {
   ProcessGroup& group = trainer.group();
   // Rank 0 chooses, so that all ranks load the same one even if a folder changes meanwhile.
@@ -225,13 +214,10 @@ std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& train
   const std::string policy_path = choice + "/policy.safetensors";
   PolicyFile policy = load_policy(policy_path);
   check_policy_fits(policy, trainer.spec(), policy_path);
-  const PpoTrainer::State s = trainer.state();
-  if (!(policy.weights->layout.shape == s.weights->layout.shape)) {
+  if (!(policy.weights->layout.shape == trainer.weights().layout.shape)) {
     fail_data(policy_path + ": its hidden layers are not the config's policy.hidden");
   }
-  read_state(choice + "/" + state_file(group.rank()), trainer);
-  s.weights->params = policy.weights->params;
-  s.weights->normalizer = policy.weights->normalizer;
+  read_state(choice + "/" + state_file(group.rank()), *policy.weights, trainer);
   return choice;
 }
 

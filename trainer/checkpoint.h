@@ -7,17 +7,17 @@
 #include <cstdint>
 #include <string>
 
-#include "trainer/ppo_trainer.h"
+#include "trainer/trainer.h"
 
 namespace rollmill {
 
 // Collective: every rank calls it at the same update. Returns the checkpoint's folder.
-std::string save_checkpoint(const std::string& run_dir, PpoTrainer& trainer);
+std::string save_checkpoint(const std::string& run_dir, Trainer& trainer);
 
 // Collective. Loads the newest checkpoint whose manifest and hashes verify into the trainer and returns its folder;
 // damaged ones are reported in `warnings` and skipped. No checkpoint at all: returns "". Some, but none good: Error
 // (kBadData), never a start from scratch unasked. A checkpoint of another environment, shape or rank count: Error.
-std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& trainer,
+std::string load_newest_checkpoint(const std::string& run_dir, Trainer& trainer,
                                    std::string& warnings);
 
 }  // namespace rollmill

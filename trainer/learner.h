@@ -8,21 +8,15 @@
 #include <memory>
 #include <vector>
 
-#include "core/base/aligned.h"
 #include "rollout/buffer.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "trainer/optimizer_state.h"
 #include "trainer/ppo_options.h"
 
 namespace rollmill {
 
 class ProcessGroup;
 class ThreadPool;
-
-// Adam's moments over the flat parameter array, and its step count.
-struct OptimizerState {
-  AlignedVector<float> first, second;
-  std::int64_t step = 0;
-};
 
 class Learner {
  public:

@@ -1,10 +1,10 @@
 // Proximal policy optimisation (Schulman et al. 2017): its settings and what one update reports.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 namespace rollmill {
+
+class Config;
+struct TrainOptions;
 
 struct PpoOptions {
   int horizon = 128;         // steps per environment and update
@@ -34,5 +34,9 @@ struct UpdateStats {
       0;  // max |ratio - 1| of the first minibatch: 0 where forward passes agree bit for bit
   int epochs = 0;  // done before the KL limit
 };
+
+// Reads [ppo] and the keys of [trainer] that are PPO's (kernels, reduction, groups) into o.ppo, o.kernels and o.groups, and
+// checks them against what o holds already. world_size: ranks of the job. Errors name the key.
+void read_ppo_options(Config& config, int world_size, TrainOptions& o);
 
 }  // namespace rollmill

@@ -79,14 +79,7 @@ MetricsRecord metrics_of(const UpdateReport& r, double seconds, bool with_curric
   m.add("step", r.env_steps).add("update", r.update).add("episodes", r.episodes);
   m.add("return_mean", r.mean_return).add("length_mean", r.mean_length);
   if (with_curriculum) m.add("difficulty", r.difficulty).add("success_rate", r.success_rate);
-  m.add("policy_loss", r.stats.policy_loss)
-      .add("value_loss", r.stats.value_loss)
-      .add("entropy", r.stats.entropy);
-  m.add("approx_kl", r.stats.approx_kl).add("clip_fraction", r.stats.clip_fraction);
-  m.add("grad_norm", r.stats.grad_norm)
-      .add("learning_rate", r.learning_rate)
-      .add("epochs", r.stats.epochs);
-  m.add("first_ratio_error", r.stats.first_ratio_error);
+  for (const Metric& number : r.metrics) m.add(number.name, number.value);
   m.add("collect_seconds", r.collect_seconds)
       .add("learn_seconds", r.learn_seconds)
       .add("seconds", seconds);
@@ -154,15 +147,15 @@ class Loop {
     bool checkpoint = false;
     StopRequest stop = StopRequest::kNone;
   };
-  Decision decide(PpoTrainer& trainer, Clock::time_point last_checkpoint);
-  void restore(PpoTrainer& trainer);
+  Decision decide(Trainer& trainer, Clock::time_point last_checkpoint);
+  void restore(Trainer& trainer);
   void report_faults(const UpdateReport& report);
 
   const TrainJob& job_;
   ProcessGroup& group_;
 };
 
-void Loop::restore(PpoTrainer& trainer) {
+void Loop::restore(Trainer& trainer) {
   std::string warnings;
   const std::string folder = load_newest_checkpoint(job_.out_dir, trainer, warnings);
   if (!warnings.empty()) log_warn("{}", warnings);
@@ -189,7 +182,7 @@ void Loop::report_faults(const UpdateReport& report) {
 }
 
 // The same on all ranks: a signal that reached one of them, or rank 0's clock.
-Loop::Decision Loop::decide(PpoTrainer& trainer, Clock::time_point last_checkpoint) {
+Loop::Decision Loop::decide(Trainer& trainer, Clock::time_point last_checkpoint) {
   const TrainOptions& o = job_.options;
   Decision d;
   d.stop = job_.stop();
@@ -208,7 +201,8 @@ Loop::Decision Loop::decide(PpoTrainer& trainer, Clock::time_point last_checkpoi
 
 TrainResult Loop::run(bool resume) {
   const auto start = Clock::now();
-  PpoTrainer trainer(job_.options, group_, job_.local_rank);
+  const auto made = make_trainer(job_.options, group_, job_.local_rank);
+  Trainer& trainer = *made;
   if (resume) restore(trainer);
   std::optional<MetricsWriter> metrics;
   if (group_.rank() == 0) {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "trainer/ppo_trainer.h"
+#include "trainer/trainer.h"
 
 namespace rollmill {
 

@@ -10,53 +10,6 @@
 
 namespace rollmill {
 
-namespace {
-
-void read_ppo(Config& c, PpoOptions& o) {
-  const auto number = [&](const char* key, float& value, double low, double high) {
-    value = static_cast<float>(
-        c.get_float(std::string("ppo.") + key, static_cast<double>(value), low, high));
-  };
-  o.horizon = static_cast<int>(c.get_int("ppo.horizon", o.horizon, 1, 1 << 20));
-  o.epochs = static_cast<int>(c.get_int("ppo.epochs", o.epochs, 1, 1000));
-  o.minibatches = static_cast<int>(c.get_int("ppo.minibatches", o.minibatches, 1, 1 << 20));
-  o.learning_rate = c.get_float("ppo.learning_rate", o.learning_rate, 0, 10);
-  o.anneal_learning_rate = c.get_bool("ppo.anneal_learning_rate", o.anneal_learning_rate);
-  number("gamma", o.gamma, 0, 1);
-  number("gae_lambda", o.gae_lambda, 0, 1);
-  number("clip", o.clip, 1e-6, 10);
-  number("value_clip", o.value_clip, 0, 1e9);
-  number("value_coefficient", o.value_coefficient, 0, 1e3);
-  number("entropy_coefficient", o.entropy_coefficient, 0, 1e3);
-  number("max_grad_norm", o.max_grad_norm, 0, 1e9);
-  number("target_kl", o.target_kl, 0, 1e3);
-  o.normalize_advantages = c.get_bool("ppo.normalize_advantages", o.normalize_advantages);
-  number("adam_beta1", o.adam_beta1, 0, 0.999999);
-  number("adam_beta2", o.adam_beta2, 0, 0.999999);
-  number("adam_epsilon", o.adam_epsilon, 1e-12, 1);
-}
-
-// What trainer.reduction = "exact" needs.
-void check_groups(const Config& c, const TrainOptions& o, int world_size) {
-  const std::string groups = std::to_string(o.groups) + " groups";
-  if (o.kernels != "fused")
-    c.fail("trainer.reduction", "\"exact\" needs trainer.kernels = \"fused\"");
-  if (o.groups % world_size != 0) {
-    c.fail("trainer.groups",
-           groups + " cannot be shared equally by " + std::to_string(world_size) + " ranks");
-  }
-  if (o.env.num_envs % o.groups != 0) {
-    c.fail("trainer.groups",
-           groups + " do not divide env.num_envs = " + std::to_string(o.env.num_envs));
-  }
-  if (std::int64_t{o.ppo.horizon} * (o.env.num_envs / o.groups) % o.ppo.minibatches != 0) {
-    c.fail("trainer.groups", "the samples of each of " + groups + " cannot be cut into " +
-                                 std::to_string(o.ppo.minibatches) + " equal minibatches");
-  }
-}
-
-}  // namespace
-
 TrainOptions read_train_options(Config& c, int world_size) {
   TrainOptions o;
   o.name = c.get_string("run.name", std::filesystem::path(c.name()).stem().string());
@@ -91,17 +44,15 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (cuda && o.env.trace_steps > 0)
     c.fail("env.trace_steps",
            "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
-  o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
-  if (cuda && o.kernels == "fused") {
-    c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" +
-                                  o.env.device + "\" use \"reference\"");
-  }
-  const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
-  const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
-  if (reduction == "exact") o.groups = groups;
+  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo"});
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
-  read_ppo(c, o.ppo);
+  if (o.env.num_envs % world_size != 0) {
+    c.fail("env.num_envs", std::to_string(o.env.num_envs) +
+                               " environments cannot be shared equally by " +
+                               std::to_string(world_size) + " ranks");
+  }
+  if (o.algorithm == "ppo") read_ppo_options(c, world_size, o);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
@@ -112,29 +63,6 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
   o.evaluation_episodes = static_cast<int>(c.get_int("evaluation.episodes", 1000, 0, 1 << 24));
   o.evaluation_greedy = c.get_bool("evaluation.greedy", true);
-  const std::int64_t samples = static_cast<std::int64_t>(o.ppo.horizon) * o.env.num_envs;
-  if (samples % o.ppo.minibatches != 0) {
-    c.fail("ppo.minibatches", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
-                                  " samples cannot be cut into " +
-                                  std::to_string(o.ppo.minibatches) +
-                                  " equal minibatches; choose a divisor");
-  }
-  if (samples >= (std::int64_t{1} << 31)) {
-    c.fail("ppo.horizon",
-           "ppo.horizon x env.num_envs = " + std::to_string(samples) + " is 2^31 samples or more");
-  }
-  if (o.env.num_envs % world_size != 0) {
-    c.fail("env.num_envs", std::to_string(o.env.num_envs) +
-                               " environments cannot be shared equally by " +
-                               std::to_string(world_size) + " ranks");
-  }
-  const std::int64_t local = samples / world_size;
-  if (local % o.ppo.minibatches != 0) {
-    c.fail("ppo.minibatches", "each of " + std::to_string(world_size) + " ranks has " +
-                                  std::to_string(local) + " samples an update, not a multiple of " +
-                                  std::to_string(o.ppo.minibatches));
-  }
-  if (o.groups > 0) check_groups(c, o, world_size);
   return o;
 }
 

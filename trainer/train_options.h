@@ -24,7 +24,8 @@ struct TrainOptions {
   float log_std_init = 0.0f;
   bool normalize_observations = false;  // real observations only
   float clip_observations = 10.0f;
-  std::string kernels = "fused";
+  std::string algorithm = "ppo";
+  std::string kernels = "fused";  // of PPO
   // Logical groups of environments: with trainer.reduction = "exact" results are the same on any number of ranks that divides
   // it. 0: "fast", one group a rank.
   int groups = 0;

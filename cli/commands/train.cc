@@ -29,12 +29,15 @@ std::string progress_line(const TrainOptions& o, const UpdateReport& r, double s
                           std::int64_t first_steps) {
   const double rate = static_cast<double>(r.env_steps - first_steps) / std::max(seconds, 1e-9);
   const double left = static_cast<double>(o.total_steps - r.env_steps) / std::max(rate, 1.0);
+  std::string numbers;
+  for (const Metric& m : r.metrics) {
+    if (m.shown != nullptr) numbers += fmt::format("  {} {:.{}f}", m.shown, m.value, m.digits);
+  }
   return fmt::format(
-      "{} {:3.0f} %  steps {}/{}  return {:.1f}  {} steps/s  kl {:.4f}  entropy {:.2f}  eta {:.0f} "
-      "s",
-      o.env.id, 100.0 * static_cast<double>(r.env_steps) / static_cast<double>(o.total_steps),
+      "{} {:3.0f} %  steps {}/{}  return {:.1f}  {} steps/s{}  eta {:.0f} s", o.env.id,
+      100.0 * static_cast<double>(r.env_steps) / static_cast<double>(o.total_steps),
       human(static_cast<double>(r.env_steps)), human(static_cast<double>(o.total_steps)),
-      r.mean_return, human(rate), r.stats.approx_kl, r.stats.entropy, std::max(left, 0.0));
+      r.mean_return, human(rate), numbers, std::max(left, 0.0));
 }
 
 StopRequest poll_stop() {
@@ -123,7 +126,7 @@ void choose_gpu(const DeviceChoice& device, LaunchInfo& launch) {
 
 int run_train(const Arguments& arguments) {
   JobArgs args;
-  Args parser("train", "Trains a policy with PPO and evaluates it.");
+  Args parser("train", "Trains a policy and evaluates it.");
   args.add_to(parser);
   if (!parser.parse(arguments)) return 0;
   install_signal_handlers();
@@ -152,10 +155,7 @@ int run_train(const Arguments& arguments) {
   std::int64_t first_steps = -1;
   job.stop = poll_stop;
   job.on_update = [&](const UpdateReport& r) {
-    if (first_steps < 0) {
-      first_steps = r.env_steps -
-                    static_cast<std::int64_t>(job.options.ppo.horizon) * job.options.env.num_envs;
-    }
+    if (first_steps < 0) first_steps = r.env_steps - r.new_steps;
     const bool last = r.env_steps >= job.options.total_steps;
     if (!progress.due() && !last) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -10,6 +10,7 @@
 #include "core/io/atomic_file.h"
 #include "rollout/checkpoint_folder.h"
 #include "tests/core/io/temp_dir.h"
+#include "trainer/ppo_trainer.h"
 
 namespace rollmill {
 namespace {
@@ -46,34 +47,34 @@ struct Trainer {
 };
 
 std::vector<std::byte> environments(Trainer& t) {
-  const EnvBatch& batch = t->state().experience->batch();
+  const EnvBatch& batch = t->batch();
   std::vector<std::byte> bytes(batch.snapshot_bytes());
   batch.save(bytes.data());
   return bytes;
 }
 
 void expect_same_state(Trainer& a, Trainer& b) {
-  const PpoTrainer::State x = a->state(), y = b->state();
-  EXPECT_EQ(x.weights->params, y.weights->params);
-  EXPECT_EQ(x.optimizer->first, y.optimizer->first);
-  EXPECT_EQ(x.optimizer->second, y.optimizer->second);
-  EXPECT_EQ(x.optimizer->step, y.optimizer->step);
-  EXPECT_EQ(x.progress->update, y.progress->update);
-  EXPECT_EQ(x.progress->env_steps, y.progress->env_steps);
-  EXPECT_EQ(x.progress->episodes, y.progress->episodes);
-  ASSERT_EQ(x.progress->recent.size(), y.progress->recent.size());
-  for (std::size_t i = 0; i < x.progress->recent.size(); ++i) {
-    const EpisodeRecord &p = x.progress->recent[i], &q = y.progress->recent[i];
+  EXPECT_EQ(a->weights().params, b->weights().params);
+  EXPECT_EQ(a->optimizer().first, b->optimizer().first);
+  EXPECT_EQ(a->optimizer().second, b->optimizer().second);
+  EXPECT_EQ(a->optimizer().step, b->optimizer().step);
+  const TrainProgress &x = a->progress(), &y = b->progress();
+  EXPECT_EQ(x.update, y.update);
+  EXPECT_EQ(x.env_steps, y.env_steps);
+  EXPECT_EQ(x.episodes, y.episodes);
+  ASSERT_EQ(x.recent.size(), y.recent.size());
+  for (std::size_t i = 0; i < x.recent.size(); ++i) {
+    const EpisodeRecord &p = x.recent[i], &q = y.recent[i];
     EXPECT_TRUE(p.episode_return == q.episode_return && p.length == q.length &&
                 p.outcome == q.outcome)
         << i;
   }
   EXPECT_EQ(environments(a), environments(b));
   // Words, some of which may be the bits of a NaN.
-  const auto o = x.experience->first_observations(), q = y.experience->first_observations();
+  const auto o = a->experience().first_observations(), q = b->experience().first_observations();
   ASSERT_EQ(o.size(), q.size());
   EXPECT_EQ(std::memcmp(o.data(), q.data(), o.size() * sizeof(float)), 0);
-  const auto &m = x.weights->normalizer.moments(), &n = y.weights->normalizer.moments();
+  const auto &m = a->weights().normalizer.moments(), &n = b->weights().normalizer.moments();
   ASSERT_EQ(m.size(), n.size());
   for (std::size_t k = 0; k < m.size(); ++k) {
     EXPECT_TRUE(m[k].count == n[k].count && m[k].mean == n[k].mean && m[k].m2 == n[k].m2) << k;
@@ -101,10 +102,10 @@ TEST(Checkpoint, ResumeEqualsNoInterruption) {
     ASSERT_GT(whole->progress().recent.size(), 0u);
     for (int update = 0; update < 2; ++update) {
       const UpdateReport a = whole->step(), b = resumed->step();
-      EXPECT_EQ(a.learning_rate, b.learning_rate);
+      EXPECT_EQ(a.metric("learning_rate"), b.metric("learning_rate"));
       EXPECT_EQ(a.mean_return, b.mean_return);
-      EXPECT_EQ(a.stats.grad_norm, b.stats.grad_norm);
-      EXPECT_EQ(b.stats.first_ratio_error, 0);
+      EXPECT_EQ(a.metric("grad_norm"), b.metric("grad_norm"));
+      EXPECT_EQ(b.metric("first_ratio_error"), 0);
     }
     expect_same_state(whole, resumed);
   }

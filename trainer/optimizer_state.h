@@ -1,0 +1,15 @@
+// What Adam remembers of one flat parameter array.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/aligned.h"
+
+namespace rollmill {
+
+struct OptimizerState {
+  AlignedVector<float> first, second;  // moments, one a parameter
+  std::int64_t step = 0;
+};
+
+}  // namespace rollmill

@@ -1,0 +1,33 @@
+#include "trainer/state_arrays.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rollmill {
+
+std::vector<float> read_finite(const H5Group& root, const std::string& name, std::size_t size,
+                               const std::string& path, const std::string& what) {
+  std::vector<float> values = read_array<float>(root, name, size, path);
+  if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+    fail_data(path + ": " + what + " has NaN or infinity in it");
+  return values;
+}
+
+void write_optimizer(H5Group& root, const std::string& name, const OptimizerState& state) {
+  root.set_int64(name + "_step", state.step);
+  write_array<float>(root, name + "_first", state.first);
+  write_array<float>(root, name + "_second", state.second);
+}
+
+OptimizerState read_optimizer(const H5Group& root, const std::string& name, std::size_t size,
+                              const std::string& path) {
+  const auto first = read_finite(root, name + "_first", size, path, "the optimiser's state");
+  const auto second = read_finite(root, name + "_second", size, path, "the optimiser's state");
+  OptimizerState state;
+  state.first.assign(first.begin(), first.end());
+  state.second.assign(second.begin(), second.end());
+  state.step = root.get_int64(name + "_step");
+  return state;
+}
+
+}  // namespace rollmill
