@@ -21,7 +21,9 @@ enum class Purpose : std::uint32_t {
   kPermutation = 6,  // minibatch order; episode = update, step = epoch
   kBootstrap = 7,    // resampling in evaluation statistics
   kTest = 8,
-  kLevel = 9,  // which level an episode plays
+  kLevel = 9,         // which level an episode plays
+  kReplay = 10,       // which stored transitions an update learns from; episode = update
+  kUpdateNoise = 11,  // actions sampled inside an update; environment = row, episode = update
 };
 
 // Unbiased integer in [0, n) from a 32-bit word needs a rejection now and then; see Rng::integer.

@@ -1,0 +1,235 @@
+#include "trainer/replay/replay_buffer.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "core/base/assert.h"
+#include "core/math/math.h"
+#include "core/rng/rng.h"
+#include "trainer/state_arrays.h"
+
+namespace rollmill {
+namespace {
+
+// [0, 1) from two words: 53 bits, enough for a tree of any size.
+double wide_uniform(Rng& rng) {
+  const std::uint64_t high = rng.bits();
+  return static_cast<double>((high << 21) | (rng.bits() >> 11)) * 0x1p-53;
+}
+
+}  // namespace
+
+ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
+    : config_(config),
+      choices_(spec.choices),
+      observation_words_(spec.observation_columns()),
+      action_words_(spec.action_size()),
+      slots_((config.capacity + config.num_envs - 1) / config.num_envs + 1) {
+  RM_ASSERT(config.n_step >= 1 && config.n_step < slots_);
+  const auto rows = static_cast<std::size_t>(slots_ * config.num_envs);
+  c_.observations.resize(rows * static_cast<std::size_t>(observation_words_));
+  c_.actions.resize(rows * static_cast<std::size_t>(action_words_));
+  c_.rewards.resize(rows);
+  c_.ends.resize(rows);
+  if (config.priority_alpha > 0) tree_ = std::make_unique<PriorityTree>(slots_ * config.num_envs);
+}
+
+std::int64_t ReplayBuffer::size() const {
+  return std::max<std::int64_t>(0, c_.time - config_.n_step - oldest(c_.time) + 1) *
+         config_.num_envs;
+}
+
+void ReplayBuffer::start(const float* observations, std::int64_t stride) {
+  RM_ASSERT(c_.time < 0);
+  c_.time = 0;
+  store_observations(observations, stride);
+}
+
+void ReplayBuffer::store_observations(const float* columns, std::int64_t stride) {
+  float* to = c_.observations.data() + row_of(c_.time, 0) * observation_words_;
+  for (int i = 0; i < config_.num_envs; ++i) {
+    for (int k = 0; k < observation_words_; ++k) *to++ = columns[k * stride + i];
+  }
+}
+
+// Makes room where time + slots will go.
+void ReplayBuffer::forget(std::int64_t time) {
+  const std::int64_t end = (time + 1) * config_.num_envs;
+  while (!c_.final_keys.empty() && c_.final_keys.front() < end) {
+    c_.final_keys.pop_front();
+    c_.final_words.erase(c_.final_words.begin(), c_.final_words.begin() + observation_words_);
+  }
+  for (int i = 0; tree_ && i < config_.num_envs; ++i) tree_->set(row_of(time, i), 0);
+}
+
+void ReplayBuffer::push(const RolloutBuffer& b) {
+  RM_ASSERT(c_.time >= 0 && b.num_envs == config_.num_envs);
+  for (std::int64_t i = 0; i < config_.num_envs; ++i) {
+    const std::int64_t row = row_of(c_.time, i);
+    for (int k = 0; k < action_words_; ++k)
+      c_.actions[static_cast<std::size_t>(row * action_words_ + k)] =
+          b.discrete_slot(0)[k * b.stride + i];
+    c_.rewards[static_cast<std::size_t>(row)] = b.rewards[i];
+    c_.ends[static_cast<std::size_t>(row)] = b.ends[i];
+    if (b.ends[i] != kTruncated) continue;
+    c_.final_keys.push_back(c_.time * config_.num_envs + i);
+    for (int k = 0; k < observation_words_; ++k)
+      c_.final_words.push_back(b.final_observations[k * b.stride + i]);
+  }
+  ++c_.time;
+  if (c_.time >= slots_) forget(c_.time - slots_);
+  store_observations(b.observation_slot(1), b.stride);
+  const std::int64_t complete = c_.time - config_.n_step;
+  for (int i = 0; tree_ && complete >= 0 && i < config_.num_envs; ++i)
+    tree_->set(row_of(complete, i), c_.top_priority);
+}
+
+void ReplayBuffer::draw(std::uint64_t seed, std::int64_t update, float beta, int count,
+                        ReplayDraw* out) const {
+  const std::int64_t n = size();
+  RM_ASSERT(n > 0 && n <= std::int64_t{0xffffffff});
+  Rng rng(seed, Purpose::kReplay, static_cast<std::uint32_t>(update >> 32),
+          static_cast<std::uint32_t>(update), 0);
+  if (!tree_) {
+    const std::int64_t first = oldest(c_.time);
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t index = rng.integer(static_cast<std::uint32_t>(n));
+      out[k] = {row_of(first + index / config_.num_envs, index % config_.num_envs), 1.0f};
+    }
+    return;
+  }
+  const double part = tree_->total() / count;
+  float largest = 0;
+  for (int k = 0; k < count; ++k) {
+    out[k].row = tree_->find((k + wide_uniform(rng)) * part);
+    const double share = tree_->priority(out[k].row) / tree_->total();
+    out[k].weight = math::pow(static_cast<float>(static_cast<double>(n) * share), -beta);
+    largest = std::max(largest, out[k].weight);
+  }
+  for (int k = 0; k < count; ++k) out[k].weight /= largest;
+}
+
+void ReplayBuffer::set_errors(const ReplayDraw* drawn, const float* errors, int count) {
+  for (int k = 0; tree_ && k < count; ++k) {
+    const auto priority = static_cast<double>(
+        math::pow(math::abs(errors[k]) + config_.priority_epsilon, config_.priority_alpha));
+    tree_->set(drawn[k].row, priority);
+    c_.top_priority = std::max(c_.top_priority, priority);
+  }
+}
+
+NStep ReplayBuffer::n_step(std::int64_t row, float* next) const {
+  const std::int64_t env = row % config_.num_envs, slot = row / config_.num_envs;
+  std::int64_t time = c_.time - (c_.time - slot) % slots_;  // the newest of this slot
+  NStep result;
+  result.discount = 1.0f;
+  const auto copy = [&](const float* from) { std::copy(from, from + observation_words_, next); };
+  for (int step = 0; step < config_.n_step; ++step, ++time) {
+    const std::int64_t at = row_of(time, env);
+    result.reward +=
+        result.discount * config_.reward_scale * c_.rewards[static_cast<std::size_t>(at)];
+    result.discount *= config_.gamma;
+    const std::uint8_t end = c_.ends[static_cast<std::size_t>(at)];
+    if (end == kTerminated) {
+      result.discount = 0.0f;
+      copy(observations() + row * observation_words_);  // of no weight
+      return result;
+    }
+    if (end == kTruncated) {
+      const auto key = std::lower_bound(c_.final_keys.begin(), c_.final_keys.end(),
+                                        time * config_.num_envs + env);
+      const auto first =
+          c_.final_words.begin() + (key - c_.final_keys.begin()) * observation_words_;
+      std::copy(first, first + observation_words_, next);
+      return result;
+    }
+  }
+  copy(observations() + row_of(time, env) * observation_words_);
+  return result;
+}
+
+void ReplayBuffer::save(H5Group& root) const {
+  H5Group g = root.create_group("replay");
+  const auto rows = static_cast<std::size_t>(used_rows(c_.time));
+  const auto used = [rows](const auto& values, int width) {
+    return std::span(values.data(), rows * static_cast<std::size_t>(width));
+  };
+  g.set_int64("time", c_.time);
+  g.set_double("top_priority", c_.top_priority);
+  write_array<float>(g, "observations", used(c_.observations, observation_words_));
+  write_array<std::int32_t>(g, "actions", used(c_.actions, action_words_));
+  write_array<float>(g, "rewards", used(c_.rewards, 1));
+  write_array<std::uint8_t>(g, "ends", used(c_.ends, 1));
+  const std::vector<std::int64_t> keys(c_.final_keys.begin(), c_.final_keys.end());
+  const std::vector<float> words(c_.final_words.begin(), c_.final_words.end());
+  write_array<std::int64_t>(g, "final_keys", keys);
+  write_array<float>(g, "final_observations", words);
+  std::vector<double> priorities;
+  for (std::size_t row = 0; tree_ && row < rows; ++row)
+    priorities.push_back(tree_->priority(static_cast<std::int64_t>(row)));
+  write_array<double>(g, "priorities", priorities);
+}
+
+std::function<void()> ReplayBuffer::read(const H5Group& root, const std::string& path) {
+  const H5Group g = root.open_group("replay");
+  Content c;
+  c.time = g.get_int64("time");
+  if (c.time < 0) fail_data(path + ": the replay buffer's time is negative");
+  c.top_priority = g.get_double("top_priority");
+  const auto rows = static_cast<std::size_t>(used_rows(c.time));
+  const auto width = static_cast<std::size_t>(observation_words_);
+  const std::string what = path + ": replay";
+  const auto observations = read_array<float>(g, "observations", rows * width, what);
+  c.observations.assign(observations.begin(), observations.end());
+  c.actions =
+      read_array<std::int32_t>(g, "actions", rows * static_cast<std::size_t>(action_words_), what);
+  c.rewards = read_finite(g, "rewards", rows, what, "a reward");
+  c.ends = read_array<std::uint8_t>(g, "ends", rows, what);
+  const auto keys = g.open_dataset("final_keys").read_vector<std::int64_t>();
+  c.final_keys.assign(keys.begin(), keys.end());
+  const auto words = read_array<float>(g, "final_observations", keys.size() * width, what);
+  c.final_words.assign(words.begin(), words.end());
+  c.priorities = read_array<double>(g, "priorities", tree_ ? rows : 0, what);
+  check(c, path);
+  return [this, c = std::move(c)]() mutable {
+    c.observations.resize(c_.observations.size());
+    c.actions.resize(c_.actions.size());
+    c.rewards.resize(c_.rewards.size());
+    c.ends.resize(c_.ends.size());
+    for (std::size_t row = 0; row < c.priorities.size(); ++row)
+      tree_->set(static_cast<std::int64_t>(row), c.priorities[row]);
+    c_ = std::move(c);
+  };
+}
+
+bool ReplayBuffer::fits(const std::int32_t* action) const {
+  for (std::size_t k = 0; k < static_cast<std::size_t>(action_words_); ++k) {
+    if (k < choices_.size() ? action[k] < 0 || action[k] >= choices_[k]
+                            : !std::isfinite(std::bit_cast<float>(action[k])))
+      return false;
+  }
+  return true;
+}
+
+// What a draw relies on: codes and actions in range, an observation for each truncated end and no other, priorities.
+void ReplayBuffer::check(const Content& c, const std::string& path) const {
+  std::size_t finals = 0;
+  for (std::int64_t time = oldest(c.time); time < c.time; ++time) {
+    for (int i = 0; i < config_.num_envs; ++i) {
+      const std::int64_t row = row_of(time, i);
+      const std::uint8_t end = c.ends[static_cast<std::size_t>(row)];
+      const bool known = end != kTruncated || (finals < c.final_keys.size() &&
+                                               c.final_keys[finals] == time * config_.num_envs + i);
+      if (end > kTruncated || !known || !fits(c.actions.data() + row * action_words_))
+        fail_data(path + ": the replay buffer is damaged at time " + std::to_string(time));
+      finals += end == kTruncated;
+    }
+  }
+  const bool sane = std::all_of(c.priorities.begin(), c.priorities.end(),
+                                [](double p) { return std::isfinite(p) && p >= 0; });
+  if (finals != c.final_keys.size() || !sane || !(std::isfinite(c.top_priority)))
+    fail_data(path + ": the replay buffer is damaged");
+}
+
+}  // namespace rollmill

@@ -1,0 +1,125 @@
+// What the environments did lately, to learn from again and again: a ring over time of every environment's steps.
+//
+//   time        t - 2      t - 1        t           the ring's next slot: where time t + slots goes
+//   observation   o          o          o           o[t] is what the environment shows now
+//   action        a          a          .           row (time % slots) * environments + environment
+//   reward, end   r          r          .
+//
+// Rows, not the columns of a rollout: environments are few (often one, where a padded column would be 15 parts air), and what
+// is drawn lies anywhere, so a row in one or two cache lines costs less than its words in as many. Observations stay packed
+// (envs/spaces.h); a network reads row r at words + r * observation_words with a stride of 1.
+//
+// An n-step transition of time t is computed when it is drawn, over the steps t, t + 1, ... of its environment: it ends early
+// at an episode's end. A terminated episode is worth nothing afterwards; a truncated one is worth what its real last
+// observation is worth, and that one is stored apart, for such ends only. Times whose n steps are not all there yet cannot be
+// drawn.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/aligned.h"
+#include "rollout/buffer.h"
+#include "trainer/replay/priority_tree.h"
+
+namespace rollmill {
+
+class H5Group;
+
+struct ReplayConfig {
+  int num_envs = 1;
+  std::int64_t capacity = 100'000;  // transitions; rounded up to whole steps of all environments
+  int n_step = 1;
+  float gamma = 0.99f;
+  float reward_scale = 1.0f;
+  // Prioritised replay: |error| + epsilon to the power of alpha. alpha 0: uniform, no tree.
+  float priority_alpha = 0.0f, priority_epsilon = 1e-2f;
+};
+
+// r_0 + gamma r_1 + ... and what is left to add: discount * value(next observation).
+struct NStep {
+  float reward = 0;
+  float discount = 0;  // gamma^steps; 0 after a termination
+};
+
+// A drawn transition: its row, and the weight of its loss.
+struct ReplayDraw {
+  std::int64_t row = 0;
+  float weight = 1.0f;
+};
+
+class ReplayBuffer {
+ public:
+  ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config);
+
+  int observation_words() const { return observation_words_; }
+  int action_words() const { return action_words_; }
+  // Transitions that can be drawn now.
+  std::int64_t size() const;
+
+  // Columns [D][stride] that the environments show before their first step.
+  void start(const float* observations, std::int64_t stride);
+  // One step of all environments: slot 0 of a rollout of horizon 1, its slot 1 being what they show now.
+  void push(const RolloutBuffer& step);
+
+  // Draws `count` transitions with replacement, keyed by (seed, update). Uniform, or by priority: one from each of `count`
+  // equal parts of the sum, weighted (size * probability)^-beta and scaled so that the largest weight is 1. size() > 0.
+  void draw(std::uint64_t seed, std::int64_t update, float beta, int count, ReplayDraw* out) const;
+  // Priorities of drawn rows from the size of their errors; in the order given, the last of a row counts.
+  void set_errors(const ReplayDraw* drawn, const float* errors, int count);
+
+  // Words, whatever they hold; those of row r at r * observation_words().
+  const float* observations() const { return c_.observations.data(); }
+  // The columns of a row's action: choices, then the bits of real numbers.
+  const std::int32_t* action(std::int64_t row) const {
+    return c_.actions.data() + row * action_words_;
+  }
+  // Writes the observation to bootstrap from, observation_words() of them, to `next`.
+  NStep n_step(std::int64_t row, float* next) const;
+
+  void save(H5Group& root) const;
+  // Checks everything first: throws Error(kBadData) and changes nothing, or returns what puts it in place.
+  std::function<void()> read(const H5Group& root, const std::string& path);
+
+ private:
+  // Everything that changes, all of it in a checkpoint.
+  struct Content {
+    std::int64_t time = -1;  // of the newest observation; -1 before the first
+    AlignedVector<float> observations;
+    std::vector<std::int32_t> actions;
+    std::vector<float> rewards;
+    std::vector<std::uint8_t> ends;
+    // Last observations of truncated episodes: time * environments + environment, ascending, and their words.
+    std::deque<std::int64_t> final_keys;
+    std::deque<float> final_words;
+    std::vector<double> priorities;  // only while reading; otherwise in the tree
+    double top_priority = 1.0;       // what a new transition starts with: the largest so far
+  };
+
+  // Oldest time whose observation is stored.
+  std::int64_t oldest(std::int64_t time) const { return time < slots_ ? 0 : time + 1 - slots_; }
+  std::int64_t row_of(std::int64_t time, std::int64_t env) const {
+    return time % slots_ * config_.num_envs + env;
+  }
+  std::int64_t used_rows(std::int64_t time) const {
+    return std::min(time + 1, slots_) * config_.num_envs;
+  }
+  void store_observations(const float* columns, std::int64_t stride);
+  void forget(std::int64_t time);
+  void check(const Content& content, const std::string& path) const;
+  bool fits(const std::int32_t* action) const;
+
+  ReplayConfig config_;
+  std::vector<int> choices_;
+  int observation_words_, action_words_;
+  std::int64_t slots_;
+  Content c_;
+  std::unique_ptr<PriorityTree> tree_;
+};
+
+}  // namespace rollmill
