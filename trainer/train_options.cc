@@ -44,7 +44,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (cuda && o.env.trace_steps > 0)
     c.fail("env.trace_steps",
            "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
-  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo"});
+  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn"});
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {
@@ -53,6 +53,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
                                std::to_string(world_size) + " ranks");
   }
   if (o.algorithm == "ppo") read_ppo_options(c, world_size, o);
+  if (o.algorithm == "dqn") read_dqn_options(c, world_size, o);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "envs/env_options.h"
+#include "trainer/algos/dqn_options.h"
 #include "trainer/curriculum.h"
 #include "trainer/ppo_options.h"
 
@@ -33,6 +34,7 @@ struct TrainOptions {
   float reward_scale =
       1.0f;  // multiplies rewards where advantages are computed; logs and datasets keep the raw ones
   PpoOptions ppo;
+  DqnOptions dqn;
   double stop_at_return =
       0;  // with stop_window > 0: end once the mean of that many last episodes reaches it
   int stop_window = 0;

@@ -1,0 +1,288 @@
+#include "trainer/algos/dqn.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/math/math.h"
+#include "rollout/mlp/distribution.h"
+#include "rollout/mlp/elementwise.h"
+#include "trainer/state_arrays.h"
+
+namespace rollmill {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+PolicyShape shape_of(const EnvSpec& spec, const TrainOptions& o) {
+  return shape_for(spec, o.hidden);
+}
+
+ReplayConfig replay_of(const TrainOptions& o) {
+  ReplayConfig c = replay_config(o, o.dqn.replay);
+  c.priority_alpha = o.dqn.priority_alpha;
+  c.priority_epsilon = o.dqn.priority_epsilon;
+  return c;
+}
+
+// The greedy action, or with probability epsilon any: keyed as a policy's samples are.
+class EpsilonGreedy final : public Policy {
+ public:
+  EpsilonGreedy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed,
+                double epsilon)
+      : greedy_(spec, weights, seed, /*greedy=*/true),
+        seed_(seed),
+        epsilon_(static_cast<float>(epsilon)),
+        choices_(static_cast<std::uint32_t>(spec.choices[0])) {}
+  void act(const ActRequest& q) const override {
+    greedy_.act(q);
+    auto* actions = static_cast<std::int32_t*>(q.actions);
+    for (int i = q.begin; i < q.end; ++i) {
+      Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
+      if (rng.uniform() < epsilon_) actions[i] = static_cast<std::int32_t>(rng.integer(choices_));
+    }
+  }
+  std::string id() const override { return "epsilon-greedy"; }
+  std::string hash() const override { return greedy_.hash(); }
+
+ private:
+  MlpPolicy greedy_;
+  std::uint64_t seed_;
+  float epsilon_;
+  std::uint32_t choices_;
+};
+
+}  // namespace
+
+// Everything one tile of rows needs, allocated once. Columns are [kTileRows] each.
+struct DqnTrainer::Tile {
+  Tile(const MlpLayout& layout, int observation_words)
+      : forward(layout),
+        next(static_cast<std::size_t>(observation_words) * kTileRows),
+        q(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
+        q_target(q.size()),
+        dhead(static_cast<std::size_t>(layout.max_width) * kTileRows),
+        scratch(static_cast<std::size_t>(2) * kTileRows * layout.max_width) {}
+  ForwardScratch forward;
+  AlignedVector<float> next;         // [rows][words] observations to bootstrap from
+  AlignedVector<float> q, q_target;  // [actions][kTileRows]
+  AlignedVector<float> dhead, scratch;
+  std::int64_t at[kTileRows];
+  float target[kTileRows], derivative[kTileRows];
+  std::int32_t action[kTileRows];
+  double loss = 0, value = 0, error = 0;
+};
+
+DqnTrainer::DqnTrainer(const TrainOptions& options, ProcessGroup& group)
+    : run_(options, group),
+      weights_(shape_of(run_.spec, options)),
+      collector_(find_env(options.env.id), run_.batch_config(),
+                 parse_device(options.env.device, "env.device"), replay_of(options), *run_.pool),
+      gradient_(weights_.layout.size, options.dqn.replay.batch_size),
+      actor_transposed_(weights_.layout.actor),
+      critic_transposed_(weights_.layout.critic),
+      drawn_(static_cast<std::size_t>(options.dqn.replay.batch_size)),
+      errors_(drawn_.size()) {
+  initialize_weights(weights_, options.seed, 0.0f);
+  target_ = weights_.params;
+  optimizer_.first.resize(target_.size());
+  optimizer_.second.resize(target_.size());
+  for (int t = 0; t < gradient_.tiles(); ++t)
+    tiles_.push_back(std::make_unique<Tile>(weights_.layout, run_.spec.observation_columns()));
+  collector_.reset();
+}
+
+DqnTrainer::~DqnTrainer() = default;
+
+UpdateReport DqnTrainer::step() {
+  const TrainOptions& o = run_.options;
+  const OffPolicyOptions& r = o.dqn.replay;
+  UpdateReport report;
+  std::vector<EpisodeRecord> finished;
+  sums_ = {};
+  env_steps_ = run_.progress.env_steps;
+  for (int made = 0; made < r.report_every; made += r.train_every) {
+    // 1. Experience.
+    const auto start = std::chrono::steady_clock::now();
+    for (int t = 0; t < r.train_every; ++t) {
+      collector_.step(EpsilonGreedy(run_.spec, weights_, o.seed, epsilon()), finished);
+      env_steps_ += o.env.num_envs;
+    }
+    report.collect_seconds += seconds_since(start);
+    // 2. Learning from what the buffer holds.
+    const auto learn_start = std::chrono::steady_clock::now();
+    const bool ready = env_steps_ >= r.learning_starts && replay().size() > 0;
+    for (int u = 0; ready && u < r.updates_per_step; ++u) learn();
+    report.learn_seconds += seconds_since(learn_start);
+  }
+  // 3. Bookkeeping.
+  report.faults = batch().take_faults();
+  const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
+  report.metrics = {{"loss", sums_.loss / n},
+                    {"q_mean", sums_.value / n, "q", 2},
+                    {"td_error", sums_.error / n},
+                    {"grad_norm", sums_.norm / n},
+                    {"learning_rate", learning_rate_at(r, env_steps_, o.total_steps)},
+                    {"epsilon", epsilon(), "epsilon", 3},
+                    {"gradient_updates", static_cast<double>(optimizer_.step)}};
+  run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
+  return report;
+}
+
+double DqnTrainer::epsilon() const {
+  const DqnOptions& o = run_.options.dqn;
+  const double done = o.exploration_steps == 0
+                          ? 1.0
+                          : std::min(1.0, static_cast<double>(env_steps_) /
+                                              static_cast<double>(o.exploration_steps));
+  const double start = o.exploration_start, end = o.exploration_end;
+  return start + (end - start) * done;
+}
+
+float DqnTrainer::beta() const {
+  const double start = run_.options.dqn.priority_beta;
+  const double done = std::min(
+      1.0, static_cast<double>(env_steps_) / static_cast<double>(run_.options.total_steps));
+  return static_cast<float>(start + (1 - start) * done);
+}
+
+void DqnTrainer::learn() {
+  const DqnOptions& o = run_.options.dqn;
+  const OffPolicyOptions& r = o.replay;
+  collector_.replay().draw(run_.options.seed, optimizer_.step, beta(), r.batch_size, drawn_.data());
+  actor_transposed_.pack(weights_.layout.actor, weights_.params.data());
+  critic_transposed_.pack(weights_.layout.critic, weights_.params.data());
+  gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
+    tile_gradient(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
+  });
+  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
+  const double rate = learning_rate_at(r, env_steps_, run_.options.total_steps);
+  sums_.norm +=
+      adam_update(adam, rate, gradient_, *run_.pool, weights_.params, optimizer_, "network");
+  collector_.replay().set_errors(drawn_.data(), errors_.data(), r.batch_size);
+  if (optimizer_.step % o.target_every == 0) track(weights_.params, r.tau, target_);
+  for (const auto& tile : tiles_) {
+    sums_.loss += tile->loss / r.batch_size;
+    sums_.value += tile->value / r.batch_size;
+    sums_.error += tile->error / r.batch_size;
+  }
+  ++sums_.updates;
+}
+
+void DqnTrainer::tile_gradient(Tile& tile, int first, int rows, float* gradient) {
+  bootstrap(tile, first, rows);
+  const int words = replay().observation_words();
+  for (int r = 0; r < rows; ++r) {
+    const std::int64_t row = drawn_[static_cast<std::size_t>(first + r)].row;
+    tile.at[r] = row * words;
+    tile.action[r] = replay().action(row)[0];
+  }
+  tile.forward.input.gather({replay().observations(), 1}, tile.at, nullptr, rows,
+                            weights_.normalizer);
+  values(weights_.params.data(), tile, rows, tile.q.data());
+  loss_rows(tile, first, rows);
+  backward(tile, rows, gradient);
+}
+
+// target = n-step reward + discount * the value of the best next action.
+void DqnTrainer::bootstrap(Tile& tile, int first, int rows) {
+  const int words = replay().observation_words(), actions = weights_.layout.shape.choices[0];
+  float discount[kTileRows];
+  for (int r = 0; r < rows; ++r) {
+    tile.at[r] = std::int64_t{r} * words;
+    const NStep n = replay().n_step(drawn_[static_cast<std::size_t>(first + r)].row,
+                                    tile.next.data() + tile.at[r]);
+    tile.target[r] = n.reward;
+    discount[r] = n.discount;
+  }
+  tile.forward.input.gather({tile.next.data(), 1}, tile.at, nullptr, rows, weights_.normalizer);
+  values(target_.data(), tile, rows, tile.q_target.data());
+  const bool twice = run_.options.dqn.double_q;
+  if (twice) values(weights_.params.data(), tile, rows, tile.q.data());
+  argmax_categorical(twice ? tile.q.data() : tile.q_target.data(), actions, rows, tile.action);
+  for (int r = 0; r < rows; ++r)
+    tile.target[r] += discount[r] * tile.q_target[tile.action[r] * kTileRows + r];
+}
+
+// q [actions][kTileRows] of the tile's input.
+void DqnTrainer::values(const float* params, Tile& tile, int rows, float* q) {
+  const MlpLayout& layout = weights_.layout;
+  const int actions = layout.shape.choices[0];
+  ForwardScratch& s = tile.forward;
+  network_forward(layout.actor, params, s.input, rows, s.actor);
+  head_to_columns(s.actor.layer(static_cast<int>(layout.actor.size()) - 1),
+                  layout.actor.back().width, actions, rows, q);
+  if (!run_.options.dqn.duelling) return;
+  network_forward(layout.critic, params, s.input, rows, s.critic);
+  const float* v = s.critic.layer(static_cast<int>(layout.critic.size()) - 1);
+  const int width = layout.critic.back().width;
+  const float share = 1.0f / static_cast<float>(actions);
+  for (int r = 0; r < rows; ++r) {
+    float mean = 0;
+    for (int a = 0; a < actions; ++a) mean += q[a * kTileRows + r];
+    const float shift = v[r * width] - share * mean;
+    for (int a = 0; a < actions; ++a) q[a * kTileRows + r] += shift;
+  }
+}
+
+// Huber's loss of Q(s, a) - target, weighted: the mean over the minibatch. Its derivative by Q(s, a).
+void DqnTrainer::loss_rows(Tile& tile, int first, int rows) {
+  const float limit = run_.options.dqn.huber;
+  const float inv_n = 1.0f / static_cast<float>(run_.options.dqn.replay.batch_size);
+  tile.loss = tile.value = tile.error = 0;
+  for (int r = 0; r < rows; ++r) {
+    const auto k = static_cast<std::size_t>(first + r);
+    const float q = tile.q[tile.action[r] * kTileRows + r], error = q - tile.target[r];
+    const float size = math::abs(error), weight = drawn_[k].weight;
+    const bool line = limit > 0 && size > limit;
+    const float loss = line ? limit * (size - 0.5f * limit) : 0.5f * error * error;
+    tile.derivative[r] = weight * inv_n * (line ? math::clamp(error, -limit, limit) : error);
+    errors_[k] = size;
+    tile.loss += static_cast<double>(weight * loss);
+    tile.value += static_cast<double>(q);
+    tile.error += static_cast<double>(size);
+  }
+}
+
+void DqnTrainer::backward(Tile& tile, int rows, float* gradient) {
+  const MlpLayout& layout = weights_.layout;
+  const int actions = layout.shape.choices[0], width = layout.actor.back().width;
+  const bool duelling = run_.options.dqn.duelling;
+  const float share = duelling ? 1.0f / static_cast<float>(actions) : 0.0f;
+  std::fill(tile.dhead.begin(), tile.dhead.end(), 0.0f);
+  for (int r = 0; r < rows; ++r) {
+    float* row = tile.dhead.data() + r * width;
+    for (int a = 0; a < actions; ++a) row[a] = -share * tile.derivative[r];
+    row[tile.action[r]] += tile.derivative[r];
+  }
+  ForwardScratch& s = tile.forward;
+  network_backward(layout.actor, actor_transposed_, s.input, rows, s.actor, tile.dhead.data(),
+                   tile.scratch.data(), layout.max_width, gradient);
+  if (!duelling) return;
+  const int critic_width = layout.critic.back().width;
+  std::fill(tile.dhead.begin(), tile.dhead.end(), 0.0f);
+  for (int r = 0; r < rows; ++r)
+    tile.dhead[static_cast<std::size_t>(r * critic_width)] = tile.derivative[r];
+  network_backward(layout.critic, critic_transposed_, s.input, rows, s.critic, tile.dhead.data(),
+                   tile.scratch.data(), layout.max_width, gradient);
+}
+
+void DqnTrainer::save(H5Group& root) {
+  write_optimizer(root, "optimizer", optimizer_);
+  write_array<float>(root, "target", target_);
+  collector_.save(root);
+}
+
+std::function<void()> DqnTrainer::read(const H5Group& root, const std::string& path) {
+  OptimizerState optimizer = read_optimizer(root, "optimizer", optimizer_.first.size(), path);
+  const auto target = read_finite(root, "target", target_.size(), path, "the target network");
+  return [this, optimizer = std::move(optimizer), target, replay = collector_.read(root, path)] {
+    optimizer_ = optimizer;
+    target_.assign(target.begin(), target.end());
+    replay();
+  };
+}
+
+}  // namespace rollmill

@@ -1,0 +1,85 @@
+#include "trainer/fused/batch_gradient.h"
+
+#include <cmath>
+#include <string>
+
+#include "core/base/assert.h"
+#include "core/base/error.h"
+#include "trainer/fused/adam.h"
+
+namespace rollmill {
+namespace {
+
+constexpr std::int64_t kChunk = 4096;
+
+int chunks_of(std::int64_t size) { return static_cast<int>((size + kChunk - 1) / kChunk); }
+
+}  // namespace
+
+BatchGradient::BatchGradient(std::int64_t parameters, int rows)
+    : size_(parameters),
+      rows_(rows),
+      tiles_((rows + kTileRows - 1) / kTileRows),
+      parts_(static_cast<std::size_t>(parameters * tiles_)) {
+  RM_ASSERT(parameters % 16 == 0 && rows >= 1);
+}
+
+void BatchGradient::add_tiles(ThreadPool& pool) {
+  pool.run(chunks_of(size_), [&](int chunk) {
+    const std::int64_t begin = chunk * kChunk, end = std::min(begin + kChunk, size_);
+    float* RM_RESTRICT sum = parts_.data();
+    for (int t = 1; t < tiles_; ++t) {
+      const float* RM_RESTRICT part = parts_.data() + t * size_;
+      for (std::int64_t i = begin; i < end; ++i) sum[i] += part[i];
+    }
+  });
+}
+
+// Sixteen lanes, added in order.
+double BatchGradient::norm() const {
+  double lanes[16] = {};
+  const float* g = sum();
+  for (std::int64_t i = 0; i < size_; i += 16) {
+    for (int l = 0; l < 16; ++l)
+      lanes[l] += static_cast<double>(g[i + l]) * static_cast<double>(g[i + l]);
+  }
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return std::sqrt(sum);
+}
+
+double adam_update(const AdamOptions& o, double learning_rate, const BatchGradient& gradient,
+                   ThreadPool& pool, AlignedVector<float>& params, OptimizerState& state,
+                   const char* what) {
+  const double norm = gradient.norm();
+  if (!std::isfinite(norm)) {
+    fail_numerical("gradient update " + std::to_string(state.step) + ": NaN or infinity in the " +
+                   what +
+                   "'s gradient; lower learning_rate or trainer.reward_scale; a checkpoint before "
+                   "it, if there is one, is good");
+  }
+  ++state.step;
+  float scale = 1.0f;
+  if (o.max_norm > 0.0f)
+    scale = static_cast<float>(std::min(1.0, static_cast<double>(o.max_norm) / (norm + 1e-6)));
+  const AdamStep step = adam_step(o.beta1, o.beta2, o.epsilon, learning_rate, state.step, scale);
+  pool.run(chunks_of(gradient.size()), [&](int chunk) {
+    const std::int64_t begin = chunk * kChunk;
+    adam_range(step, gradient.sum(), begin, std::min(begin + kChunk, gradient.size()),
+               params.data(), state.first.data(), state.second.data());
+  });
+  return norm;
+}
+
+void track(const AlignedVector<float>& params, float tau, AlignedVector<float>& target) {
+  const auto n = static_cast<std::int64_t>(params.size());
+  const float* RM_RESTRICT from = params.data();
+  float* RM_RESTRICT to = target.data();
+  if (tau == 1.0f) {
+    std::copy(from, from + n, to);
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) to[i] += tau * (from[i] - to[i]);
+  }
+}
+
+}  // namespace rollmill

@@ -1,0 +1,62 @@
+// The gradient of a minibatch, and Adam's step on it.
+//
+// Rows are cut into tiles whose number depends on the minibatch's size only. Threads take tiles; each tile has a gradient of
+// its own, and those are added in order: the sum is the same bits on any number of threads.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/base/aligned.h"
+#include "core/base/thread_pool.h"
+#include "rollout/mlp/tile_input.h"
+#include "trainer/optimizer_state.h"
+
+namespace rollmill {
+
+class BatchGradient {
+ public:
+  // parameters: a multiple of 16. rows: of every minibatch.
+  BatchGradient(std::int64_t parameters, int rows);
+
+  int tiles() const { return tiles_; }
+  // Calls body(tile, first row, rows, gradient) for every tile; the gradient comes zeroed and is to be added to.
+  template <class Body>
+  void run(ThreadPool& pool, Body&& body) {
+    pool.run(tiles_, [&](int t) {
+      const auto begin = static_cast<int>(std::int64_t{rows_} * t / tiles_);
+      const auto end = static_cast<int>(std::int64_t{rows_} * (t + 1) / tiles_);
+      float* gradient = parts_.data() + t * size_;
+      std::fill(gradient, gradient + size_, 0.0f);
+      body(t, begin, end - begin, gradient);
+    });
+    add_tiles(pool);
+  }
+  const float* sum() const { return parts_.data(); }
+  std::int64_t size() const { return size_; }
+  // Euclidean, in float64, added in a fixed order.
+  double norm() const;
+
+ private:
+  void add_tiles(ThreadPool& pool);
+
+  std::int64_t size_;
+  int rows_, tiles_;
+  AlignedVector<float> parts_;  // [tiles][parameters]; tile 0 becomes the sum
+};
+
+struct AdamOptions {
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  float max_norm = 0.0f;  // longer gradients are shortened to it; 0: off
+};
+
+// One step; returns the gradient's norm before it was shortened. Throws Error(kNumerical) naming `what` where it is not
+// finite: the parameters are then as they were.
+double adam_update(const AdamOptions& options, double learning_rate, const BatchGradient& gradient,
+                   ThreadPool& pool, AlignedVector<float>& params, OptimizerState& state,
+                   const char* what);
+
+// target += tau * (params - target); tau 1 copies.
+void track(const AlignedVector<float>& params, float tau, AlignedVector<float>& target);
+
+}  // namespace rollmill

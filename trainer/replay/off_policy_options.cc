@@ -1,0 +1,97 @@
+#include "trainer/replay/off_policy_options.h"
+
+#include <algorithm>
+
+#include "core/config/config.h"
+#include "envs/registry.h"
+#include "trainer/train_options.h"
+
+namespace rollmill {
+namespace {
+
+void refuse_what_is_not_done(const Config& c, const std::string& section, int world_size,
+                             const TrainOptions& run) {
+  const std::string who = "\"" + section + "\"";
+  if (world_size > 1) {
+    c.fail("trainer.algorithm", who + " trains in one process, this job has " +
+                                    std::to_string(world_size) +
+                                    " ranks; start it without a launcher");
+  }
+  if (run.env.device.starts_with("cuda")) {
+    c.fail("env.device",
+           who + " trains on the CPU; use env.device = \"cpu\", or \"ppo\" for a GPU");
+  }
+  if (run.frame_stack > 1) c.fail("env.frame_stack", who + " reads single frames; set it to 1");
+  if (run.normalize_observations) {
+    c.fail("policy.normalize_observations",
+           who + " learns from observations older than any statistics; set it to false");
+  }
+  if (find_env(run.env.id).spec().mask_columns > 0) {
+    c.fail("trainer.algorithm",
+           run.env.id + " has action masks, which " + who + " does not read; use \"ppo\"");
+  }
+}
+
+}  // namespace
+
+void read_off_policy_options(Config& c, const std::string& section, int world_size,
+                             const TrainOptions& run, OffPolicyOptions& o) {
+  refuse_what_is_not_done(c, section, world_size, run);
+  const auto key = [&](const char* name) { return section + "." + name; };
+  const auto whole = [&](const char* name, auto& value, std::int64_t low, std::int64_t high) {
+    value = static_cast<std::remove_reference_t<decltype(value)>>(
+        c.get_int(key(name), value, low, high));
+  };
+  const auto number = [&](const char* name, float& value, double low, double high) {
+    value = static_cast<float>(c.get_float(key(name), static_cast<double>(value), low, high));
+  };
+  whole("buffer_size", o.buffer_size, 1, std::int64_t{1} << 31);
+  whole("learning_starts", o.learning_starts, 0, std::int64_t{1} << 40);
+  whole("train_every", o.train_every, 1, 1 << 20);
+  whole("updates_per_step", o.updates_per_step, 0, 1 << 20);
+  // About a thousand steps of all environments, in whole turns.
+  const int turns = std::max(1, 1'000 / run.env.num_envs / o.train_every);
+  o.report_every = turns * o.train_every;
+  whole("report_every", o.report_every, 1, 1 << 24);
+  whole("batch_size", o.batch_size, 1, 1 << 16);
+  whole("n_step", o.n_step, 1, 1 << 12);
+  number("gamma", o.gamma, 0, 1);
+  number("tau", o.tau, 0, 1);
+  o.learning_rate = c.get_float(key("learning_rate"), o.learning_rate, 0, 10);
+  o.anneal_learning_rate = c.get_bool(key("anneal_learning_rate"), o.anneal_learning_rate);
+  number("max_grad_norm", o.max_grad_norm, 0, 1e9);
+  number("adam_beta1", o.adam_beta1, 0, 0.999999);
+  number("adam_beta2", o.adam_beta2, 0, 0.999999);
+  number("adam_epsilon", o.adam_epsilon, 1e-12, 1);
+  if (o.report_every % o.train_every != 0) {
+    c.fail(key("report_every"), std::to_string(o.report_every) + " steps are no whole turns of " +
+                                    section + ".train_every = " + std::to_string(o.train_every) +
+                                    "; choose a multiple");
+  }
+  const std::int64_t least = std::int64_t{o.n_step} * run.env.num_envs;
+  if (o.buffer_size < least) {
+    c.fail(key("buffer_size"), std::to_string(o.buffer_size) + " transitions of " +
+                                   std::to_string(run.env.num_envs) + " environments hold no " +
+                                   std::to_string(o.n_step) + " steps of each; give it at least " +
+                                   std::to_string(least));
+  }
+}
+
+double learning_rate_at(const OffPolicyOptions& o, std::int64_t env_steps,
+                        std::int64_t total_steps) {
+  if (!o.anneal_learning_rate) return o.learning_rate;
+  const double done = static_cast<double>(env_steps) / static_cast<double>(total_steps);
+  return o.learning_rate * std::max(0.0, 1.0 - done);
+}
+
+ReplayConfig replay_config(const TrainOptions& run, const OffPolicyOptions& o) {
+  ReplayConfig c;
+  c.num_envs = run.env.num_envs;
+  c.capacity = o.buffer_size;
+  c.n_step = o.n_step;
+  c.gamma = o.gamma;
+  c.reward_scale = run.reward_scale;
+  return c;
+}
+
+}  // namespace rollmill

@@ -1,0 +1,46 @@
+// What the algorithms that learn from a replay buffer have in common: keys of the same names in [dqn], [sac] and [td3].
+//
+//   one turn: every environment makes train_every steps, then updates_per_step gradient updates of batch_size transitions
+//   replay ratio = updates_per_step * batch_size / (train_every * env.num_envs) uses of a transition on average
+//   one update of the run (a line of metrics.jsonl) = report_every steps of every environment
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "trainer/replay/replay_buffer.h"
+
+namespace rollmill {
+
+class Config;
+struct TrainOptions;
+
+struct OffPolicyOptions {
+  std::int64_t buffer_size = 100'000;     // transitions kept, of all environments
+  std::int64_t learning_starts = 10'000;  // environment steps before the first update
+  int train_every = 1;
+  int updates_per_step = 1;
+  int report_every = 1'000;  // a multiple of train_every
+  int batch_size = 128;
+  int n_step = 1;
+  float gamma = 0.99f;
+  float tau = 0.005f;  // target networks: target += tau * (network - target)
+  double learning_rate = 3e-4;
+  bool anneal_learning_rate = false;  // linearly to 0 over the run
+  float max_grad_norm = 0.0f;         // 0: off
+  float adam_beta1 = 0.9f, adam_beta2 = 0.999f, adam_epsilon = 1e-8f;
+};
+
+// Reads the keys below `section` with the defaults that `o` holds, and refuses what these algorithms do not do: several
+// ranks, a GPU, frame stacking, observation statistics, action masks. Errors name the key.
+void read_off_policy_options(Config& config, const std::string& section, int world_size,
+                             const TrainOptions& run, OffPolicyOptions& o);
+
+// The rate after env_steps environment steps of the run.
+double learning_rate_at(const OffPolicyOptions& o, std::int64_t env_steps,
+                        std::int64_t total_steps);
+
+// The buffer that they describe.
+ReplayConfig replay_config(const TrainOptions& run, const OffPolicyOptions& o);
+
+}  // namespace rollmill
