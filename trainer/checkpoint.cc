@@ -215,7 +215,7 @@ std::string load_newest_checkpoint(const std::string& run_dir, Trainer& trainer,
   PolicyFile policy = load_policy(policy_path);
   check_policy_fits(policy, trainer.spec(), policy_path);
   if (!(policy.weights->layout.shape == trainer.weights().layout.shape)) {
-    fail_data(policy_path + ": its hidden layers are not the config's policy.hidden");
+    fail_data(policy_path + ": its network is not the config's (section policy)");
   }
   read_state(choice + "/" + state_file(group.rank()), *policy.weights, trainer);
   return choice;

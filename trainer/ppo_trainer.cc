@@ -32,7 +32,7 @@ std::vector<Metric> metrics_of(const UpdateStats& s, double learning_rate) {
 }  // namespace
 
 PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank)
-    : run_(options, group), weights_(shape_for(run_.spec, options.hidden, options.frame_stack)) {
+    : run_(options, group), weights_(shape_for(run_.spec, options.policy)) {
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   initialize_weights(weights_, options.seed, options.log_std_init);
@@ -43,7 +43,9 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.batch = run_.batch_config();
   config.horizon = options.ppo.horizon;
   config.seed = options.seed;
-  config.frame_stack = options.frame_stack;
+  config.frame_stack = options.policy.frame_stack;
+  config.sequence_length = options.ppo.sequence_length;
+  config.burn_in = options.ppo.burn_in;
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *run_.pool);
@@ -94,17 +96,23 @@ UpdateReport PpoTrainer::step() {
 void PpoTrainer::save(H5Group& root) {
   write_optimizer(root, "optimizer", optimizer_);
   write_array<float>(root, "observations", experience_->first_observations());
+  if (const auto memory = experience_->memory(); !memory.empty())
+    write_array<float>(root, "memory", memory);
 }
 
 std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& path) {
   OptimizerState optimizer = read_optimizer(root, "optimizer", optimizer_.first.size(), path);
   std::vector<float> observations =
       read_array<float>(root, "observations", experience_->first_observations().size(), path);
-  return
-      [this, optimizer = std::move(optimizer), observations = std::move(observations)]() mutable {
-        optimizer_ = std::move(optimizer);
-        experience_->set_first_observations(observations);
-      };
+  std::vector<float> memory;
+  if (const std::size_t size = experience_->memory().size(); size > 0)
+    memory = read_array<float>(root, "memory", size, path);
+  return [this, optimizer = std::move(optimizer), observations = std::move(observations),
+          memory = std::move(memory)]() mutable {
+    optimizer_ = std::move(optimizer);
+    experience_->set_first_observations(observations);
+    experience_->set_memory(memory);
+  };
 }
 
 double PpoTrainer::learning_rate() const {

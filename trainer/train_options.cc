@@ -10,6 +10,29 @@
 
 namespace rollmill {
 
+namespace {
+
+PolicyChoices read_policy_choices(Config& c) {
+  PolicyChoices p;
+  p.frame_stack = static_cast<int>(c.get_int("env.frame_stack", 1, 1, kMaxFrameStack));
+  p.hidden.clear();
+  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
+    p.hidden.push_back(static_cast<int>(h));
+  if (c.get_choice("policy.activation", "tanh", {"tanh", "relu"}) == "relu")
+    p.activation = Activation::kRelu;
+  if (c.get_choice("policy.trunk", "separate", {"separate", "shared"}) == "shared")
+    p.trunk = Trunk::kShared;
+  if (c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed"}) == "squashed")
+    p.distribution = RealDistribution::kSquashed;
+  const std::string memory = c.get_choice("policy.memory", "none", {"none", "gru", "mingru"});
+  if (memory != "none") p.memory = memory == "gru" ? MemoryKind::kGru : MemoryKind::kMinGru;
+  const auto size = static_cast<int>(c.get_int("policy.memory_size", 64, 1, 4096));
+  if (p.memory != MemoryKind::kNone) p.memory_size = size;
+  return p;
+}
+
+}  // namespace
+
 TrainOptions read_train_options(Config& c, int world_size) {
   TrainOptions o;
   o.name = c.get_string("run.name", std::filesystem::path(c.name()).stem().string());
@@ -20,10 +43,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 64);
   o.curriculum = read_curriculum(c, o.env);
-  o.frame_stack = static_cast<int>(c.get_int("env.frame_stack", 1, 1, kMaxFrameStack));
-  o.hidden.clear();
-  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
-    o.hidden.push_back(static_cast<int>(h));
+  o.policy = read_policy_choices(c);
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   if (o.normalize_observations &&

@@ -20,7 +20,7 @@ TrainOptions options(const std::string& env) {
   o.env.id = env;
   o.env.num_envs = 6;
   o.env.time_limit = 20;
-  o.hidden = {9, 7};
+  o.policy.hidden = {9, 7};
   o.threads = 1;
   o.reward_scale = 0.5f;
   o.total_steps = 100'000;
@@ -176,7 +176,7 @@ TEST(Dqn, ShortTrainingHasItsGoldenHash) {
   TrainOptions o = options("CartPole-v1");
   o.dqn.priority_alpha = 0.6f;
   o.dqn.replay.n_step = 3;
-  EXPECT_EQ(testing::weights_hash(o, 5), "632670da8d7dd4b304b2759d1d8c564b");
+  EXPECT_EQ(testing::weights_hash(o, 5), "dfe20a85982e0a424a002a6c4c1c3b0f");
 }
 
 }  // namespace

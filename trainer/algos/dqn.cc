@@ -17,7 +17,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 PolicyShape shape_of(const EnvSpec& spec, const TrainOptions& o) {
-  return shape_for(spec, o.hidden);
+  PolicyChoices choices = o.policy;
+  if (!o.dqn.duelling) choices.trunk = Trunk::kActorOnly;
+  return shape_for(spec, choices);
 }
 
 ReplayConfig replay_of(const TrainOptions& o) {
@@ -64,7 +66,7 @@ struct DqnTrainer::Tile {
         q(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
         q_target(q.size()),
         dhead(static_cast<std::size_t>(layout.max_width) * kTileRows),
-        scratch(static_cast<std::size_t>(2) * kTileRows * layout.max_width) {}
+        scratch(static_cast<std::size_t>(backward_scratch(layout.max_width))) {}
   ForwardScratch forward;
   AlignedVector<float> next;         // [rows][words] observations to bootstrap from
   AlignedVector<float> q, q_target;  // [actions][kTileRows]
@@ -153,7 +155,8 @@ void DqnTrainer::learn() {
   const OffPolicyOptions& r = o.replay;
   collector_.replay().draw(run_.options.seed, optimizer_.step, beta(), r.batch_size, drawn_.data());
   actor_transposed_.pack(weights_.layout.actor, weights_.params.data());
-  critic_transposed_.pack(weights_.layout.critic, weights_.params.data());
+  if (!weights_.layout.critic.dense.empty())
+    critic_transposed_.pack(weights_.layout.critic, weights_.params.data());
   gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
     tile_gradient(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
@@ -212,12 +215,13 @@ void DqnTrainer::values(const float* params, Tile& tile, int rows, float* q) {
   const int actions = layout.shape.choices[0];
   ForwardScratch& s = tile.forward;
   network_forward(layout.actor, params, s.input, rows, s.actor);
-  head_to_columns(s.actor.layer(static_cast<int>(layout.actor.size()) - 1),
-                  layout.actor.back().width, actions, rows, q);
+  head_to_columns(s.actor.head(), layout.actor.head().width, actions, rows, q);
   if (!run_.options.dqn.duelling) return;
-  network_forward(layout.critic, params, s.input, rows, s.critic);
-  const float* v = s.critic.layer(static_cast<int>(layout.critic.size()) - 1);
-  const int width = layout.critic.back().width;
+  // The state's value: the critic's, or the last output of a shared network.
+  const bool shared = layout.shape.trunk == Trunk::kShared;
+  if (!shared) network_forward(layout.critic, params, s.input, rows, s.critic);
+  const float* v = shared ? s.actor.head() + actions : s.critic.head();
+  const int width = (shared ? layout.actor : layout.critic).head().width;
   const float share = 1.0f / static_cast<float>(actions);
   for (int r = 0; r < rows; ++r) {
     float mean = 0;
@@ -248,20 +252,21 @@ void DqnTrainer::loss_rows(Tile& tile, int first, int rows) {
 
 void DqnTrainer::backward(Tile& tile, int rows, float* gradient) {
   const MlpLayout& layout = weights_.layout;
-  const int actions = layout.shape.choices[0], width = layout.actor.back().width;
-  const bool duelling = run_.options.dqn.duelling;
+  const int actions = layout.shape.choices[0], width = layout.actor.head().width;
+  const bool duelling = run_.options.dqn.duelling, shared = layout.shape.trunk == Trunk::kShared;
   const float share = duelling ? 1.0f / static_cast<float>(actions) : 0.0f;
   std::fill(tile.dhead.begin(), tile.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) {
     float* row = tile.dhead.data() + r * width;
     for (int a = 0; a < actions; ++a) row[a] = -share * tile.derivative[r];
     row[tile.action[r]] += tile.derivative[r];
+    if (duelling && shared) row[actions] = tile.derivative[r];
   }
   ForwardScratch& s = tile.forward;
   network_backward(layout.actor, actor_transposed_, s.input, rows, s.actor, tile.dhead.data(),
                    tile.scratch.data(), layout.max_width, gradient);
-  if (!duelling) return;
-  const int critic_width = layout.critic.back().width;
+  if (!duelling || shared) return;
+  const int critic_width = layout.critic.head().width;
   std::fill(tile.dhead.begin(), tile.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r)
     tile.dhead[static_cast<std::size_t>(r * critic_width)] = tile.derivative[r];

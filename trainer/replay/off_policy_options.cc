@@ -9,7 +9,7 @@
 namespace rollmill {
 namespace {
 
-void refuse_what_is_not_done(const Config& c, const std::string& section, int world_size,
+void refuse_what_is_not_done(Config& c, const std::string& section, int world_size,
                              const TrainOptions& run) {
   const std::string who = "\"" + section + "\"";
   if (world_size > 1) {
@@ -21,7 +21,14 @@ void refuse_what_is_not_done(const Config& c, const std::string& section, int wo
     c.fail("env.device",
            who + " trains on the CPU; use env.device = \"cpu\", or \"ppo\" for a GPU");
   }
-  if (run.frame_stack > 1) c.fail("env.frame_stack", who + " reads single frames; set it to 1");
+  if (run.policy.frame_stack > 1)
+    c.fail("env.frame_stack", who + " reads single frames; set it to 1");
+  if (run.policy.memory != MemoryKind::kNone)
+    c.fail("policy.memory", who + " draws single transitions; set it to \"none\"");
+  for (const char* key : {"policy.distribution", "policy.trunk"}) {
+    const bool duelling = section == "dqn" && key == std::string("policy.trunk");
+    if (c.has(key) && !duelling) c.fail(key, who + " has a network of its own kind; leave it out");
+  }
   if (run.normalize_observations) {
     c.fail("policy.normalize_observations",
            who + " learns from observations older than any statistics; set it to false");
