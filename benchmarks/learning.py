@@ -21,6 +21,9 @@ TARGETS = {
     "mountain_car_ppo": -110,
     "mountain_car_continuous_ppo": 90,
     "pendulum_ppo": -200,
+    "cartpole_dqn": 475,
+    "pendulum_sac": -200,
+    "pendulum_td3": -200,
 }
 
 

@@ -35,21 +35,19 @@ namespace {
 
 constexpr std::size_t aligned_bytes(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-// The kernel grants more than it has and kills later: better one line now.
-void check_memory(std::size_t wanted) {
+}  // namespace
+
+void check_memory(std::size_t wanted, const std::string& what, const std::string& cure) {
   std::ifstream in("/proc/meminfo");
   std::string word;
   std::size_t kib = 0;
   while (in >> word) {
     if (word == "MemAvailable:" && in >> kib && wanted / 1024 > kib) {
-      fail_io("not enough memory: a rollout of this size takes " + std::to_string(wanted >> 20) +
-              " MiB, " + std::to_string(kib >> 10) +
-              " MiB are free; lower env.num_envs or ppo.horizon");
+      fail_io("not enough memory: " + what + " takes " + std::to_string(wanted >> 20) + " MiB, " +
+              std::to_string(kib >> 10) + " MiB are free; " + cure);
     }
   }
 }
-
-}  // namespace
 
 struct HostRollout::Storage {
   AlignedVector<std::uint32_t> bytes;
@@ -98,7 +96,7 @@ HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs, int fra
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {
     size += aligned_bytes(count * sizeof(*field));
   });
-  check_memory(size);
+  check_memory(size, "a rollout of this size", "lower env.num_envs or ppo.horizon");
   storage_->bytes.resize(size / 4);
   auto* at = reinterpret_cast<std::byte*>(storage_->bytes.data());
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "envs/batch.h"
 
@@ -16,7 +17,7 @@ struct RolloutBuffer {
   int observation_columns = 0;               // stored words of an observation (EnvSpec::observed)
   int mask_columns = 0;                      // words of an action mask; 0: none
   int choice_columns = 0, real_columns = 0;  // of an action, in this order
-  int frame_stack = 1;  // frames that the policy reads of an observation, itself included
+  int frame_stack = 1;     // frames that the policy reads of an observation, itself included
   int memory_columns = 0;  // what the policy remembers of an episode
   int sequence_length = 0, burn_in = 0;  // of a policy with memory, see memory_slot
   std::int64_t stride = 0;
@@ -92,6 +93,9 @@ void keep_memory(const RolloutBuffer& buffer, int t, const std::uint32_t* steps,
                  int end);
 // Moves slot T, with its mask and the frames before it, to slot 0: where the next rollout starts.
 void advance_rollout(const RolloutBuffer& buffer);
+
+// Throws Error(kIo) where so many bytes are not free: the kernel grants more than it has and kills later. `what` takes them.
+void check_memory(std::size_t wanted, const std::string& what, const std::string& cure);
 
 // What a rollout keeps for a policy with memory. The sequence length divides the horizon; 0: the whole of it.
 struct RolloutMemory {

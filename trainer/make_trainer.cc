@@ -1,5 +1,7 @@
 #include "core/base/assert.h"
 #include "trainer/algos/dqn.h"
+#include "trainer/algos/sac.h"
+#include "trainer/algos/td3.h"
 #include "trainer/ppo_trainer.h"
 
 namespace rollmill {
@@ -7,6 +9,8 @@ namespace rollmill {
 std::unique_ptr<Trainer> make_trainer(const TrainOptions& options, ProcessGroup& group,
                                       int local_rank) {
   if (options.algorithm == "dqn") return std::make_unique<DqnTrainer>(options, group);
+  if (options.algorithm == "sac") return std::make_unique<SacTrainer>(options, group);
+  if (options.algorithm == "td3") return std::make_unique<Td3Trainer>(options, group);
   RM_ASSERT(options.algorithm == "ppo");
   return std::make_unique<PpoTrainer>(options, group, local_rank);
 }

@@ -64,7 +64,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (cuda && o.env.trace_steps > 0)
     c.fail("env.trace_steps",
            "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
-  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn"});
+  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3"});
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {
@@ -74,6 +74,8 @@ TrainOptions read_train_options(Config& c, int world_size) {
   }
   if (o.algorithm == "ppo") read_ppo_options(c, world_size, o);
   if (o.algorithm == "dqn") read_dqn_options(c, world_size, o);
+  if (o.algorithm == "sac") read_sac_options(c, world_size, o);
+  if (o.algorithm == "td3") read_td3_options(c, world_size, o);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));

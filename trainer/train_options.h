@@ -8,6 +8,8 @@
 #include "envs/env_options.h"
 #include "rollout/mlp/layout.h"
 #include "trainer/algos/dqn_options.h"
+#include "trainer/algos/sac_options.h"
+#include "trainer/algos/td3_options.h"
 #include "trainer/curriculum.h"
 #include "trainer/ppo_options.h"
 
@@ -35,6 +37,8 @@ struct TrainOptions {
       1.0f;  // multiplies rewards where advantages are computed; logs and datasets keep the raw ones
   PpoOptions ppo;
   DqnOptions dqn;
+  SacOptions sac;
+  Td3Options td3;
   double stop_at_return =
       0;  // with stop_window > 0: end once the mean of that many last episodes reaches it
   int stop_window = 0;

@@ -179,5 +179,33 @@ TEST(Dqn, ShortTrainingHasItsGoldenHash) {
   EXPECT_EQ(testing::weights_hash(o, 5), "dfe20a85982e0a424a002a6c4c1c3b0f");
 }
 
+TEST(Dqn, LearnsCartPole) {
+  TrainOptions o;
+  o.algorithm = "dqn";
+  o.env.id = "CartPole-v1";
+  o.env.num_envs = 4;
+  o.threads = 1;
+  o.total_steps = 100'000;
+  o.dqn.duelling = true;
+  o.dqn.priority_alpha = 0.6f;
+  o.dqn.target_every = 250;
+  o.dqn.exploration_steps = 16'000;
+  o.dqn.exploration_end = 0.1f;
+  OffPolicyOptions& r = o.dqn.replay;
+  r.learning_starts = 1'000;
+  r.train_every = r.updates_per_step = 16;
+  r.report_every = 240;
+  r.batch_size = 64;
+  r.n_step = 5;
+  r.learning_rate = 1e-3;
+  r.anneal_learning_rate = true;
+  r.max_grad_norm = 10;
+  testing::Run run(o);
+  UpdateReport report;
+  while (!run->finished()) report = run->step();
+  EXPECT_GE(report.mean_return,
+            475);  // of the last 100 episodes, a tenth of whose actions are random
+}
+
 }  // namespace
 }  // namespace rollmill

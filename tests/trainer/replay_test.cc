@@ -322,6 +322,15 @@ TEST_F(SavedReplay, AnotherShapeAndDamageAreRefused) {
   EXPECT_NE(message.find("damaged"), std::string::npos) << message;
 }
 
+TEST(Replay, MoreThanTheMemoryIsRefused) {
+  std::string message;
+  const auto make = [] {
+    ReplayBuffer(History::make_spec(), History::config(1, std::int64_t{1} << 40, 1, 0));
+  };
+  EXPECT_EQ(exit_code_of(make, &message), 4);
+  EXPECT_NE(message.find("buffer_size"), std::string::npos) << message;
+}
+
 // Real environments, ends of both kinds: what the collector stores is what a second batch does with the same actions.
 TEST(ReplayCollector, StoresWhatTheEnvironmentsDid) {
   const EnvEntry& entry = find_env("CartPole-v1");

@@ -175,6 +175,100 @@ TEST(TrainOptions, RangesAndUnknownKeys) {
   EXPECT_NE(message.find("trainer.total_steps"), std::string::npos) << message;
 }
 
+const char* const kPendulum = "[env]\nid = \"Pendulum-v1\"\n[trainer]\ntotal_steps = 1000\n";
+
+TEST(TrainOptions, EveryKeyOfTheOffPolicyAlgorithmsArrives) {
+  const std::vector<std::string> shared = {
+      "buffer_size=64",     "learning_starts=7", "train_every=3",
+      "updates_per_step=5", "report_every=9",    "batch_size=11",
+      "n_step=2",           "gamma=0.5",         "tau=0.25",
+      "learning_rate=0.5",  "max_grad_norm=3",   "adam_beta1=0.625",
+      "adam_beta2=0.875",   "adam_epsilon=0.5",  "anneal_learning_rate=true"};
+  const auto check = [](const OffPolicyOptions& o) {
+    const std::int64_t whole[] = {
+        o.buffer_size,  o.learning_starts, o.train_every, o.updates_per_step,
+        o.report_every, o.batch_size,      o.n_step};
+    const std::int64_t wanted[] = {64, 7, 3, 5, 9, 11, 2};
+    for (int i = 0; i < 7; ++i) EXPECT_EQ(whole[i], wanted[i]) << i;
+    const float real[] = {o.gamma,      o.tau,        o.max_grad_norm,
+                          o.adam_beta1, o.adam_beta2, o.adam_epsilon};
+    const float also[] = {0.5f, 0.25f, 3, 0.625f, 0.875f, 0.5f};
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(real[i], also[i]) << i;
+    EXPECT_EQ(o.learning_rate, 0.5);
+    EXPECT_TRUE(o.anneal_learning_rate);
+  };
+  const auto with = [&](const std::string& algorithm, const std::vector<std::string>& own) {
+    std::vector<std::string> sets = {"trainer.algorithm=" + algorithm, "env.num_envs=2"};
+    for (const auto* list : {&shared, &own}) {
+      for (const std::string& key : *list) sets.push_back(algorithm + "." + key);
+    }
+    return sets;
+  };
+  const TrainOptions dqn = read(
+      kSmall, with("dqn", {"target_every=4", "double=false", "duelling=true", "huber=2",
+                           "exploration_start=0.5", "exploration_end=0.25", "exploration_steps=6",
+                           "priority_alpha=0.5", "priority_beta=0.25", "priority_epsilon=0.125"}));
+  check(dqn.dqn.replay);
+  EXPECT_EQ(dqn.dqn.target_every, 4);
+  EXPECT_FALSE(dqn.dqn.double_q);
+  EXPECT_TRUE(dqn.dqn.duelling);
+  EXPECT_EQ(dqn.dqn.huber, 2);
+  EXPECT_EQ(dqn.dqn.exploration_start, 0.5f);
+  EXPECT_EQ(dqn.dqn.exploration_end, 0.25f);
+  EXPECT_EQ(dqn.dqn.exploration_steps, 6);
+  EXPECT_EQ(dqn.dqn.priority_alpha, 0.5f);
+  EXPECT_EQ(dqn.dqn.priority_beta, 0.25f);
+  EXPECT_EQ(dqn.dqn.priority_epsilon, 0.125f);
+  const TrainOptions sac =
+      read(kPendulum,
+           with("sac", {"temperature=0.5", "automatic_temperature=false", "target_entropy=-3"}));
+  check(sac.sac.replay);
+  EXPECT_EQ(sac.sac.temperature, 0.5f);
+  EXPECT_FALSE(sac.sac.automatic_temperature);
+  EXPECT_EQ(sac.sac.target_entropy, -3);
+  const TrainOptions td3 =
+      read(kPendulum, with("td3", {"policy_every=4", "exploration_noise=0.5", "target_noise=0.25",
+                                   "target_noise_clip=0.125"}));
+  check(td3.td3.replay);
+  EXPECT_EQ(td3.td3.policy_every, 4);
+  EXPECT_EQ(td3.td3.exploration_noise, 0.5f);
+  EXPECT_EQ(td3.td3.target_noise, 0.25f);
+  EXPECT_EQ(td3.td3.target_noise_clip, 0.125f);
+}
+
+TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
+  std::string message;
+  const auto refused = [&](const char* text, std::vector<std::string> sets, const char* names,
+                           int ranks = 1) {
+    EXPECT_EQ(testing::exit_code_of([&] { read(text, sets, ranks); }, &message), 2) << names;
+    EXPECT_NE(message.find(names), std::string::npos) << message;
+  };
+  const std::string dqn = "trainer.algorithm=dqn", sac = "trainer.algorithm=sac";
+  refused(kSmall, {"trainer.algorithm=dqnn"}, "trainer.algorithm");
+  refused(kPendulum, {dqn}, "one discrete action");
+  refused(kSmall, {sac}, "real actions");
+  refused(kSmall, {"trainer.algorithm=td3"}, "real actions");
+  refused(kSmall, {dqn}, "2 ranks", 2);
+  refused(kSmall, {dqn, "env.device=cuda"}, "env.device");
+  refused(kSmall, {dqn, "env.frame_stack=4"}, "env.frame_stack");
+  refused(kSmall, {dqn, "policy.normalize_observations=true"}, "policy.normalize_observations");
+  refused(kSmall, {dqn, "policy.memory=gru"}, "policy.memory");
+  refused(kPendulum, {sac, "policy.distribution=gaussian"}, "policy.distribution");
+  refused(kPendulum, {sac, "policy.trunk=shared"}, "policy.trunk");
+  refused(kSmall, {dqn, "env.id=Rollmill/Cups-v0"}, "action masks");
+  // Keys and sections of another algorithm.
+  refused(kSmall, {dqn, "ppo.clip=0.1"}, "ppo");
+  refused(kSmall, {dqn, "trainer.kernels=fused"}, "trainer.kernels");
+  refused(kSmall, {"dqn.huber=1"}, "dqn");
+  refused(kPendulum, {sac, "td3.tau=0.1"}, "td3");
+  // What spans two keys.
+  refused(kSmall, {dqn, "dqn.train_every=4", "dqn.report_every=6"}, "dqn.report_every");
+  refused(kSmall, {dqn, "dqn.buffer_size=100", "dqn.n_step=2"}, "dqn.buffer_size");
+  EXPECT_EQ(fails({dqn, "dqn.duelling=true", "policy.trunk=shared"}, &message), 0) << message;
+  EXPECT_EQ(read(kSmall, {dqn, "env.num_envs=8", "dqn.train_every=4"}).dqn.replay.report_every,
+            124);
+}
+
 std::string resolved(const std::vector<std::string>& overrides) {
   Config config = Config::from_string(kSmall, "run.toml", overrides);
   read_train_options(config, 1);

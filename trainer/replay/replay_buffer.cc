@@ -28,6 +28,11 @@ ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
       slots_((config.capacity + config.num_envs - 1) / config.num_envs + 1) {
   RM_ASSERT(config.n_step >= 1 && config.n_step < slots_);
   const auto rows = static_cast<std::size_t>(slots_ * config.num_envs);
+  const auto words = static_cast<std::size_t>(observation_words_ + action_words_ + 1);
+  // A tree has up to four nodes of eight bytes a leaf.
+  check_memory(rows * (4 * words + 1 + (config.priority_alpha > 0 ? 32 : 0)),
+               "a replay buffer of " + std::to_string(config.capacity) + " transitions",
+               "lower buffer_size");
   c_.observations.resize(rows * static_cast<std::size_t>(observation_words_));
   c_.actions.resize(rows * static_cast<std::size_t>(action_words_));
   c_.rewards.resize(rows);
