@@ -169,6 +169,7 @@ TEST(Dqn, ResumeEqualsNoInterruption) {
 TEST(Dqn, ThreadsChangeNothing) {
   TrainOptions o = options("CartPole-v1");
   o.dqn.priority_alpha = 0.6f;
+  o.dqn.replay.batch_size = 256;
   testing::expect_same_on_two_threads(o);
 }
 

@@ -334,13 +334,14 @@ TEST(Replay, MoreThanTheMemoryIsRefused) {
 // Real environments, ends of both kinds: what the collector stores is what a second batch does with the same actions.
 TEST(ReplayCollector, StoresWhatTheEnvironmentsDid) {
   const EnvEntry& entry = find_env("CartPole-v1");
+  const int envs = 800;  // enough for two threads
   BatchConfig config;
-  config.num_envs = 70;
+  config.num_envs = envs;
   config.seed = 3;
   config.time_limit = 20;
   ReplayConfig replay;
-  replay.num_envs = 70;
-  replay.capacity = 70 * 50;
+  replay.num_envs = envs;
+  replay.capacity = envs * 50;
   replay.gamma = 1;
   std::vector<std::vector<EpisodeRecord>> episodes;
   for (const int threads : {1, 2}) {
@@ -352,20 +353,20 @@ TEST(ReplayCollector, StoresWhatTheEnvironmentsDid) {
     for (int t = 0; t < 50; ++t) collector.step(policy, episodes.back());
     const ReplayBuffer& r = collector.replay();
     const auto second = entry.make_cpu(config, &pool);
-    HostRollout memory(entry.spec(), 1, 70);
+    HostRollout memory(entry.spec(), 1, envs);
     const RolloutBuffer& b = memory.buffer();
     second->reset(b.observation_slot(0));
     for (int t = 0; t < 50; ++t) {
-      for (std::int64_t i = 0; i < 70; ++i) b.discrete_slot(0)[i] = r.action(t * 70 + i)[0];
-      for (std::int64_t i = 0; i < 70; ++i) {
+      for (std::int64_t i = 0; i < envs; ++i) b.discrete_slot(0)[i] = r.action(t * envs + i)[0];
+      for (std::int64_t i = 0; i < envs; ++i) {
         for (int k = 0; k < 4; ++k)
-          ASSERT_EQ(r.observations()[(t * 70 + i) * 4 + k],
+          ASSERT_EQ(r.observations()[(t * envs + i) * 4 + k],
                     b.observation_slot(0)[k * b.stride + i]);
       }
       second->step(b.step_buffers(0));
-      for (std::int64_t i = 0; i < 70; ++i) {
+      for (std::int64_t i = 0; i < envs; ++i) {
         float next[4];
-        const NStep n = r.n_step(t * 70 + i, next);
+        const NStep n = r.n_step(t * envs + i, next);
         ASSERT_EQ(n.reward, b.rewards[i]);
         ASSERT_EQ(n.discount, b.ends[i] == kTerminated ? 0.0f : 1.0f);
         const float* shown = b.ends[i] == kTruncated ? b.final_observations : b.observation_slot(1);

@@ -51,7 +51,9 @@ inline void expect_resume_equals_no_interruption(const TrainOptions& o, int befo
   EXPECT_EQ(hash_of(resumed), hash_of(whole));
 }
 
+// The network must be large enough for threads to share its updates (BatchGradient::worth_threads).
 inline void expect_same_on_two_threads(TrainOptions o, int updates = 4) {
+  o.policy.hidden = {128, 128};
   o.threads = 1;
   Run one(o);
   o.threads = 2;

@@ -162,8 +162,7 @@ void DqnTrainer::learn() {
   });
   const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
   const double rate = learning_rate_at(r, env_steps_, run_.options.total_steps);
-  sums_.norm +=
-      adam_update(adam, rate, gradient_, *run_.pool, weights_.params, optimizer_, "network");
+  sums_.norm += adam_update(adam, rate, gradient_, weights_.params, optimizer_, "network");
   collector_.replay().set_errors(drawn_.data(), errors_.data(), r.batch_size);
   if (optimizer_.step % o.target_every == 0) track(weights_.params, r.tau, target_);
   for (const auto& tile : tiles_) {

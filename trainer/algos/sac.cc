@@ -149,7 +149,7 @@ void SacTrainer::learn_critics() {
     critic_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
   const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
-  critic_.update(adam, rate(), critic_gradient_, *run_.pool);
+  critic_.update(adam, rate(), critic_gradient_);
 }
 
 void SacTrainer::learn_actor() {
@@ -160,7 +160,7 @@ void SacTrainer::learn_actor() {
     actor_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
   const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
-  adam_update(adam, rate(), actor_gradient_, *run_.pool, weights_.params, optimizer_, "actor");
+  adam_update(adam, rate(), actor_gradient_, weights_.params, optimizer_, "actor");
 }
 
 // Loss -log temperature * (log pi + target entropy): the weight of entropy grows while there is too little of it.

@@ -148,7 +148,7 @@ void Td3Trainer::learn() {
   critic_gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
     critic_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
-  critic_.update(adam, rate(), critic_gradient_, *run_.pool);
+  critic_.update(adam, rate(), critic_gradient_);
   ++sums_.updates;
   for (const auto& tile : tiles_) {
     sums_.critic_loss += tile->critic_loss / r.batch_size;
@@ -160,7 +160,7 @@ void Td3Trainer::learn() {
   actor_gradient_.run(*run_.pool, [&](int t, int, int rows, float* gradient) {
     actor_tile(*tiles_[static_cast<std::size_t>(t)], rows, gradient);
   });
-  adam_update(adam, rate(), actor_gradient_, *run_.pool, weights_.params, optimizer_, "actor");
+  adam_update(adam, rate(), actor_gradient_, weights_.params, optimizer_, "actor");
   track(weights_.params, r.tau, target_);
   critic_.track_target(r.tau);
   ++sums_.policy_updates;

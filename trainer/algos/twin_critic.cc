@@ -132,8 +132,8 @@ void TwinCritic::action_gradient(const float (&dq)[2][kTileRows], int rows, Tile
 }
 
 double TwinCritic::update(const AdamOptions& adam, double learning_rate,
-                          const BatchGradient& gradient, ThreadPool& pool) {
-  return adam_update(adam, learning_rate, gradient, pool, params_, optimizer_, "critics");
+                          const BatchGradient& gradient) {
+  return adam_update(adam, learning_rate, gradient, params_, optimizer_, "critics");
 }
 
 void TwinCritic::save(H5Group& root) const {

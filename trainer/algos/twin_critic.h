@@ -59,8 +59,7 @@ class TwinCritic {
   void action_gradient(const float (&dq)[2][kTileRows], int rows, Tile& tile, float* da) const;
 
   // One step of Adam; returns the gradient's norm. The target networks follow with track_target.
-  double update(const AdamOptions& adam, double learning_rate, const BatchGradient& gradient,
-                ThreadPool& pool);
+  double update(const AdamOptions& adam, double learning_rate, const BatchGradient& gradient);
   void track_target(float tau) { track(params_, tau, target_); }
 
   void save(H5Group& root) const;

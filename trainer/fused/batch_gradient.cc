@@ -8,14 +8,6 @@
 #include "trainer/fused/adam.h"
 
 namespace rollmill {
-namespace {
-
-constexpr std::int64_t kChunk = 4096;
-
-int chunks_of(std::int64_t size) { return static_cast<int>((size + kChunk - 1) / kChunk); }
-
-}  // namespace
-
 BatchGradient::BatchGradient(std::int64_t parameters, int rows)
     : size_(parameters),
       rows_(rows),
@@ -24,15 +16,12 @@ BatchGradient::BatchGradient(std::int64_t parameters, int rows)
   RM_ASSERT(parameters % 16 == 0 && rows >= 1);
 }
 
-void BatchGradient::add_tiles(ThreadPool& pool) {
-  pool.run(chunks_of(size_), [&](int chunk) {
-    const std::int64_t begin = chunk * kChunk, end = std::min(begin + kChunk, size_);
-    float* RM_RESTRICT sum = parts_.data();
-    for (int t = 1; t < tiles_; ++t) {
-      const float* RM_RESTRICT part = parts_.data() + t * size_;
-      for (std::int64_t i = begin; i < end; ++i) sum[i] += part[i];
-    }
-  });
+void BatchGradient::add_tiles() {
+  float* RM_RESTRICT sum = parts_.data();
+  for (int t = 1; t < tiles_; ++t) {
+    const float* RM_RESTRICT part = parts_.data() + t * size_;
+    for (std::int64_t i = 0; i < size_; ++i) sum[i] += part[i];
+  }
 }
 
 // Sixteen lanes, added in order.
@@ -49,8 +38,7 @@ double BatchGradient::norm() const {
 }
 
 double adam_update(const AdamOptions& o, double learning_rate, const BatchGradient& gradient,
-                   ThreadPool& pool, AlignedVector<float>& params, OptimizerState& state,
-                   const char* what) {
+                   AlignedVector<float>& params, OptimizerState& state, const char* what) {
   const double norm = gradient.norm();
   if (!std::isfinite(norm)) {
     fail_numerical("gradient update " + std::to_string(state.step) + ": NaN or infinity in the " +
@@ -63,11 +51,8 @@ double adam_update(const AdamOptions& o, double learning_rate, const BatchGradie
   if (o.max_norm > 0.0f)
     scale = static_cast<float>(std::min(1.0, static_cast<double>(o.max_norm) / (norm + 1e-6)));
   const AdamStep step = adam_step(o.beta1, o.beta2, o.epsilon, learning_rate, state.step, scale);
-  pool.run(chunks_of(gradient.size()), [&](int chunk) {
-    const std::int64_t begin = chunk * kChunk;
-    adam_range(step, gradient.sum(), begin, std::min(begin + kChunk, gradient.size()),
-               params.data(), state.first.data(), state.second.data());
-  });
+  adam_range(step, gradient.sum(), 0, gradient.size(), params.data(), state.first.data(),
+             state.second.data());
   return norm;
 }
 

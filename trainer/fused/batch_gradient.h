@@ -23,14 +23,19 @@ class BatchGradient {
   // Calls body(tile, first row, rows, gradient) for every tile; the gradient comes zeroed and is to be added to.
   template <class Body>
   void run(ThreadPool& pool, Body&& body) {
-    pool.run(tiles_, [&](int t) {
+    const auto tile = [&](int t) {
       const auto begin = static_cast<int>(std::int64_t{rows_} * t / tiles_);
       const auto end = static_cast<int>(std::int64_t{rows_} * (t + 1) / tiles_);
       float* gradient = parts_.data() + t * size_;
       std::fill(gradient, gradient + size_, 0.0f);
       body(t, begin, end - begin, gradient);
-    });
-    add_tiles(pool);
+    };
+    if (worth_threads()) {
+      pool.run(tiles_, tile);
+    } else {
+      for (int t = 0; t < tiles_; ++t) tile(t);
+    }
+    add_tiles();
   }
   const float* sum() const { return parts_.data(); }
   std::int64_t size() const { return size_; }
@@ -38,7 +43,10 @@ class BatchGradient {
   double norm() const;
 
  private:
-  void add_tiles(ThreadPool& pool);
+  // A smaller minibatch is done before other threads are awake (and a pool's threads wait by spinning, which takes the
+  // processor from others where there are more threads than cores).
+  bool worth_threads() const { return size_ * rows_ >= (std::int64_t{1} << 22); }
+  void add_tiles();
 
   std::int64_t size_;
   int rows_, tiles_;
@@ -53,8 +61,7 @@ struct AdamOptions {
 // One step; returns the gradient's norm before it was shortened. Throws Error(kNumerical) naming `what` where it is not
 // finite: the parameters are then as they were.
 double adam_update(const AdamOptions& options, double learning_rate, const BatchGradient& gradient,
-                   ThreadPool& pool, AlignedVector<float>& params, OptimizerState& state,
-                   const char* what);
+                   AlignedVector<float>& params, OptimizerState& state, const char* what);
 
 // target += tau * (params - target); tau 1 copies.
 void track(const AlignedVector<float>& params, float tau, AlignedVector<float>& target);
