@@ -24,6 +24,25 @@ PolicyChoices read_policy_choices(Config& c) {
     p.trunk = Trunk::kShared;
   if (c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed"}) == "squashed")
     p.distribution = RealDistribution::kSquashed;
+  const auto conv = [&](const char* key, std::vector<std::int64_t> fallback, std::int64_t high) {
+    return c.get_int_list(key, fallback, 1, high, 0, 8);
+  };
+  const auto channels = conv("policy.conv_channels", {}, 4096);
+  const auto kernels =
+      conv("policy.conv_kernel", std::vector<std::int64_t>(channels.size(), 3), 64);
+  const auto strides =
+      conv("policy.conv_stride", std::vector<std::int64_t>(channels.size(), 1), 64);
+  for (const auto& [key, list] :
+       {std::pair{"policy.conv_kernel", kernels}, std::pair{"policy.conv_stride", strides}}) {
+    if (list.size() != channels.size()) {
+      c.fail(key, "has " + std::to_string(list.size()) + " numbers, policy.conv_channels " +
+                      std::to_string(channels.size()));
+    }
+  }
+  for (std::size_t l = 0; l < channels.size(); ++l) {
+    p.conv.push_back({static_cast<int>(channels[l]), static_cast<int>(kernels[l]),
+                      static_cast<int>(strides[l])});
+  }
   const std::string memory = c.get_choice("policy.memory", "none", {"none", "gru", "mingru"});
   if (memory != "none") p.memory = memory == "gru" ? MemoryKind::kGru : MemoryKind::kMinGru;
   const auto size = static_cast<int>(c.get_int("policy.memory_size", 64, 1, 4096));
@@ -64,6 +83,9 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (cuda && o.env.trace_steps > 0)
     c.fail("env.trace_steps",
            "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
+  if (const auto problem = conv_problem(find_env(o.env.id).spec().observed, o.policy.conv);
+      !problem.empty())
+    c.fail("policy.conv_channels", problem + "; choose other convolutions for " + o.env.id);
   o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3"});
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));

@@ -25,6 +25,8 @@ void refuse_what_is_not_done(Config& c, const std::string& section, int world_si
     c.fail("env.frame_stack", who + " reads single frames; set it to 1");
   if (run.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", who + " draws single transitions; set it to \"none\"");
+  if (section != "dqn" && !run.policy.conv.empty())
+    c.fail("policy.conv_channels", who + " has critics without convolutions; leave it out");
   for (const char* key : {"policy.distribution", "policy.trunk"}) {
     const bool duelling = section == "dqn" && key == std::string("policy.trunk");
     if (c.has(key) && !duelling) c.fail(key, who + " has a network of its own kind; leave it out");
