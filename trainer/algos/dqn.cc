@@ -65,7 +65,7 @@ struct DqnTrainer::Tile {
         next(static_cast<std::size_t>(observation_words) * kTileRows),
         q(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
         q_target(q.size()),
-        dhead(static_cast<std::size_t>(layout.max_width) * kTileRows),
+        dhead(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
         scratch(static_cast<std::size_t>(backward_scratch(layout.max_width))) {}
   ForwardScratch forward;
   AlignedVector<float> next;         // [rows][words] observations to bootstrap from
