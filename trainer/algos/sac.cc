@@ -48,7 +48,8 @@ struct SacTrainer::Tile {
   AlignedVector<float> dhead, scratch;
   std::int64_t at[kTileRows];
   float logp[kTileRows], target[kTileRows];
-  double critic_loss = 0, actor_loss = 0, value = 0, logp_sum = 0;
+  TwinCritic::Sums sums;
+  double actor_loss = 0, logp_sum = 0;
 };
 
 SacTrainer::SacTrainer(const TrainOptions& options, ProcessGroup& group)
@@ -131,9 +132,9 @@ void SacTrainer::learn() {
   learn_actor();
   double logp = 0;
   for (const auto& tile : tiles_) {
-    sums_.critic_loss += tile->critic_loss / rows;
+    sums_.critic_loss += tile->sums.loss / rows;
     sums_.actor_loss += tile->actor_loss / rows;
-    sums_.value += tile->value / rows;
+    sums_.value += tile->sums.value / rows;
     logp += tile->logp_sum / rows;
   }
   sums_.entropy -= logp;
@@ -226,10 +227,8 @@ void SacTrainer::bootstrap(Tile& tile, int first, int rows) {
 void SacTrainer::critic_tile(Tile& tile, int first, int rows, float* gradient) {
   bootstrap(tile, first, rows);
   const int words = replay().observation_words();
-  for (int r = 0; r < rows; ++r) {
-    const std::int64_t row = drawn_[static_cast<std::size_t>(first + r)].row;
-    tile.at[r] = row * words;
-  }
+  for (int r = 0; r < rows; ++r)
+    tile.at[r] = drawn_[static_cast<std::size_t>(first + r)].row * words;
   tile.forward.input.gather({replay().observations(), 1}, tile.at, nullptr, rows,
                             weights_.normalizer);
   critic_.set_observations(tile.forward.input, rows, tile.critic);
@@ -237,17 +236,7 @@ void SacTrainer::critic_tile(Tile& tile, int first, int rows, float* gradient) {
     scale_.to_unit(replay().action(tile.at[r] / words), &critic_.action(tile.critic, r, 0));
   critic_.values(critic_.params(), rows, tile.critic);
   const float inv_n = 1.0f / static_cast<float>(run_.options.sac.replay.batch_size);
-  float dq[2][kTileRows];
-  tile.critic_loss = tile.value = 0;
-  for (int c = 0; c < 2; ++c) {
-    for (int r = 0; r < rows; ++r) {
-      const float error = tile.critic.q[c][r] - tile.target[r];
-      dq[c][r] = inv_n * error;
-      tile.critic_loss += static_cast<double>(0.5f * error * error);
-      tile.value += static_cast<double>(0.5f * tile.critic.q[c][r]);
-    }
-  }
-  critic_.backward(dq, rows, tile.critic, gradient);
+  tile.sums = critic_.regress(tile.target, inv_n, rows, tile.critic, gradient);
 }
 
 // Mean over the minibatch of temperature * log pi(a) - the lower critic's Q(a), a sampled through the noise.

@@ -69,7 +69,8 @@ struct Td3Trainer::Tile {
   AlignedVector<float> dhead, scratch;
   std::int64_t at[kTileRows];
   float target[kTileRows];
-  double critic_loss = 0, value = 0, policy_value = 0;
+  TwinCritic::Sums sums;
+  double policy_value = 0;
 };
 
 Td3Trainer::Td3Trainer(const TrainOptions& options, ProcessGroup& group)
@@ -151,8 +152,8 @@ void Td3Trainer::learn() {
   critic_.update(adam, rate(), critic_gradient_);
   ++sums_.updates;
   for (const auto& tile : tiles_) {
-    sums_.critic_loss += tile->critic_loss / r.batch_size;
-    sums_.value += tile->value / r.batch_size;
+    sums_.critic_loss += tile->sums.loss / r.batch_size;
+    sums_.value += tile->sums.value / r.batch_size;
   }
   if (critic_.optimizer().step % o.policy_every != 0) return;
   critic_.pack();
@@ -222,17 +223,7 @@ void Td3Trainer::critic_tile(Tile& tile, int first, int rows, float* gradient) {
     scale_.to_unit(replay().action(tile.at[r] / words), &critic_.action(tile.critic, r, 0));
   critic_.values(critic_.params(), rows, tile.critic);
   const float inv_n = 1.0f / static_cast<float>(run_.options.td3.replay.batch_size);
-  float dq[2][kTileRows];
-  tile.critic_loss = tile.value = 0;
-  for (int c = 0; c < 2; ++c) {
-    for (int r = 0; r < rows; ++r) {
-      const float error = tile.critic.q[c][r] - tile.target[r];
-      dq[c][r] = inv_n * error;
-      tile.critic_loss += static_cast<double>(0.5f * error * error);
-      tile.value += static_cast<double>(0.5f * tile.critic.q[c][r]);
-    }
-  }
-  critic_.backward(dq, rows, tile.critic, gradient);
+  tile.sums = critic_.regress(tile.target, inv_n, rows, tile.critic, gradient);
 }
 
 // Mean over the minibatch of -Q(policy's action) of the first critic, at the rows that critic_tile left in tile.at.

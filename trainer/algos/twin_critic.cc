@@ -105,14 +105,23 @@ void TwinCritic::fill_head(const float* dq, int rows, Tile& tile) const {
   for (int r = 0; r < rows; ++r) tile.dhead[static_cast<std::size_t>(r * width)] = dq[r];
 }
 
-void TwinCritic::backward(const float (&dq)[2][kTileRows], int rows, Tile& tile,
-                          float* gradient) const {
+TwinCritic::Sums TwinCritic::regress(const float* target, float inv_n, int rows, Tile& tile,
+                                     float* gradient) const {
+  Sums sums;
   for (std::size_t c = 0; c < 2; ++c) {
-    fill_head(dq[c], rows, tile);
+    float dq[kTileRows];
+    for (int r = 0; r < rows; ++r) {
+      const float error = tile.q[c][r] - target[r];
+      dq[r] = inv_n * error;
+      sums.loss += static_cast<double>(0.5f * error * error);
+      sums.value += static_cast<double>(0.5f * tile.q[c][r]);
+    }
+    fill_head(dq, rows, tile);
     network_backward(layout_.actor, transposed_[c], tile.input, rows, tile.activations[c],
                      tile.dhead.data(), tile.scratch.data(), layout_.max_width,
                      gradient + static_cast<std::int64_t>(c) * layout_.size);
   }
+  return sums;
 }
 
 void TwinCritic::action_gradient(const float (&dq)[2][kTileRows], int rows, Tile& tile,

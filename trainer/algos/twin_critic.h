@@ -53,8 +53,12 @@ class TwinCritic {
   void pack();
   // tile.q of both critics.
   void values(const AlignedVector<float>& params, int rows, Tile& tile) const;
-  // After values(params()): adds the parameters' gradient from d loss / d q. gradient: as params().
-  void backward(const float (&dq)[2][kTileRows], int rows, Tile& tile, float* gradient) const;
+  // Sums over a tile's rows and both critics: half the squared errors, half the values.
+  struct Sums {
+    double loss = 0, value = 0;
+  };
+  // After values(params()): adds the gradient of inv_n times half the squared errors to the targets. gradient: as params().
+  Sums regress(const float* target, float inv_n, int rows, Tile& tile, float* gradient) const;
   // After values(params()): d loss / d action, [actions][kTileRows].
   void action_gradient(const float (&dq)[2][kTileRows], int rows, Tile& tile, float* da) const;
 
