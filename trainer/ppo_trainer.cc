@@ -86,6 +86,7 @@ UpdateReport PpoTrainer::step() {
   experience_->collect({options_.ppo.gamma, options_.ppo.gae_lambda, options_.reward_scale});
   report.faults = experience_->batch().take_faults();
   report.collect_seconds = seconds_since(start);
+  report.env_seconds = report.collect_seconds * experience_->environment_share();
 
   // 2. Learning from it, with the observation statistics it was acted with.
   const auto learn_start = std::chrono::steady_clock::now();

@@ -27,6 +27,7 @@ struct UpdateReport {
   EnvBatch::Faults faults;                  // environments of this rank that broke
   UpdateStats stats;
   double collect_seconds = 0, learn_seconds = 0;
+  double env_seconds = 0;  // of collect_seconds: in the environments' steps; NaN where it is not known
 };
 
 // Recent episodes and counters: what the loop remembers beside weights and environments.

@@ -11,10 +11,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
+#include "rollout/normalizer.h"
 #include "trainer/fused/adam.h"
 #include "trainer/fused/mlp_backward.h"
 #include "trainer/fused/ppo_rows.h"
@@ -26,6 +28,17 @@ namespace {
 constexpr int kShardRows = 2 * kTileRows;
 constexpr int kMaxShards = 64;
 constexpr std::int64_t kReduceChunk = 4096;
+
+// Of value(0), ..., value(count - 1): mean first, so that nothing cancels.
+template <class Value>
+Moments moments_of(int count, Value&& value) {
+  Moments m;
+  m.count = count;
+  for (int i = 0; i < count; ++i) m.mean += value(i);
+  m.mean /= count;
+  for (int i = 0; i < count; ++i) m.m2 += (value(i) - m.mean) * (value(i) - m.mean);
+  return m;
+}
 
 // Everything one shard needs, allocated once.
 struct Shard {
@@ -70,6 +83,7 @@ class FusedLearner final : public Learner {
 
   void draw_order(const RolloutBuffer& b, std::int64_t update, int epoch);
   double sum_groups(const std::vector<double>& parts, const char* what);
+  double explained_variance(const RolloutBuffer& b);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
   void shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
                       const std::uint32_t* rows, int count);
@@ -118,6 +132,7 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   LossSums total;
   double count = 0;
   int minibatches = 0;
+  stats.explained_variance = explained_variance(b);
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
     const int rows = static_cast<int>(group_samples_ / o_.minibatches);
@@ -144,6 +159,45 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   stats.clip_fraction = total.clipped / count;
   stats.grad_norm /= minibatches;
   return stats;
+}
+
+// Moments of returns and of what the values miss of them: of each group and step alone, merged in step order, then in
+// group order over all ranks.
+double FusedLearner::explained_variance(const RolloutBuffer& b) {
+  struct Pair {
+    Moments target, error;
+  };
+  const int envs = b.num_envs / groups_;
+  std::vector<Pair> parts(static_cast<std::size_t>(b.horizon * groups_));
+  c_.pool->run(b.horizon, [&](int t) {
+    for (int k = 0; k < groups_; ++k) {
+      const float* target = b.returns + t * b.stride + k * envs;
+      const float* value = b.values + t * b.stride + k * envs;
+      parts[static_cast<std::size_t>(k * b.horizon + t)] = {
+          moments_of(envs, [&](int i) { return static_cast<double>(target[i]); }),
+          moments_of(envs, [&](int i) {
+            return static_cast<double>(target[i]) - static_cast<double>(value[i]);
+          })};
+    }
+  });
+  std::vector<Pair> mine(static_cast<std::size_t>(groups_));
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    Pair& group = mine[p / static_cast<std::size_t>(b.horizon)];
+    group.target.merge(parts[p].target);
+    group.error.merge(parts[p].error);
+  }
+  const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(Pair));
+  Pair total;
+  for (const std::string& theirs : c_.group->all_gather(bytes, "value statistics")) {
+    for (std::size_t at = 0; at < theirs.size(); at += sizeof(Pair)) {
+      Pair group;
+      std::memcpy(&group, theirs.data() + at, sizeof group);
+      total.target.merge(group.target);
+      total.error.merge(group.error);
+    }
+  }
+  if (!(total.target.m2 > 0)) return std::numeric_limits<double>::quiet_NaN();
+  return 1.0 - total.error.m2 / total.target.m2;
 }
 
 // Adds one number a group, of all ranks, in group order.
