@@ -148,14 +148,14 @@ std::string cell(std::string name, double value) {
                      text, kValue);
 }
 
-std::vector<std::string> metric_cells(const std::vector<Metric>& metrics) {
+std::vector<std::string> metric_cells(const std::vector<MetricNumber>& metrics) {
   std::vector<std::string> cells;
   for (const auto& [key, label] : kKnown) {
-    for (const Metric& m : metrics) {
+    for (const MetricNumber& m : metrics) {
       if (m.name == key) cells.push_back(cell(std::string(label), m.value));
     }
   }
-  for (const Metric& m : metrics) {
+  for (const MetricNumber& m : metrics) {
     const bool known = std::any_of(kKnown.begin(), kKnown.end(),
                                    [&](const auto& pair) { return pair.first == m.name; });
     if (!known) cells.push_back(cell(m.name, m.value));
@@ -192,9 +192,11 @@ std::string progress_line(const DashboardState& s) {
   std::string line = fmt::format("{} {:3.0f} %  steps {}/{}  return {}  {} steps/s", s.environment,
                                  100 * share_done(s), human(s.step), human(s.total_steps),
                                  fixed(s.mean_return), rate(s.training_rate));
-  for (const auto& [key, name] : {std::pair("approx_kl", "kl"), std::pair("entropy", "entropy")}) {
-    for (const Metric& m : s.metrics) {
-      if (m.name == key) line += fmt::format("  {} {:.4f}", name, m.value);
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kShown = {
+      {{"approx_kl", "kl"}, {"entropy", "entropy"}, {"q_loss", "q loss"}, {"alpha", "alpha"}}};
+  for (const auto& [key, name] : kShown) {
+    for (const MetricNumber& m : s.metrics) {
+      if (m.name == key) line += fmt::format("  {} {}", name, number(m.value));
     }
   }
   return line + "  eta " + duration(seconds_left(s));
@@ -215,7 +217,7 @@ void Dashboard::observe(const MetricsRecord& record, double seconds) {
   state_.mean_length = record.number("length_mean");
   state_.best_return = std::fmax(state_.best_return, state_.mean_return);  // NaN gives way
   state_.metrics.clear();
-  for (const Metric& m : record.numbers()) {
+  for (const MetricNumber& m : record.numbers()) {
     if (!has_own_place(m.name)) state_.metrics.push_back(m);
   }
   // The parts of the run since the last update, the one it begins in included.

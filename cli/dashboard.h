@@ -23,7 +23,7 @@ struct DashboardState {
   double episodes = kUnknown, updates = kUnknown;
   std::vector<double>
       returns;  // the mean return over the run's length, in equal parts; NaN: not reached
-  std::vector<Metric> metrics;  // all others of the last update
+  std::vector<MetricNumber> metrics;  // all others of the last update
 };
 
 // The block: at most `rows` lines, none wider than `columns`, without line breaks. utf8: lines and bars, else ASCII.

@@ -109,7 +109,7 @@ std::vector<double> nice_ticks(double low, double high, int most) {
   // Multiples of the step, not sums of it: their error does not grow.
   for (auto k = static_cast<std::int64_t>(std::ceil(low / step));; ++k) {
     const double tick = static_cast<double>(k) * step;
-    if (tick > high || static_cast<int>(ticks.size()) == most) return ticks;
+    if (tick > high || static_cast<int>(ticks.size()) > most) return ticks;
     ticks.push_back(tick);
   }
 }

@@ -9,7 +9,7 @@
 
 namespace rollmill {
 
-// Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], at most `most` of them; low < high.
+// Round numbers (1, 2 or 5 times a power of ten apart) from low to high, with at most `most` steps between them; low < high.
 std::vector<double> nice_ticks(double low, double high, int most);
 
 Figure plot_curves(const Comparison& comparison);

@@ -95,7 +95,7 @@ MetricsRecord& MetricsRecord::add_raw(std::string_view name, std::string_view js
 }
 
 double MetricsRecord::number(std::string_view name) const {
-  for (const Metric& metric : numbers_) {
+  for (const MetricNumber& metric : numbers_) {
     if (metric.name == name) return metric.value;
   }
   return std::numeric_limits<double>::quiet_NaN();

@@ -10,7 +10,7 @@
 
 namespace rollmill {
 
-struct Metric {
+struct MetricNumber {
   std::string name;
   double value;  // NaN and infinities as they were added
 };
@@ -32,7 +32,7 @@ class MetricsRecord {
   std::string json() const { return "{" + fields_ + "}"; }
 
   // The numbers among the values, in the order they were added.
-  const std::vector<Metric>& numbers() const { return numbers_; }
+  const std::vector<MetricNumber>& numbers() const { return numbers_; }
   // A number by its name; NaN where there is none.
   double number(std::string_view name) const;
 
@@ -40,7 +40,7 @@ class MetricsRecord {
   MetricsRecord& add_raw(std::string_view name, std::string_view json);
 
   std::string fields_;
-  std::vector<Metric> numbers_;
+  std::vector<MetricNumber> numbers_;
 };
 
 class MetricsWriter {

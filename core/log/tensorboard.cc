@@ -184,7 +184,7 @@ void TensorboardWriter::write(const MetricsRecord& record) {
                                         .text(summary::kTag, tag)
                                         .float32(summary::kSimpleValue, static_cast<float>(value)));
   };
-  for (const Metric& metric : record.numbers()) {
+  for (const MetricNumber& metric : record.numbers()) {
     if (metric.name != "step") scalar(tensorboard_tag(metric.name), metric.value);
   }
   const double step = record.number("step"), seconds = record.number("seconds");

@@ -59,7 +59,7 @@ TEST(MetricsRecord, KeepsOrderAndTypes) {
             "\"text \\\"q\\\"\":\"line\\n\\u0001 caf\xc3\xa9 \xef\xbf\xbd\"}");
   EXPECT_EQ(MetricsRecord().json(), "{}");
   std::vector<std::string> names;
-  for (const Metric& m : record.numbers()) names.push_back(m.name);
+  for (const MetricNumber& m : record.numbers()) names.push_back(m.name);
   EXPECT_EQ(names, (std::vector<std::string>{"step", "a", "n", "nan", "inf"}));
   EXPECT_EQ(record.number("a"), 0.1);
   EXPECT_EQ(record.number("inf"), -inf);
