@@ -196,7 +196,7 @@ std::string progress_line(const DashboardState& s) {
       {{"approx_kl", "kl"}, {"entropy", "entropy"}, {"q_loss", "q loss"}, {"alpha", "alpha"}}};
   for (const auto& [key, name] : kShown) {
     for (const MetricNumber& m : s.metrics) {
-      if (m.name == key) line += fmt::format("  {} {}", name, number(m.value));
+      if (m.name == key) line += fmt::format("  {} {:.2g}", name, m.value);
     }
   }
   return line + "  eta " + duration(seconds_left(s));
