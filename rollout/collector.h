@@ -56,7 +56,7 @@ class HostCollector {
   };
 
   void collect_block(const AdvantageOptions& options, int begin, int end, BlockTime& time);
-  void value_truncated(int begin, int end);
+  void value_truncated(int first, int last, int begin, int end);
 
   EnvBatch& batch_;
   const MlpPolicy& policy_;
