@@ -6,11 +6,14 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/log/console.h"
+
 namespace rollmill {
 namespace {
 
 constexpr int kWidth = 760, kPlotHeight = 340;
 constexpr int kLeft = 72, kRight = 24, kTop = 40, kAxisRoom = 52, kLegendRow = 18;
+constexpr int kLegendColumns = 72;  // of a label; with what follows it, the width of the page
 constexpr double kBandOpacity = 0.2;
 
 struct Range {
@@ -93,7 +96,8 @@ Color color_of(std::size_t group) { return palette::kKinds[group % palette::kCou
 // As the text in brackets behind a label: how many runs, what the band is.
 std::string legend_of(const CurveGroup& g) {
   const std::size_t n = g.runs.size();
-  return g.label + (n == 1 ? " (1 run)" : fmt::format(" ({} runs, mean and 95 % interval)", n));
+  return fit_columns(g.label, kLegendColumns) +
+         (n == 1 ? " (1 run)" : fmt::format(" ({} runs, mean and 95 % interval)", n));
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ void read_settings(RunCurve& run) {
     if (v.key == "run.seed") run.seed = toml;
     if (shapes_learning(v.key)) run.settings[v.key] = toml;
   }
-  run.name = named["run.name"];
-  run.environment = named["env.id"];
+  run.name = one_line(named["run.name"]);  // shown on terminals: no control characters
+  run.environment = one_line(named["env.id"]);
   if (run.environment.empty()) fail_data(path + ": no env.id: not the config of a training run");
 }
 
