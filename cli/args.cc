@@ -36,6 +36,10 @@ void Args::positional(const std::string& name, std::string& value, const std::st
   auto* option = impl_->app.add_option(name, value, help);
   if (required) option->required();
 }
+void Args::positionals(const std::string& name, std::vector<std::string>& values,
+                       const std::string& help) {
+  impl_->app.add_option(name, values, help)->required();
+}
 void Args::option(const std::string& names, std::string& value, const std::string& help) {
   impl_->app.add_option(names, value, help);
 }

@@ -19,6 +19,9 @@ class Args {
 
   void positional(const std::string& name, std::string& value, const std::string& help,
                   bool required = true);
+  // One or more, the last of the positional arguments.
+  void positionals(const std::string& name, std::vector<std::string>& values,
+                   const std::string& help);
   void option(const std::string& names, std::string& value, const std::string& help);
   void option(const std::string& names, std::int64_t& value, const std::string& help,
               std::int64_t low, std::int64_t high);

@@ -21,4 +21,11 @@ double standard_deviation(const std::vector<double>& values);  // population
 Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_t seed,
                                  int resamples = 2000);
 
+// 97.5 % quantile of Student's t with so many degrees of freedom (>= 1).
+double student_t_quantile(int degrees);
+
+// 95 % interval of the mean of a few values that are about normal (seeds): mean -+ t s / sqrt(n), n >= 2. Of so few a
+// bootstrap's interval is too narrow.
+Interval t_mean_interval(const std::vector<double>& values);
+
 }  // namespace rollmill

@@ -26,12 +26,24 @@ void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0), buffer_.
 
 void HostCollector::collect(const AdvantageOptions& options) {
   const int blocks = (buffer_.num_envs + block_ - 1) / block_;
+  times_.assign(static_cast<std::size_t>(blocks), {});
   pool_.run(blocks, [&](int b) {
-    collect_block(options, b * block_, std::min((b + 1) * block_, buffer_.num_envs));
+    BlockTime time;  // on the task's own stack: no two threads write to one cache line
+    collect_block(options, b * block_, std::min((b + 1) * block_, buffer_.num_envs), time);
+    times_[static_cast<std::size_t>(b)] = time;
   });
+  BlockTime total;
+  for (const BlockTime& time : times_) {
+    total.environment += time.environment;
+    total.all += time.all;
+  }
+  environment_share_ =
+      static_cast<double>(total.environment.count()) / static_cast<double>(total.all.count());
 }
 
-void HostCollector::collect_block(const AdvantageOptions& options, int begin, int end) {
+void HostCollector::collect_block(const AdvantageOptions& options, int begin, int end,
+                                  BlockTime& time) {
+  const auto start = Clock::now();
   const EpisodeColumns keys = batch_.episodes();
   for (int t = 0; t < buffer_.horizon; ++t) {
     count_frames(buffer_, t, keys.step, begin, end);
@@ -42,7 +54,9 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
     q.begin = begin;
     q.end = end;
     policy_.act(q);
+    const auto before_step = Clock::now();
     batch_.step_range(buffer_.step_buffers(t), begin, end);
+    time.environment += Clock::now() - before_step;
     // What an episode remembered is gone with the next step.
     if (buffer_.memory_columns > 0) value_truncated(t, t + 1, begin, end);
   }
@@ -54,6 +68,7 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
                 keys.step);
   if (buffer_.memory_columns == 0) value_truncated(0, buffer_.horizon, begin, end);
   compute_gae(buffer_, options.gamma, options.lambda, options.reward_scale, begin, end);
+  time.all = Clock::now() - start;
 }
 
 // V of the last observation of each episode that was truncated in steps [first, last); rare, so gathered into one tile at a time, [frames][D][kTileRows]:

@@ -3,6 +3,7 @@
 // a block's state stays in the cache. Blocks do not affect results: every row is computed alone.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -38,6 +39,9 @@ class HostCollector {
   void collect(const AdvantageOptions& options);
   // Moves slot horizon to slot 0: call when the learner is done with the buffer.
   void advance();
+  // Part of the last collect() that went into the environments' steps, in (0, 1): of the time of all threads together. The
+  // rest is the policy's, with values and advantages.
+  double environment_share() const { return environment_share_; }
 
   // groups: the environments in that many equal parts, one part after the other.
   std::vector<EpisodeRecord> finished_episodes(int groups = 1) const;
@@ -46,7 +50,12 @@ class HostCollector {
   std::vector<Moments> observation_moments(int groups = 1) const;
 
  private:
-  void collect_block(const AdvantageOptions& options, int begin, int end);
+  using Clock = std::chrono::steady_clock;
+  struct BlockTime {
+    Clock::duration environment{}, all{};
+  };
+
+  void collect_block(const AdvantageOptions& options, int begin, int end, BlockTime& time);
   void value_truncated(int first, int last, int begin, int end);
 
   EnvBatch& batch_;
@@ -54,6 +63,8 @@ class HostCollector {
   RolloutBuffer buffer_;
   ThreadPool& pool_;
   int block_;
+  std::vector<BlockTime> times_;  // of each block
+  double environment_share_ = 0;
 };
 
 }  // namespace rollmill

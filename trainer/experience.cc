@@ -1,6 +1,7 @@
 #include "trainer/experience.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/base/assert.h"
 #include "envs/device_batch.h"
@@ -24,6 +25,7 @@ class HostExperience final : public Experience {
   void refresh_policy() override {}  // acts with the weights themselves
   void reset() override { collector_.reset(); }
   void collect(const AdvantageOptions& options) override { collector_.collect(options); }
+  double environment_share() const override { return collector_.environment_share(); }
   void advance() override { collector_.advance(); }
   std::vector<EpisodeRecord> finished_episodes(int groups) const override {
     return collector_.finished_episodes(groups);
@@ -71,6 +73,7 @@ class CudaExperience final : public Experience {
   void refresh_policy() override { collector_->set_weights(weights_); }
   void reset() override { collector_->reset(); }
   void collect(const AdvantageOptions& options) override { collector_->collect(options); }
+  double environment_share() const override { return std::numeric_limits<double>::quiet_NaN(); }
   void advance() override { collector_->advance(); }
   std::vector<EpisodeRecord> finished_episodes(int groups) const override {
     RM_ASSERT(groups == 1);

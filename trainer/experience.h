@@ -23,6 +23,8 @@ class Experience {
   virtual void refresh_policy() = 0;
   virtual void reset() = 0;
   virtual void collect(const AdvantageOptions& options) = 0;
+  // Part of the last collect() in the environments' steps; NaN where kernels run unwatched on a GPU.
+  virtual double environment_share() const = 0;
   virtual void advance() = 0;
   virtual std::vector<EpisodeRecord> finished_episodes(int groups) const = 0;
   virtual std::vector<Moments> observation_moments(int groups) const = 0;

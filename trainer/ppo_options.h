@@ -32,6 +32,8 @@ struct UpdateStats {
   double policy_loss = 0, value_loss = 0, entropy = 0;
   double approx_kl = 0;  // mean of (ratio - 1) - log ratio (Schulman's k3), last epoch
   double clip_fraction = 0;
+  // 1 - Var(return - value) / Var(return) over the rollout, with the values it was acted with; NaN where all returns are equal.
+  double explained_variance = 0;
   double grad_norm = 0;  // before clipping
   double first_ratio_error =
       0;  // max |ratio - 1| of the first minibatch: 0 where forward passes agree bit for bit

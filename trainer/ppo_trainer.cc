@@ -20,9 +20,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 std::vector<Metric> metrics_of(const UpdateStats& s, double learning_rate) {
   return {{"policy_loss", s.policy_loss},
           {"value_loss", s.value_loss},
-          {"entropy", s.entropy, "entropy", 2},
-          {"approx_kl", s.approx_kl, "kl", 4},
+          {"entropy", s.entropy},
+          {"approx_kl", s.approx_kl},
           {"clip_fraction", s.clip_fraction},
+          {"explained_variance", s.explained_variance},
           {"grad_norm", s.grad_norm},
           {"learning_rate", learning_rate},
           {"epochs", static_cast<double>(s.epochs)},
@@ -71,6 +72,7 @@ UpdateReport PpoTrainer::step() {
   experience_->collect({o.ppo.gamma, o.ppo.gae_lambda, o.reward_scale});
   report.faults = experience_->batch().take_faults();
   report.collect_seconds = seconds_since(start);
+  report.env_seconds = report.collect_seconds * experience_->environment_share();
 
   // 2. Learning from it, with the observation statistics it was acted with.
   const auto learn_start = std::chrono::steady_clock::now();

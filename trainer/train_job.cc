@@ -19,6 +19,7 @@
 #include "core/io/strict_json.h"
 #include "core/log/log.h"
 #include "core/log/metrics.h"
+#include "core/log/tensorboard.h"
 #include "rollout/checkpoint_folder.h"
 #include "rollout/fault_report.h"
 #include "trainer/checkpoint.h"
@@ -50,9 +51,9 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 }
 
 bool may_change(const std::string& key) {
-  static constexpr std::array<const char*, 8> kFree = {
-      "run.threads", "run.name",    "trainer.total_steps", "stop.",
-      "checkpoint.", "evaluation.", "env.trace_steps",     "env.reset_pool"};
+  static constexpr std::array<const char*, 9> kFree = {
+      "run.threads", "run.name",    "run.tensorboard", "trainer.total_steps", "stop.",
+      "checkpoint.", "evaluation.", "env.trace_steps", "env.reset_pool"};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
   }
@@ -81,6 +82,7 @@ MetricsRecord metrics_of(const UpdateReport& r, double seconds, bool with_curric
   if (with_curriculum) m.add("difficulty", r.difficulty).add("success_rate", r.success_rate);
   for (const Metric& number : r.metrics) m.add(number.name, number.value);
   m.add("collect_seconds", r.collect_seconds)
+      .add("env_seconds", r.env_seconds)
       .add("learn_seconds", r.learn_seconds)
       .add("seconds", seconds);
   return m;
@@ -149,6 +151,7 @@ class Loop {
   };
   Decision decide(Trainer& trainer, Clock::time_point last_checkpoint);
   void restore(Trainer& trainer);
+  void open_events(std::optional<TensorboardWriter>& events, std::int64_t last) const;
   void report_faults(const UpdateReport& report);
 
   const TrainJob& job_;
@@ -167,6 +170,12 @@ void Loop::restore(Trainer& trainer) {
   }
   MetricsWriter::truncate_after(job_.out_dir + "/metrics.jsonl", "step",
                                 trainer.progress().env_steps);
+}
+
+void Loop::open_events(std::optional<TensorboardWriter>& events, std::int64_t last) const {
+  events.emplace(job_.out_dir, last);
+  const auto settings = resolved_keys(job_.config_text);
+  events->write_config(job_.config_text, {settings.begin(), settings.end()});
 }
 
 // Environments that broke do not stop the run; what is needed to see why is written.
@@ -205,8 +214,10 @@ TrainResult Loop::run(bool resume) {
   Trainer& trainer = *made;
   if (resume) restore(trainer);
   std::optional<MetricsWriter> metrics;
+  std::optional<TensorboardWriter> events;
   if (group_.rank() == 0) {
     metrics.emplace(job_.out_dir + "/metrics.jsonl");
+    if (job_.options.tensorboard) open_events(events, trainer.progress().env_steps);
     write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
   }
   TrainResult result;
@@ -214,10 +225,12 @@ TrainResult Loop::run(bool resume) {
   auto last_checkpoint = Clock::now();
   while (!trainer.finished()) {
     const UpdateReport report = trainer.step();
-    if (metrics)
-      metrics->write(metrics_of(report, seconds_since(start), trainer.curriculum().active()));
+    const MetricsRecord record =
+        metrics_of(report, seconds_since(start), trainer.curriculum().active());
+    if (metrics) metrics->write(record);
+    if (events) events->write(record);
     report_faults(report);
-    job_.on_update(report);
+    job_.on_update(record);
     const Decision d = decide(trainer, last_checkpoint);
     if (d.stop != StopRequest::kNone && !trainer.finished()) {
       result.stopped_by = d.stop;
@@ -236,6 +249,7 @@ TrainResult Loop::run(bool resume) {
   result.seconds = seconds_since(start);
   if (group_.rank() == 0) {
     if (metrics) metrics->sync();
+    if (events) events->sync();
     const int code = result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
     write_run_status(job_.out_dir, result.finished ? "done" : "preempted", code, result.env_steps,
                      "");

@@ -1,10 +1,11 @@
 // A training run as a job: its folder, checkpoints, metrics, resume and the end. Used by `rollmill train`.
-//   RUN/config.toml  RUN_STATUS.json  metrics.jsonl  checkpoints/
+//   RUN/config.toml  RUN_STATUS.json  metrics.jsonl  events.out.tfevents.*  checkpoints/
 #pragma once
 
 #include <functional>
 #include <string>
 
+#include "core/log/metrics.h"
 #include "trainer/trainer.h"
 
 namespace rollmill {
@@ -19,7 +20,7 @@ struct TrainJob {
   bool resume = false;
   int local_rank = 0;
   std::function<StopRequest()> stop;
-  std::function<void(const UpdateReport&)> on_update;  // every update, rank 0's view
+  std::function<void(const MetricsRecord&)> on_update;  // every update: what metrics.jsonl gets
 };
 
 struct TrainResult {

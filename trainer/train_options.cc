@@ -60,6 +60,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   }
   o.seed = static_cast<std::uint64_t>(c.get_int("run.seed", 1, 0));
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
+  o.tensorboard = c.get_bool("run.tensorboard", true);
   o.env = read_env_options(c, 64);
   o.curriculum = read_curriculum(c, o.env);
   o.policy = read_policy_choices(c);

@@ -21,6 +21,7 @@ struct TrainOptions {
   std::string name;  // default of --out: runs/<name>
   std::uint64_t seed = 1;
   int threads = 0;  // 0: all cores
+  bool tensorboard = true;  // event files beside metrics.jsonl
   EnvOptions env;
   CurriculumOptions curriculum;
   PolicyChoices policy;

@@ -14,8 +14,6 @@ namespace rollmill {
 struct Metric {
   const char* name;  // in metrics.jsonl
   double value;
-  const char* shown = nullptr;  // its name in the progress line; null: not there
-  int digits = 2;               // behind the point, in the progress line
 };
 
 struct UpdateReport {
@@ -29,6 +27,8 @@ struct UpdateReport {
   EnvBatch::Faults faults;                  // environments of this rank that broke
   std::vector<Metric> metrics;              // in the order of metrics.jsonl
   double collect_seconds = 0, learn_seconds = 0;
+  // Of collect_seconds: in the environments' steps; NaN where it is not known.
+  double env_seconds = std::numeric_limits<double>::quiet_NaN();
 
   // NaN where the algorithm has no such number.
   double metric(std::string_view name) const {

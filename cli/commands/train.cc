@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/dashboard.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "core/base/error.h"
@@ -14,6 +15,7 @@
 #include "core/config/config.h"
 #include "core/device/device.h"
 #include "core/io/atomic_file.h"
+#include "core/log/console.h"
 #include "core/log/log.h"
 #include "core/log/progress.h"
 #include "evaluation/protocol.h"
@@ -25,19 +27,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string progress_line(const TrainOptions& o, const UpdateReport& r, double seconds,
-                          std::int64_t first_steps) {
-  const double rate = static_cast<double>(r.env_steps - first_steps) / std::max(seconds, 1e-9);
-  const double left = static_cast<double>(o.total_steps - r.env_steps) / std::max(rate, 1.0);
-  std::string numbers;
-  for (const Metric& m : r.metrics) {
-    if (m.shown != nullptr) numbers += fmt::format("  {} {:.{}f}", m.shown, m.value, m.digits);
-  }
-  return fmt::format(
-      "{} {:3.0f} %  steps {}/{}  return {:.1f}  {} steps/s{}  eta {:.0f} s", o.env.id,
-      100.0 * static_cast<double>(r.env_steps) / static_cast<double>(o.total_steps),
-      human(static_cast<double>(r.env_steps)), human(static_cast<double>(o.total_steps)),
-      r.mean_return, human(rate), numbers, std::max(left, 0.0));
+// A dashboard where the terminal has room for it, else a line.
+std::string shown(const Progress& progress, const DashboardState& state) {
+  if (!progress.has_room(80, 24)) return progress_line(state);
+  const ConsoleSize size = console_size();
+  std::string block;
+  for (const std::string& line :
+       render_dashboard(state, size.columns - 1, size.rows - 1, console_is_utf8()))
+    block += (block.empty() ? "" : "\n") + line;
+  return block;
 }
 
 StopRequest poll_stop() {
@@ -128,6 +126,8 @@ int run_train(const Arguments& arguments) {
   JobArgs args;
   Args parser("train", "Trains a policy and evaluates it.");
   args.add_to(parser);
+  bool plain = false;
+  parser.flag("--plain", plain, "progress as plain lines, on a terminal too");
   if (!parser.parse(arguments)) return 0;
   install_signal_handlers();
   LaunchInfo launch = read_launch_info();
@@ -150,21 +150,21 @@ int run_train(const Arguments& arguments) {
   choose_gpu(device, launch);
   job.local_rank = launch.gpu;
   const auto group = make_process_group(launch, device.kind == DeviceChoice::Kind::kCuda);
-  Progress progress(args.quiet, launch.rank);
+  Progress progress(args.quiet, launch.rank,
+                    plain ? Progress::Style::kPlain : Progress::Style::kLive);
+  Dashboard dashboard(job.options.env.id, job.out_dir,
+                      static_cast<double>(job.options.total_steps));
   const auto start = Clock::now();
-  std::int64_t first_steps = -1;
   job.stop = poll_stop;
-  job.on_update = [&](const UpdateReport& r) {
-    if (first_steps < 0) first_steps = r.env_steps - r.new_steps;
-    const bool last = r.env_steps >= job.options.total_steps;
-    if (!progress.due() && !last) return;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    progress.update(progress_line(job.options, r, seconds, first_steps));
+  job.on_update = [&](const MetricsRecord& record) {
+    dashboard.observe(record, std::chrono::duration<double>(Clock::now() - start).count());
+    if (progress.due()) progress.update(shown(progress, dashboard.state()));
   };
   const TrainResult result = run_train_job(job, *group);
   if (launch.rank != 0)
     return result.finished ? 0 : result.stopped_by == StopRequest::kInterrupt ? 130 : 75;
   if (!result.already_done) {
+    if (result.new_steps > 0) progress.update(shown(progress, dashboard.state()));
     progress.finish(
         fmt::format("{}: {} steps in {:.2f} s ({} steps/s)", job.options.env.id,
                     human(static_cast<double>(result.new_steps)), result.seconds,

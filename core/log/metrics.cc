@@ -4,12 +4,14 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <utility>
 #include <nlohmann/json.hpp>
 
@@ -29,27 +31,14 @@ std::string quoted(std::string_view text) {
   return Json(std::string(text)).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// Writes all of it or returns false with errno set.
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(fd, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return true;
-}
-
 // Where the last whole line ends.
-off_t end_of_whole_lines(int fd, off_t size, const std::string& path) {
+std::int64_t end_of_whole_lines(const AppendFile& file) {
   char buffer[4096];
+  std::int64_t size = file.size();
   while (size > 0) {
-    const off_t start =
-        size > static_cast<off_t>(sizeof buffer) ? size - static_cast<off_t>(sizeof buffer) : 0;
-    const ssize_t count = ::pread(fd, buffer, static_cast<std::size_t>(size - start), start);
-    if (count < 0 && errno == EINTR) continue;
-    if (count != size - start) fail_errno(path, "cannot read the metrics");
-    for (ssize_t i = count; i > 0; --i) {
+    const std::int64_t start = std::max<std::int64_t>(0, size - std::int64_t{sizeof buffer});
+    file.read(buffer, static_cast<std::size_t>(size - start), start);
+    for (std::int64_t i = size - start; i > 0; --i) {
       if (buffer[i - 1] == '\n') return start + i;
     }
     size = start;
@@ -81,17 +70,16 @@ void sync_folder_of(const std::string& path) {
 // Replaces `path` by `text`: after a crash at any moment the file is the old or the new one.
 void replace_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".tmp-" + std::to_string(::getpid());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) fail_errno(temporary, "cannot write the metrics");
-  const bool written = write_all(fd, text) && ::fsync(fd) == 0;
-  const int reason = written ? 0 : errno;
-  const bool closed = ::close(fd) == 0;
-  if (!written) errno = reason;
-  if (!written || !closed || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int why = errno;
+  ::unlink(temporary.c_str());
+  try {
+    AppendFile file(temporary, "the metrics");
+    file.append(text);
+    file.sync();
+    if (std::rename(temporary.c_str(), path.c_str()) != 0)
+      fail_errno(path, "cannot rewrite the metrics");
+  } catch (...) {
     ::unlink(temporary.c_str());
-    errno = why;
-    fail_errno(path, "cannot rewrite the metrics");
+    throw;
   }
   sync_folder_of(path);
 }
@@ -106,7 +94,15 @@ MetricsRecord& MetricsRecord::add_raw(std::string_view name, std::string_view js
   return *this;
 }
 
+double MetricsRecord::number(std::string_view name) const {
+  for (const MetricNumber& metric : numbers_) {
+    if (metric.name == name) return metric.value;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
 MetricsRecord& MetricsRecord::add(std::string_view name, double value) {
+  numbers_.push_back({std::string(name), value});
   if (!std::isfinite(value)) return add_raw(name, "null");
   char buffer[40];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
@@ -114,6 +110,7 @@ MetricsRecord& MetricsRecord::add(std::string_view name, double value) {
 }
 
 MetricsRecord& MetricsRecord::add(std::string_view name, std::int64_t value) {
+  numbers_.push_back({std::string(name), static_cast<double>(value)});
   return add_raw(name, std::to_string(value));
 }
 
@@ -121,39 +118,14 @@ MetricsRecord& MetricsRecord::add(std::string_view name, std::string_view value)
   return add_raw(name, quoted(value));
 }
 
-MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
-  if (fd_ < 0) fail_errno(path_, "cannot open the metrics");
-  try {
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0) fail_errno(path_, "cannot open the metrics");
-    if (!S_ISREG(info.st_mode)) fail_io(path_ + ": cannot open the metrics: not a regular file");
-    const off_t end = end_of_whole_lines(fd_, info.st_size, path_);
-    if (end != info.st_size && ::ftruncate(fd_, end) != 0)
-      fail_errno(path_, "cannot cut a torn line");
-  } catch (...) {
-    ::close(fd_);
-    throw;
-  }
+MetricsWriter::MetricsWriter(std::string path) : file_(std::move(path), "the metrics") {
+  const std::int64_t end = end_of_whole_lines(file_);
+  if (end != file_.size()) file_.cut(end);  // a torn line
 }
 
-MetricsWriter::~MetricsWriter() { ::close(fd_); }
+void MetricsWriter::write(const MetricsRecord& record) { file_.append(record.json() + "\n"); }
 
-void MetricsWriter::write(const MetricsRecord& record) {
-  const off_t before = ::lseek(fd_, 0, SEEK_END);
-  if (before >= 0 && write_all(fd_, record.json() + "\n")) return;
-  const int reason = errno;
-  // What a full disk let through of the line goes again.
-  if (before < 0 || ::ftruncate(fd_, before) != 0) {
-    fail_io(path_ +
-            ": cannot write the metrics, and a torn line remains: " + std::strerror(reason));
-  }
-  fail_io(path_ + ": cannot write the metrics: " + std::strerror(reason));
-}
-
-void MetricsWriter::sync() {
-  if (::fsync(fd_) != 0) fail_errno(path_, "cannot save the metrics");
-}
+void MetricsWriter::sync() { file_.sync(); }
 
 void MetricsWriter::truncate_after(const std::string& path, const std::string& key,
                                    std::int64_t last) {

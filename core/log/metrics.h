@@ -4,8 +4,16 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "core/log/append_file.h"
 
 namespace rollmill {
+
+struct MetricNumber {
+  std::string name;
+  double value;  // NaN and infinities as they were added
+};
 
 class MetricsRecord {
  public:
@@ -23,10 +31,16 @@ class MetricsRecord {
 
   std::string json() const { return "{" + fields_ + "}"; }
 
+  // The numbers among the values, in the order they were added.
+  const std::vector<MetricNumber>& numbers() const { return numbers_; }
+  // A number by its name; NaN where there is none.
+  double number(std::string_view name) const;
+
  private:
   MetricsRecord& add_raw(std::string_view name, std::string_view json);
 
   std::string fields_;
+  std::vector<MetricNumber> numbers_;
 };
 
 class MetricsWriter {
@@ -34,9 +48,6 @@ class MetricsWriter {
   // Opens for appending, creates if missing; a torn last line (a killed writer's) is cut off.
   // Throws Error (I/O).
   explicit MetricsWriter(std::string path);
-  ~MetricsWriter();
-  MetricsWriter(const MetricsWriter&) = delete;
-  MetricsWriter& operator=(const MetricsWriter&) = delete;
 
   // Appends one line with a single write(2): a killed process leaves whole lines. On a full disk
   // the file keeps its whole lines and this throws Error (I/O) with the path and the reason.
@@ -51,8 +62,7 @@ class MetricsWriter {
   static void truncate_after(const std::string& path, const std::string& key, std::int64_t last);
 
  private:
-  std::string path_;
-  int fd_;
+  AppendFile file_;
 };
 
 }  // namespace rollmill

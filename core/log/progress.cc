@@ -10,13 +10,18 @@ constexpr std::chrono::seconds kPlainInterval{5};
 
 }  // namespace
 
-Progress::Progress(bool quiet, int rank)
+Progress::Progress(bool quiet, int rank, Style style)
     : silent_(quiet || rank != 0),
-      terminal_(!silent_ && stderr_is_terminal()),
+      terminal_(!silent_ && style == Style::kLive && stderr_is_terminal()),
       next_(Clock::now()) {}
 
 Progress::~Progress() {
   if (!finished_) finish(last_printed_ ? "" : last_);
+}
+
+bool Progress::has_room(int columns, int rows) const {
+  const ConsoleSize size = console_size();
+  return terminal_ && size.columns >= columns && size.rows >= rows;
 }
 
 bool Progress::due() const { return !silent_ && !finished_ && Clock::now() >= next_; }
@@ -29,7 +34,7 @@ void Progress::update(const std::string& line) {
   if (now < next_) return;
   if (terminal_) {
     next_ = now + kLiveInterval;
-    Console::get().set_live_line(line);
+    Console::get().set_live(line);
   } else {
     next_ = now + kPlainInterval;
     Console::get().print_line(line);
@@ -41,8 +46,14 @@ void Progress::finish(const std::string& line) {
   if (finished_) return;
   finished_ = true;
   if (silent_) return;
-  if (terminal_) Console::get().clear_live_line();
-  if (!line.empty()) Console::get().print_line(line);
+  const bool block = terminal_ && last_.find('\n') != std::string::npos;
+  if (block) {
+    Console::get().set_live(last_);
+    Console::get().keep_live();
+  } else if (terminal_) {
+    Console::get().clear_live();
+  }
+  if (!line.empty() && !(block && line == last_)) Console::get().print_line(line);
 }
 
 }  // namespace rollmill

@@ -1,4 +1,4 @@
-// Progress of a long job on stderr. On a terminal one live line, rewritten in place at most 10
+// Progress of a long job on stderr. On a terminal one live line or a block of some, rewritten in place at most 10
 // times a second; elsewhere plain lines, at most one every 5 seconds, and always the last. Log
 // lines pass above it undisturbed.
 #pragma once
@@ -10,8 +10,10 @@ namespace rollmill {
 
 class Progress {
  public:
+  enum class Style { kLive, kPlain };  // kPlain: as if there were no terminal
+
   // Shows nothing when quiet or when this is not rank 0. One live Progress at a time.
-  explicit Progress(bool quiet, int rank = 0);
+  explicit Progress(bool quiet, int rank = 0, Style style = Style::kLive);
   // Keeps the last line that was given, as finish() would: after an error one sees how far it came.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -20,10 +22,14 @@ class Progress {
   // Whether update() would show something now: guards costly formatting.
   bool due() const;
 
-  // Shows `line` (one line, no line break) if it is time to.
+  // Whether a block of that size may be given to update() instead of a line.
+  bool has_room(int columns, int rows) const;
+
+  // Shows `line` (no line break at its end; several lines only where has_room()) if it is time to.
   void update(const std::string& line);
 
-  // Replaces the live line by a last, lasting one; "" leaves nothing new. Later calls do nothing.
+  // Replaces the live line by a last, lasting one; "" leaves nothing new. A block stays above it, as it was given last.
+  // Later calls do nothing.
   void finish(const std::string& line);
 
  private:

@@ -186,5 +186,15 @@ TEST(Collector, AdvanceContinuesWhereTheRolloutEnded) {
   same(8);
 }
 
+// Both the environments and the policy take some of it.
+TEST(Collector, KnowsTheEnvironmentsPartOfTheTime) {
+  for (int threads : {1, 2}) {
+    Collected c("CartPole-v1", 256, 64, threads);
+    c.collector.collect(kOptions);
+    EXPECT_GT(c.collector.environment_share(), 0.0);
+    EXPECT_LT(c.collector.environment_share(), 1.0);
+  }
+}
+
 }  // namespace
 }  // namespace rollmill

@@ -15,6 +15,7 @@ namespace rollmill::testing {
 
 struct DoubleLoss {
   double total = 0, policy = 0, value = 0, entropy = 0, kl = 0, clipped = 0, ratio_error = 0;
+  double explained_variance = 0;
 };
 
 inline std::vector<double> forward(const Network& network, const std::vector<double>& p,
@@ -142,6 +143,16 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
     loss.clipped += (std::abs(ratio - 1) > clip) / n;
     loss.ratio_error = std::max(loss.ratio_error, std::abs(ratio - 1));
   });
+  double target_mean = 0, error_mean = 0, target_squares = 0, error_squares = 0;
+  each([&](int, int, std::int64_t at) {
+    target_mean += b.returns[at] / n;
+    error_mean += (double{b.returns[at]} - b.values[at]) / n;
+  });
+  each([&](int, int, std::int64_t at) {
+    target_squares += std::pow(b.returns[at] - target_mean, 2);
+    error_squares += std::pow(double{b.returns[at]} - b.values[at] - error_mean, 2);
+  });
+  loss.explained_variance = 1 - error_squares / target_squares;
   loss.total =
       loss.policy + o.value_coefficient * loss.value - o.entropy_coefficient * loss.entropy;
   return loss;

@@ -66,6 +66,25 @@ TEST(FusedLearner, ARateOfZeroChangesNothingButTheMoments) {
   EXPECT_EQ(s.optimizer.step, 16);  // 4 epochs of 4 minibatches
 }
 
+// Float64 sums of a fixed shape: the same bits on any number of threads.
+TEST(FusedLearner, ExplainedVariance) {
+  const auto explained = [](int threads, auto&& change) {
+    Scene s(true, {8}, 37, 53, 3, threads);
+    const RolloutBuffer& b = s.rollout.buffer();
+    for (int t = 0; t < b.horizon; ++t) {
+      for (std::int64_t i = t * b.stride; i < t * b.stride + b.num_envs; ++i)
+        change(b.returns[i], b.values[i]);
+    }
+    return s.learner()->update(b, 0, 1e-3).explained_variance;
+  };
+  const auto as_it_is = [](float&, float&) {};
+  for (int threads : {2, 3, 8})
+    EXPECT_EQ(explained(threads, as_it_is), explained(1, as_it_is)) << threads;
+  EXPECT_EQ(explained(1, [](float& r, float& v) { v = r; }), 1.0);
+  EXPECT_NEAR(explained(1, [](float&, float& v) { v = 3.0f; }), 0.0, 1e-14);  // explains nothing
+  EXPECT_TRUE(std::isnan(explained(1, [](float& r, float&) { r = 2.0f; })));
+}
+
 TEST(Minibatches, AreAPermutationOfTheirOwnForEachKey) {
   std::set<std::vector<std::uint32_t>> seen;
   const auto order = [](std::uint64_t seed, int rank, std::int64_t update, int epoch,

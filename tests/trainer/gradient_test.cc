@@ -92,6 +92,8 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   EXPECT_NEAR(stats.clip_fraction, loss.clipped,
               1e-7);  // a count, over a number of rows that went through float32
   EXPECT_NEAR(stats.first_ratio_error, loss.ratio_error, 4e-6);
+  EXPECT_NEAR(stats.explained_variance, loss.explained_variance, 1e-12);  // float64 in another order
+  EXPECT_GT(std::abs(loss.explained_variance), 1e-3);  // is not nothing
   EXPECT_NEAR(stats.grad_norm, std::sqrt(norm), 1e-5 * std::sqrt(norm));
   EXPECT_EQ(stats.epochs, 1);
   // The scene takes the branches it is for.

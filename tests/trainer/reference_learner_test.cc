@@ -192,6 +192,7 @@ Shares compare(const Scene& a, const UpdateStats& sa, const Scene& b, const Upda
                                              {sa.entropy, sb.entropy},
                                              {sa.approx_kl, sb.approx_kl},
                                              {sa.clip_fraction, sb.clip_fraction},
+                                             {sa.explained_variance, sb.explained_variance},
                                              {sa.grad_norm, sb.grad_norm},
                                              {sa.first_ratio_error, sb.first_ratio_error}};
   for (const auto& [x, y] : pairs)

@@ -123,11 +123,11 @@ UpdateReport DqnTrainer::step() {
   report.faults = batch().take_faults();
   const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
   report.metrics = {{"loss", sums_.loss / n},
-                    {"q_mean", sums_.value / n, "q", 2},
+                    {"q_mean", sums_.value / n},
                     {"td_error", sums_.error / n},
                     {"grad_norm", sums_.norm / n},
                     {"learning_rate", learning_rate_at(r, env_steps_, o.total_steps)},
-                    {"epsilon", epsilon(), "epsilon", 3},
+                    {"epsilon", epsilon()},
                     {"gradient_updates", static_cast<double>(optimizer_.step)}};
   run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;

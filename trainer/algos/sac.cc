@@ -115,9 +115,9 @@ UpdateReport SacTrainer::step() {
   const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
   report.metrics = {{"critic_loss", sums_.critic_loss / n},
                     {"actor_loss", sums_.actor_loss / n},
-                    {"q_mean", sums_.value / n, "q", 2},
-                    {"entropy", sums_.entropy / n, "entropy", 2},
-                    {"temperature", static_cast<double>(temperature()), "temperature", 4},
+                    {"q_mean", sums_.value / n},
+                    {"entropy", sums_.entropy / n},
+                    {"temperature", static_cast<double>(temperature())},
                     {"learning_rate", rate()},
                     {"gradient_updates", static_cast<double>(optimizer_.step)}};
   run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);

@@ -132,7 +132,7 @@ UpdateReport Td3Trainer::step() {
   const double actor_n = static_cast<double>(std::max<std::int64_t>(sums_.policy_updates, 1));
   report.metrics = {{"critic_loss", sums_.critic_loss / n},
                     {"actor_loss", -sums_.policy_value / actor_n},
-                    {"q_mean", sums_.value / n, "q", 2},
+                    {"q_mean", sums_.value / n},
                     {"learning_rate", rate()},
                     {"gradient_updates", static_cast<double>(critic_.optimizer().step)}};
   run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);

@@ -14,6 +14,7 @@
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
+#include "trainer/explained_variance.h"
 #include "trainer/fused/adam.h"
 #include "trainer/fused/shard.h"
 #include "trainer/learner.h"
@@ -93,6 +94,7 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   LossSums total;
   double count = 0;
   int minibatches = 0;
+  stats.explained_variance = explained_variance(b, groups_, *c_.pool, *c_.group);
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
     const int units = static_cast<int>(group_units_ / o_.minibatches);

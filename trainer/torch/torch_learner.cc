@@ -97,6 +97,7 @@ class TorchLearner final : public Learner {
   Outcome losses(const Samples& rows, const at::Tensor& observations, const Sequences& at) const;
   void policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp,
                     at::Tensor& entropy) const;
+  double explained_variance(const Samples& all) const;
   double average_gradient();
   void adam(double norm, double learning_rate);
   void read_state();
@@ -128,6 +129,7 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
   const std::int64_t rows = samples / o_.minibatches, chosen = units / o_.minibatches;
   std::vector<std::uint32_t> order(static_cast<std::size_t>(units));
   UpdateStats stats;
+  stats.explained_variance = explained_variance(all);
   int minibatches = 0;
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     minibatch_order(c_.seed, c_.group->rank(), update, epoch, static_cast<std::uint32_t>(units),
@@ -278,6 +280,22 @@ at::Tensor TorchLearner::normalized_advantages(const at::Tensor& advantages) con
   double squares = centred.square().sum().item<double>();
   c_.group->all_reduce_sum(&squares, 1, "advantage variance");
   return (centred / (std::sqrt(squares / count) + 1e-8)).to(type_);
+}
+
+double TorchLearner::explained_variance(const Samples& all) const {
+  const c10::AutoGradMode no_gradients(false);
+  const at::Tensor target = all.returns.to(at::kDouble),
+                   error = target - all.values.to(at::kDouble);
+  const double count = static_cast<double>(target.numel()) * c_.group->world_size();
+  const auto squares = [&](const at::Tensor& x) {  // about the mean of all ranks
+    double sum = x.sum().item<double>();
+    c_.group->all_reduce_sum(&sum, 1, "value statistics");
+    double result = (x - sum / count).square().sum().item<double>();
+    c_.group->all_reduce_sum(&result, 1, "value statistics");
+    return result;
+  };
+  const double total = squares(target), missed = squares(error);
+  return total > 0 ? 1.0 - missed / total : std::numeric_limits<double>::quiet_NaN();
 }
 
 at::Tensor TorchLearner::dense(const DenseLayer& layer, const at::Tensor& x) const {

@@ -58,6 +58,12 @@ TEST(MetricsRecord, KeepsOrderAndTypes) {
             "{\"step\":9223372036854775807,\"a\":0.1,\"n\":3,\"nan\":null,\"inf\":null,"
             "\"text \\\"q\\\"\":\"line\\n\\u0001 caf\xc3\xa9 \xef\xbf\xbd\"}");
   EXPECT_EQ(MetricsRecord().json(), "{}");
+  std::vector<std::string> names;
+  for (const MetricNumber& m : record.numbers()) names.push_back(m.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"step", "a", "n", "nan", "inf"}));
+  EXPECT_EQ(record.number("a"), 0.1);
+  EXPECT_EQ(record.number("inf"), -inf);
+  EXPECT_TRUE(std::isnan(record.number("text \"q\"")));
 }
 
 TEST(MetricsRecord, DoublesRoundTripThroughAnotherParser) {

@@ -1,10 +1,13 @@
 #include "core/log/progress.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "core/log/console.h"
 #include "core/log/log.h"
@@ -21,26 +24,31 @@ int count(const std::string& text, const std::string& part) {
   return n;
 }
 
-// What a terminal shows after `text`: understands "\r", "\n" and "erase to the end of the line".
+// What a terminal shows after `text`: understands "\r", "\n", cursor up, both erasures, and wrapping's switch.
 std::string screen(const std::string& text) {
-  std::string done, row;
-  std::size_t column = 0;
+  std::vector<std::string> rows(1);
+  std::size_t row = 0, column = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\r') {
       column = 0;
     } else if (text[i] == '\n') {
-      done += row + "\n";
-      row.clear();
       column = 0;
-    } else if (text.compare(i, 3, "\x1b[K") == 0) {
-      row.resize(std::min(column, row.size()));
-      i += 2;
+      if (++row == rows.size()) rows.emplace_back();
+    } else if (text[i] == '\x1b') {
+      const std::size_t end = text.find_first_of("AKJhl", i);
+      if (text[end] == 'A') row -= std::stoul(text.substr(i + 2));
+      if (text[end] == 'K' || text[end] == 'J')
+        rows[row].resize(std::min(column, rows[row].size()));
+      if (text[end] == 'J') rows.resize(row + 1);
+      i = end;
     } else {
-      row.resize(std::max(row.size(), column + 1));
-      row[column++] = text[i];
+      rows[row].resize(std::max(rows[row].size(), column + 1));
+      rows[row][column++] = text[i];
     }
   }
-  return done + row;
+  std::string shown;
+  for (std::size_t r = 0; r < rows.size(); ++r) shown += (r > 0 ? "\n" : "") + rows[r];
+  return shown;
 }
 
 class OnTerminal : public testing::Test {
@@ -89,6 +97,68 @@ TEST_F(OnTerminal, LogLinesPassAbove) {
   progress.finish("");
   log_info("after");
   EXPECT_EQ(screen("working on something long" + capture.take()), "after\n");
+}
+
+TEST_F(OnTerminal, ABlockIsRedrawnInPlaceAndStays) {
+  CaptureStderr capture(CaptureStderr::Kind::kTerminal, 80);
+  Progress progress(false);
+  EXPECT_TRUE(progress.has_room(80, 24));
+  EXPECT_FALSE(progress.has_room(81, 24));
+  EXPECT_FALSE(progress.has_room(80, 25));
+  log_info("before");
+  progress.update("one\ntwo is long\nthree");
+  std::string all = capture.take();
+  EXPECT_EQ(screen(all), "before\none\ntwo is long\nthree");
+  log_warn("careful");
+  EXPECT_EQ(screen(all += capture.take()),
+            "before\nrollmill: warning: careful\none\ntwo is long\nthree");
+  for (const char* next : {"1\n2", "a\nb\nc\nd", "line", "x\ny"}) {  // fewer rows, more, one, more
+    std::this_thread::sleep_for(milliseconds(120));
+    progress.update(next);
+    EXPECT_EQ(screen(all += capture.take()),
+              std::string("before\nrollmill: warning: careful\n") + next);
+  }
+  progress.update("last\nblock");  // too soon to be shown, but the last
+  progress.finish("done");
+  EXPECT_EQ(screen(all += capture.take()),
+            "before\nrollmill: warning: careful\nlast\nblock\ndone\n");
+}
+
+// A terminal that reflows shows a block of 30 columns in a window of 20 in two rows a line.
+TEST_F(OnTerminal, ANarrowerWindowIsCounted) {
+  CaptureStderr capture(CaptureStderr::Kind::kTerminal, 40);
+  Console::get().set_live(std::string(30, 'x') + "\nshort");
+  capture.take();
+  winsize size{};
+  size.ws_col = 20;
+  size.ws_row = 24;
+  ASSERT_EQ(::ioctl(STDERR_FILENO, TIOCSWINSZ, &size), 0);
+  Console::get().set_live("new\nblock");
+  EXPECT_EQ(capture.take().substr(0, 4), "\x1b[2A");
+  Console::get().clear_live();
+}
+
+TEST_F(OnTerminal, PlainByChoice) {
+  CaptureStderr capture(CaptureStderr::Kind::kTerminal, 80);
+  Progress progress(false, 0, Progress::Style::kPlain);
+  EXPECT_FALSE(progress.has_room(80, 24));
+  progress.update("line");
+  progress.finish("done");
+  EXPECT_EQ(screen(capture.take()), "line\ndone\n");
+}
+
+TEST(ConsoleLocale, TheFirstThatIsSetDecides) {
+  const auto set = [](const char* all, const char* type, const char* lang) {
+    ::setenv("LC_ALL", all, 1);
+    ::setenv("LC_CTYPE", type, 1);
+    ::setenv("LANG", lang, 1);
+    return console_is_utf8();
+  };
+  EXPECT_TRUE(set("", "", "de_DE.UTF-8"));
+  EXPECT_TRUE(set("C.utf8", "C", "C"));
+  EXPECT_FALSE(set("C", "", "en_US.UTF-8"));
+  EXPECT_FALSE(set("", "POSIX", "en_US.UTF-8"));
+  EXPECT_FALSE(set("", "", ""));
 }
 
 TEST_F(OnTerminal, CutToTheWidth) {
@@ -157,6 +227,9 @@ TEST(FitColumns, CutsWholeCharacters) {
   EXPECT_EQ(fit_columns("abcdef", 3), "abc");
   EXPECT_EQ(fit_columns("\xc3\xa9\xc3\xa9\xc3\xa9", 2), "\xc3\xa9\xc3\xa9");
   EXPECT_EQ(fit_columns("a\xe4\xb8\xad\xe6\x96\x87", 4), "a\xe4\xb8\xad");  // two columns each
+  EXPECT_EQ(fit_columns("\u2501\u2581\u259f\u25a0", 4),
+            "\u2501\u2581\u259f");  // lines and blocks: one
+  EXPECT_EQ(text_columns("\u2501\u2581\u259f\u25a0"), 5);
   EXPECT_EQ(fit_columns("a\nb\x1b[2J", 10), "a b [2J");
   EXPECT_EQ(fit_columns("abc", 0), "");
   EXPECT_EQ(fit_columns("abc", -1), "");
