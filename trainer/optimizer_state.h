@@ -10,6 +10,7 @@ namespace rollmill {
 struct OptimizerState {
   AlignedVector<float> first, second;  // moments, one a parameter
   std::int64_t step = 0;
+  std::int64_t skipped = 0;  // steps in a row that were not taken (trainer/guards.h)
 };
 
 }  // namespace rollmill

@@ -114,6 +114,7 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;
   read_ppo(c, o.ppo);
+  o.ppo.max_skipped = o.max_skipped;
   check_minibatches(c, o, world_size);
   if (o.groups > 0) check_groups(c, o, world_size);
 }

@@ -16,6 +16,7 @@ struct PpoOptions {
   float value_clip = 0.0f;   // of the value's change, 0: off
   float value_coefficient = 0.5f;
   float entropy_coefficient = 0.0f;
+  int max_skipped = 10;        // TrainOptions::max_skipped
   float max_grad_norm = 0.5f;  // 0: off
   float target_kl = 0.0f;  // end an update after an epoch whose mean KL exceeds 1.5 x this; 0: off
   // Of a policy with memory: gradients go back through so many steps (0: the horizon), from a state that is recomputed over
@@ -37,6 +38,7 @@ struct UpdateStats {
   double grad_norm = 0;  // before clipping
   double first_ratio_error =
       0;  // max |ratio - 1| of the first minibatch: 0 where forward passes agree bit for bit
+  int skipped = 0;  // minibatches whose loss or gradient was not finite: they are in none of the means
   int epochs = 0;  // done before the KL limit
 };
 

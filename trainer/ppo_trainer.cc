@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "envs/env.h"
 #include "envs/registry.h"
+#include "trainer/guards.h"
 #include "trainer/make_learner.h"
 #include "trainer/state_arrays.h"
 
@@ -26,6 +27,7 @@ std::vector<Metric> metrics_of(const UpdateStats& s, double learning_rate) {
           {"explained_variance", s.explained_variance},
           {"grad_norm", s.grad_norm},
           {"learning_rate", learning_rate},
+          {"skipped", static_cast<double>(s.skipped)},
           {"epochs", static_cast<double>(s.epochs)},
           {"first_ratio_error", s.first_ratio_error}};
 }
@@ -76,16 +78,9 @@ UpdateReport PpoTrainer::step() {
 
   // 2. Learning from it, with the observation statistics it was acted with.
   const auto learn_start = std::chrono::steady_clock::now();
-  const UpdateStats stats = learner_->update(experience_->buffer(), run_.progress.update, rate);
+  const UpdateStats stats = learn(rate);
   report.metrics = metrics_of(stats, rate);
   report.learn_seconds = seconds_since(learn_start);
-  if (!std::isfinite(stats.grad_norm) || !std::isfinite(stats.policy_loss)) {
-    fail_numerical(
-        "update " + std::to_string(run_.progress.update) +
-        ": NaN or infinity in the loss or its gradient; lower ppo.learning_rate, or "
-        "normalise observations "
-        "(policy.normalize_observations = true); a checkpoint before it, if there is one, is good");
-  }
 
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
   if (weights_.normalizer.enabled()) update_normalizer();
@@ -93,6 +88,18 @@ UpdateReport PpoTrainer::step() {
              report);
   experience_->advance();
   return report;
+}
+
+UpdateStats PpoTrainer::learn(double rate) {
+  try {
+    return learner_->update(experience_->buffer(), run_.progress.update, rate);
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::kNumerical || experience_->cuda()) throw;
+    const std::string first = first_not_finite(experience_->buffer());
+    fail_numerical("update " + std::to_string(run_.progress.update) + ": " + e.what() +
+                   (first.empty() ? "; the rollout's own numbers are finite"
+                                  : "; the first in the rollout: " + first));
+  }
 }
 
 void PpoTrainer::save(H5Group& root) {

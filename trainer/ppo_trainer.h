@@ -32,6 +32,7 @@ class PpoTrainer final : public Trainer {
 
  private:
   double learning_rate() const;
+  UpdateStats learn(double learning_rate);
   std::vector<EpisodeRecord> finished_episodes(UpdateReport& report) const;
   void update_normalizer();
   int local_groups() const;

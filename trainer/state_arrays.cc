@@ -15,6 +15,7 @@ std::vector<float> read_finite(const H5Group& root, const std::string& name, std
 
 void write_optimizer(H5Group& root, const std::string& name, const OptimizerState& state) {
   root.set_int64(name + "_step", state.step);
+  root.set_int64(name + "_skipped", state.skipped);
   write_array<float>(root, name + "_first", state.first);
   write_array<float>(root, name + "_second", state.second);
 }
@@ -27,6 +28,7 @@ OptimizerState read_optimizer(const H5Group& root, const std::string& name, std:
   state.first.assign(first.begin(), first.end());
   state.second.assign(second.begin(), second.end());
   state.step = root.get_int64(name + "_step");
+  state.skipped = root.get_int64(name + "_skipped");
   return state;
 }
 

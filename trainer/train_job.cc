@@ -23,6 +23,7 @@
 #include "rollout/checkpoint_folder.h"
 #include "rollout/fault_report.h"
 #include "trainer/checkpoint.h"
+#include "trainer/guards.h"
 
 namespace rollmill {
 namespace {
@@ -51,8 +52,8 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 }
 
 bool may_change(const std::string& key) {
-  static constexpr std::array<const char*, 9> kFree = {
-      "run.threads", "run.name",    "run.tensorboard", "trainer.total_steps", "stop.",
+  static constexpr std::array<const char*, 10> kFree = {
+      "run.threads", "run.name", "run.tensorboard", "trainer.total_steps", "trainer.max_skipped", "stop.",
       "checkpoint.", "evaluation.", "env.trace_steps", "env.reset_pool"};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
@@ -220,6 +221,7 @@ TrainResult Loop::run(bool resume) {
     if (job_.options.tensorboard) open_events(events, trainer.progress().env_steps);
     write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
   }
+  TrainingWatch watch(trainer.spec());
   TrainResult result;
   const std::int64_t first_steps = trainer.progress().env_steps;
   auto last_checkpoint = Clock::now();
@@ -230,6 +232,10 @@ TrainResult Loop::run(bool resume) {
     if (metrics) metrics->write(record);
     if (events) events->write(record);
     report_faults(report);
+    if (group_.rank() == 0) {
+      for (const std::string& warning : watch.observe(record))
+        log_warn("update {}: {}", report.update, warning);
+    }
     job_.on_update(record);
     const Decision d = decide(trainer, last_checkpoint);
     if (d.stop != StopRequest::kNone && !trainer.finished()) {
@@ -298,6 +304,29 @@ std::string read_run_state(const std::string& dir) {
   }
 }
 
+namespace {
+
+// What is needed to see a numerical failure again: training repeats itself bit for bit from its last good checkpoint.
+void write_failure(const TrainJob& job, const std::string& message) {
+  std::string problems;
+  const std::string checkpoint = newest_good_checkpoint(job.out_dir, problems);
+  const std::string path = job.out_dir + "/failure.json";
+  nlohmann::ordered_json j;
+  j["message"] = message;
+  if (checkpoint.empty()) {
+    j["checkpoint"] = nullptr;
+    j["reproduce"] = "train this config again: there was no checkpoint yet";
+  } else {
+    j["checkpoint"] = checkpoint;
+    j["reproduce"] = "train this config with --resume: the same bits from that checkpoint on";
+  }
+  write_file_atomic(path, j.dump(2) + "\n");
+  log_error("last good checkpoint: {}; how to see it again: {}",
+            checkpoint.empty() ? "none yet" : checkpoint, path);
+}
+
+}  // namespace
+
 TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
   std::optional<DirLock> lock;
   const std::string kind = from_rank_zero(group, "opening the run folder", [&] {
@@ -324,6 +353,7 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
   } catch (const Error& e) {
     if (group.rank() == 0) {
       try {
+        if (e.code() == ExitCode::kNumerical) write_failure(job, e.what());
         write_run_status(job.out_dir, "failed", static_cast<int>(e.code()), -1, e.what());
       } catch (const Error&) {
         // The same full disk, most likely: the first error is the one to report.

@@ -95,6 +95,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
                                " environments cannot be shared equally by " +
                                std::to_string(world_size) + " ranks");
   }
+  o.max_skipped = static_cast<int>(c.get_int("trainer.max_skipped", o.max_skipped, 0, 1 << 20));
   if (o.algorithm == "ppo") read_ppo_options(c, world_size, o);
   if (o.algorithm == "dqn") read_dqn_options(c, world_size, o);
   if (o.algorithm == "sac") read_sac_options(c, world_size, o);

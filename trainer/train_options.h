@@ -36,6 +36,7 @@ struct TrainOptions {
   std::int64_t total_steps = 0;  // environment steps, over all ranks
   float reward_scale =
       1.0f;  // multiplies rewards where advantages are computed; logs and datasets keep the raw ones
+  int max_skipped = 10;  // optimiser steps in a row with NaN or infinity before a run stops
   PpoOptions ppo;
   DqnOptions dqn;
   SacOptions sac;

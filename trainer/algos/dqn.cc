@@ -160,7 +160,8 @@ void DqnTrainer::learn() {
   gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
     tile_gradient(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
-  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
+  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm,
+                         run_.options.max_skipped};
   const double rate = learning_rate_at(r, env_steps_, run_.options.total_steps);
   sums_.norm += adam_update(adam, rate, gradient_, weights_.params, optimizer_, "network");
   collector_.replay().set_errors(drawn_.data(), errors_.data(), r.batch_size);

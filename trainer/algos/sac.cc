@@ -149,7 +149,8 @@ void SacTrainer::learn_critics() {
   critic_gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
     critic_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
-  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
+  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm,
+                         run_.options.max_skipped};
   critic_.update(adam, rate(), critic_gradient_);
 }
 
@@ -160,7 +161,8 @@ void SacTrainer::learn_actor() {
   actor_gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
     actor_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
-  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
+  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm,
+                         run_.options.max_skipped};
   adam_update(adam, rate(), actor_gradient_, weights_.params, optimizer_, "actor");
 }
 

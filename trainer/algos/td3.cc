@@ -142,7 +142,8 @@ UpdateReport Td3Trainer::step() {
 void Td3Trainer::learn() {
   const Td3Options& o = run_.options.td3;
   const OffPolicyOptions& r = o.replay;
-  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm};
+  const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm,
+                         run_.options.max_skipped};
   collector_.replay().draw(run_.options.seed, critic_.optimizer().step, 0.0f, r.batch_size,
                            drawn_.data());
   critic_.pack();

@@ -6,6 +6,7 @@
 #include "core/base/assert.h"
 #include "core/base/error.h"
 #include "trainer/fused/adam.h"
+#include "trainer/guards.h"
 
 namespace rollmill {
 BatchGradient::BatchGradient(std::int64_t parameters, int rows)
@@ -40,12 +41,7 @@ double BatchGradient::norm() const {
 double adam_update(const AdamOptions& o, double learning_rate, const BatchGradient& gradient,
                    AlignedVector<float>& params, OptimizerState& state, const char* what) {
   const double norm = gradient.norm();
-  if (!std::isfinite(norm)) {
-    fail_numerical("gradient update " + std::to_string(state.step) + ": NaN or infinity in the " +
-                   what +
-                   "'s gradient; lower learning_rate or trainer.reward_scale; a checkpoint before "
-                   "it, if there is one, is good");
-  }
+  if (!may_step(norm, 0.0, o.max_skipped, what, state)) return norm;
   ++state.step;
   float scale = 1.0f;
   if (o.max_norm > 0.0f)

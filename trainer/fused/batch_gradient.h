@@ -56,10 +56,11 @@ class BatchGradient {
 struct AdamOptions {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float max_norm = 0.0f;  // longer gradients are shortened to it; 0: off
+  int max_skipped = 10;   // TrainOptions::max_skipped
 };
 
-// One step; returns the gradient's norm before it was shortened. Throws Error(kNumerical) naming `what` where it is not
-// finite: the parameters are then as they were.
+// One step, or none where the gradient is not finite (trainer/guards.h, `what` names it); returns the gradient's norm before it
+// was shortened.
 double adam_update(const AdamOptions& options, double learning_rate, const BatchGradient& gradient,
                    AlignedVector<float>& params, OptimizerState& state, const char* what);
 

@@ -17,6 +17,7 @@
 #include "trainer/explained_variance.h"
 #include "trainer/fused/adam.h"
 #include "trainer/fused/shard.h"
+#include "trainer/guards.h"
 #include "trainer/learner.h"
 
 namespace rollmill {
@@ -103,7 +104,11 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
       const Minibatch mb = prepare(b, order_.data() + static_cast<std::int64_t>(m) * units, units);
       const LossSums sums = minibatch_gradient(b, mb);
       const double norm = std::sqrt(gradient_norm_squared());
-      if (minibatches == 0) stats.first_ratio_error = sums.ratio_error;
+      if (m == 0 && epoch == 0) stats.first_ratio_error = sums.ratio_error;
+      if (!may_step(norm, sums.policy + sums.value, o_.max_skipped, "policy", *c_.optimizer)) {
+        ++stats.skipped;
+        continue;
+      }
       apply_adam(norm, learning_rate);
       total.add(sums);
       count += mb.total;

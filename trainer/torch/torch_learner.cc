@@ -23,6 +23,7 @@
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
 #include "rollout/mlp/distribution.h"
+#include "trainer/guards.h"
 #include "trainer/reference_learner.h"
 
 namespace rollmill {
@@ -157,11 +158,15 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
       const Outcome out = losses(mb, all.observations, at);
       out.loss.backward();
       const double norm = average_gradient();
-      adam(norm, learning_rate);
+      if (m == 0 && epoch == 0) stats.first_ratio_error = out.ratio_error;
       double sums[5] = {out.policy, out.value, out.entropy, out.kl, out.clipped};
       c_.group->all_reduce_sum(sums, 5, "loss sums");
       const double count = static_cast<double>(rows) * c_.group->world_size();
-      if (minibatches == 0) stats.first_ratio_error = out.ratio_error;
+      if (!may_step(norm, sums[0] + sums[1], o_.max_skipped, "policy", *c_.optimizer)) {
+        ++stats.skipped;
+        continue;
+      }
+      adam(norm, learning_rate);
       stats.policy_loss += sums[0] / count;
       stats.value_loss += sums[1] / count;
       stats.entropy += sums[2] / count;

@@ -1,0 +1,83 @@
+// Skipped updates and warnings.
+#include "trainer/guards.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/base/error.h"
+#include "tests/trainer/scene.h"
+
+namespace rollmill {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+TEST(MayStep, CountsWhatIsNotFiniteAndStopsAfterTooManyInARow) {
+  OptimizerState state;
+  EXPECT_TRUE(may_step(1.0, -2.0, 2, "policy", state));
+  EXPECT_FALSE(may_step(kNaN, 0.0, 2, "policy", state));
+  EXPECT_FALSE(may_step(1.0, std::numeric_limits<double>::infinity(), 2, "policy", state));
+  EXPECT_EQ(state.skipped, 2);
+  EXPECT_TRUE(may_step(0.0, 0.0, 2, "policy", state));
+  EXPECT_EQ(state.skipped, 0);
+  for (int k = 0; k < 2; ++k) EXPECT_FALSE(may_step(kNaN, 0.0, 2, "policy", state));
+  try {
+    may_step(kNaN, 0.0, 2, "policy", state);
+    FAIL() << "the third in a row was let through";
+  } catch (const Error& e) {
+    EXPECT_EQ(static_cast<int>(e.code()), 6);
+    EXPECT_NE(std::string(e.what()).find("3 times in a row"), std::string::npos) << e.what();
+  }
+}
+
+// One poisoned sample: its minibatch changes nothing, the others do, and the numbers reported are of those.
+TEST(SkippedUpdates, LeaveWeightsAndReportsFinite) {
+  testing::Scene s(true, {8}, 16, 8);
+  s.options.epochs = 1;
+  s.options.minibatches = 4;
+  s.options.normalize_advantages = false;
+  s.rollout.buffer().advantages[5] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(first_not_finite(s.rollout.buffer()), "advantage of environment 5 at step 0 of the rollout");
+  const UpdateStats stats = s.learner()->update(s.rollout.buffer(), 0, 1e-3);
+  EXPECT_EQ(stats.skipped, 1);
+  EXPECT_EQ(s.optimizer.step, 3);
+  for (const double x : {stats.policy_loss, stats.value_loss, stats.grad_norm, stats.approx_kl})
+    EXPECT_TRUE(std::isfinite(x));
+  for (const float w : s.weights.params) ASSERT_TRUE(std::isfinite(w));
+  // Every minibatch poisoned, for longer than is allowed.
+  s.options.normalize_advantages = true;
+  s.options.epochs = 3;
+  EXPECT_THROW(s.learner()->update(s.rollout.buffer(), 1, 1e-3), Error);
+}
+
+MetricsRecord metrics(double entropy, double kl, double explained, double mean_return) {
+  MetricsRecord m;
+  m.add("return_mean", mean_return).add("entropy", entropy).add("approx_kl", kl);
+  m.add("clip_fraction", 0.1).add("explained_variance", explained);
+  return m;
+}
+
+TEST(TrainingWatch, WarnsOnceOfEachSymptomAndNotOfSuccess) {
+  EnvSpec spec;
+  spec.solved_at = 100;
+  TrainingWatch solved(spec), collapsed(spec), exploding(spec), dead(spec), fine(spec);
+  int warned[5] = {};
+  for (int u = 0; u < 60; ++u) {
+    const double entropy = u < 5 ? 0.6 : 1e-4;
+    warned[0] += static_cast<int>(solved.observe(metrics(entropy, 0.01, 0.9, 120)).size());
+    warned[1] += static_cast<int>(collapsed.observe(metrics(entropy, 0.01, 0.9, 20)).size());
+    warned[2] += static_cast<int>(exploding.observe(metrics(0.6, u > 7 ? 2.0 : 0.1, 0.9, 20)).size());
+    warned[3] += static_cast<int>(dead.observe(metrics(0.6, 0.01, -0.4, 20)).size());
+    warned[4] += static_cast<int>(fine.observe(metrics(kNaN, kNaN, kNaN, kNaN)).size());
+  }
+  EXPECT_EQ(warned[0], 0);
+  EXPECT_EQ(warned[1], 1);
+  EXPECT_EQ(warned[2], 1);
+  EXPECT_EQ(warned[3], 1);
+  EXPECT_EQ(warned[4], 0);
+}
+
+}  // namespace
+}  // namespace rollmill

@@ -1,0 +1,88 @@
+#include "trainer/guards.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "core/base/error.h"
+
+namespace rollmill {
+
+bool may_step(double norm, double loss, int most, const std::string& what, OptimizerState& state) {
+  if (std::isfinite(norm) && std::isfinite(loss)) {
+    state.skipped = 0;
+    return true;
+  }
+  if (++state.skipped <= most) return false;
+  fail_numerical("optimiser step " + std::to_string(state.step) + ": NaN or infinity in the " +
+                 what + "'s loss or its gradient, " + std::to_string(state.skipped) +
+                 " times in a row (trainer.max_skipped = " + std::to_string(most) +
+                 "); lower the learning rate, scale rewards (trainer.reward_scale) or normalise "
+                 "observations (policy.normalize_observations = true)");
+}
+
+std::string first_not_finite(const RolloutBuffer& b) {
+  struct Column {
+    const char* name;
+    const float* data;
+  };
+  const Column columns[] = {{"reward", b.rewards},
+                            {"log-probability", b.logprobs},
+                            {"value", b.values},
+                            {"advantage", b.advantages}};
+  for (int t = 0; t < b.horizon; ++t) {
+    for (const Column& c : columns) {
+      for (int i = 0; i < b.num_envs; ++i) {
+        if (std::isfinite(c.data[t * b.stride + i])) continue;
+        return std::string(c.name) + " of environment " + std::to_string(i) + " at step " +
+               std::to_string(t) + " of the rollout";
+      }
+    }
+  }
+  return "";
+}
+
+bool TrainingWatch::Symptom::observe(bool present, int times) {
+  constexpr int kGone = 50;
+  seen = present ? seen + 1 : 0;
+  absent = present ? 0 : absent + 1;
+  if (absent >= kGone) told = false;
+  if (told || seen < times) return false;
+  return told = true;
+}
+
+std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
+  std::vector<std::string> warnings;
+  const double entropy = record.number("entropy"), kl = record.number("approx_kl"),
+               clipped = record.number("clip_fraction"),
+               explained = record.number("explained_variance"),
+               mean_return = record.number("return_mean");
+  const auto text = [](const char* format, double x) {
+    char line[200];
+    std::snprintf(line, sizeof line, format, x);
+    return std::string(line);
+  };
+  if (updates_++ == 0) first_entropy_ = entropy;
+  // (Comparisons with NaN, an algorithm's missing number, are false.)
+  const bool unsolved = !(mean_return >= solved_at_);
+  if (entropy_.observe(first_entropy_ > 0 && entropy < 0.01 * first_entropy_ && unsolved, 3)) {
+    warnings.push_back(text("the policy hardly explores any more (entropy %.3g) and has not solved "
+                            "the task: try a higher ppo.entropy_coefficient or a lower "
+                            "ppo.learning_rate",
+                            entropy));
+  }
+  if (ratio_.observe(kl > 0.5 || clipped > 0.8, 3)) {
+    warnings.push_back(text("updates change the policy too much (approx_kl %.3g): try a lower "
+                            "ppo.learning_rate, fewer ppo.epochs, or ppo.target_kl = 0.02",
+                            kl));
+  }
+  if (value_.observe(updates_ > 20 && explained < 0.0, 20)) {
+    warnings.push_back(text("the value function explains nothing of the returns (explained "
+                            "variance %.3g): try another trainer.reward_scale, "
+                            "policy.normalize_observations = true, or a higher "
+                            "ppo.value_coefficient",
+                            explained));
+  }
+  return warnings;
+}
+
+}  // namespace rollmill

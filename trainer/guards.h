@@ -1,0 +1,43 @@
+// What keeps a run from going on with numbers that mean nothing, and says early that it is not learning.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/log/metrics.h"
+#include "envs/env_spec.h"
+#include "rollout/buffer.h"
+#include "trainer/optimizer_state.h"
+
+namespace rollmill {
+
+// Whether an optimiser step with this gradient norm and loss may be taken; it may not where one of them is NaN or infinite.
+// Counts such steps in state.skipped, and throws Error(kNumerical), naming `what`, when they are more than `most` in a row.
+bool may_step(double norm, double loss, int most, const std::string& what, OptimizerState& state);
+
+// The first number of a host rollout that is NaN or infinite, as "reward of environment 3 at step 7"; "" where all are finite.
+std::string first_not_finite(const RolloutBuffer& buffer);
+
+// Looks at a run's metrics, update after update, for what its user will want to know before the end:
+//   entropy collapse       below 1 % of what it was at first, while the task is not solved
+//   exploding ratios       approx_kl above 0.5, or more than 80 % clipped, three updates in a row
+//   dead value function    explained variance below 0 for twenty updates in a row, after the first twenty
+class TrainingWatch {
+ public:
+  explicit TrainingWatch(const EnvSpec& spec) : solved_at_(spec.solved_at) {}
+  // Warnings that are new; each is given once, and again only after it was gone for a while.
+  std::vector<std::string> observe(const MetricsRecord& record);
+
+ private:
+  struct Symptom {
+    int seen = 0, absent = 0;
+    bool told = false;
+    // Whether to warn now: present for `times` updates in a row.
+    bool observe(bool present, int times);
+  };
+  double solved_at_, first_entropy_ = 0;
+  int updates_ = 0;
+  Symptom entropy_, ratio_, value_;
+};
+
+}  // namespace rollmill
