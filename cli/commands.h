@@ -11,6 +11,7 @@ using Arguments = std::vector<std::string>;
 int run_train(const Arguments& arguments);
 int run_generate(const Arguments& arguments);
 int run_evaluate(const Arguments& arguments);
+int run_export(const Arguments& arguments);
 int run_play(const Arguments& arguments);
 int run_branch(const Arguments& arguments);
 int run_render(const Arguments& arguments);

@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"train", "train a policy on generated experience", run_train},
     {"generate", "write a dataset of trajectories", run_generate},
     {"evaluate", "score a policy with intervals", run_evaluate},
+    {"export", "write a policy as ONNX, TorchScript, C or safetensors", run_export},
     {"play", "play an environment in the terminal", run_play},
     {"branch", "play on from a state twice, with another action the second time", run_branch},
     {"render", "show an episode as a picture or an animation", run_render},

@@ -1,0 +1,209 @@
+#include "rollout/export/policy_graph.h"
+
+#include <cctype>
+#include <utility>
+
+#include "rollout/mlp/distribution.h"
+
+namespace rollmill {
+namespace {
+
+std::string identifier(const std::string& id) {
+  std::string name;
+  for (const char c : id) {
+    const auto u = static_cast<unsigned char>(c);
+    name += u < 128 && std::isalnum(u) != 0 ? static_cast<char>(std::tolower(u)) : '_';
+  }
+  return name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) != 0 ? "policy_" + name
+                                                                                : name;
+}
+
+// Appends operations to a graph; each call returns the index of the value that it makes.
+class Builder {
+ public:
+  explicit Builder(PolicyGraph& graph) : graph_(graph) {}
+
+  int add_value(const std::string& name, int width) {
+    graph_.values.push_back({name, width});
+    return static_cast<int>(graph_.values.size()) - 1;
+  }
+  int input(const std::string& name, int width) {
+    graph_.inputs.push_back(add_value(name, width));
+    return graph_.inputs.back();
+  }
+  int width(int value) const { return graph_.value(value).width; }
+
+  int unary(OpKind kind, const std::string& name, int x) {
+    return add({kind, {x}, add_value(name, width(x)), {}, {}});
+  }
+  int with_constant(OpKind kind, const std::string& name, int x, std::vector<float> c) {
+    return add({kind, {x}, add_value(name, width(x)), std::move(c), {}});
+  }
+  int dense(const std::string& name, int x, const DenseLayer& layer, const float* params) {
+    Operation op{OpKind::kDense, {x}, add_value(name, layer.outputs), {}, {}};
+    const float* bias = params + layer.bias;
+    op.constant.assign(bias, bias + layer.outputs);
+    for (int k = 0; k < layer.inputs; ++k) {
+      const float* row = params + layer.weight + std::int64_t{k} * layer.width;
+      op.weight.insert(op.weight.end(), row, row + layer.outputs);
+    }
+    return add(std::move(op));
+  }
+  // The whole of x under another name when it has no other columns.
+  int slice(const std::string& name, int x, int first, int columns) {
+    if (first == 0 && columns == width(x)) {
+      graph_.values[static_cast<std::size_t>(x)].name = name;
+      return x;
+    }
+    return add({OpKind::kSlice, {x}, add_value(name, columns), {}, {}, first});
+  }
+  int exclude(const std::string& name, int x, int mask) {
+    return add({OpKind::kExclude, {x, mask}, add_value(name, width(x)), {kExcluded}, {}});
+  }
+  int argmax(const std::string& name, int x) {
+    return integer(add({OpKind::kArgmax, {x}, add_value(name, 1), {}, {}}));
+  }
+  int concat_integers(const std::string& name, const std::vector<int>& parts) {
+    return integer(
+        add({OpKind::kConcat, parts, add_value(name, static_cast<int>(parts.size())), {}, {}}));
+  }
+  int constant(const std::string& name, std::vector<float> c) {
+    const int y = add_value(name, static_cast<int>(c.size()));
+    graph_.values[static_cast<std::size_t>(y)].constant = true;
+    return add({OpKind::kConstant, {}, y, std::move(c), {}});
+  }
+  void output(int value, OutputRole role, const std::string& meaning) {
+    graph_.outputs.push_back({value, role, meaning});
+  }
+
+ private:
+  int add(Operation op) {
+    graph_.operations.push_back(std::move(op));
+    return graph_.operations.back().output;
+  }
+  int integer(int value) {
+    graph_.values[static_cast<std::size_t>(value)].integer = true;
+    return value;
+  }
+
+  PolicyGraph& graph_;
+};
+
+// Every frame is normalised alike.
+std::vector<float> for_each_frame(const float* one, const PolicyShape& shape) {
+  std::vector<float> all;
+  for (int f = 0; f < shape.frame_stack; ++f)
+    all.insert(all.end(), one, one + shape.observed.elements);
+  return all;
+}
+
+int add_normaliser(Builder& b, int x, const PolicyWeights& w) {
+  const ObservationNormalizer& n = w.normalizer;
+  if (!n.enabled()) return x;
+  const PolicyShape& shape = w.layout.shape;
+  x = b.with_constant(OpKind::kSubtract, "centred", x, for_each_frame(n.shift(), shape));
+  x = b.with_constant(OpKind::kMultiply, "scaled", x, for_each_frame(n.scale(), shape));
+  x = b.with_constant(OpKind::kMaximum, "held_above", x, {-n.clip()});
+  return b.with_constant(OpKind::kMinimum, "normalised", x, {n.clip()});
+}
+
+int add_network(Builder& b, const std::string& name, int x, const std::vector<DenseLayer>& net,
+                const float* params) {
+  for (std::size_t l = 0; l < net.size(); ++l) {
+    const std::string layer = name + "_" + std::to_string(l);
+    x = b.dense(layer, x, net[l], params);
+    if (l + 1 < net.size()) x = b.unary(OpKind::kTanh, layer + "_tanh", x);
+  }
+  return x;
+}
+
+// The most probable choice of each column, among those that the mask allows.
+int add_greedy_choices(Builder& b, int logits, int mask, const std::vector<int>& choices) {
+  const int z = mask < 0 ? logits : b.exclude("allowed_logits", logits, mask);
+  if (choices.size() == 1) return b.argmax("choices", z);
+  std::vector<int> chosen;
+  int first = 0;
+  for (const int n : choices) {
+    const std::string column = std::to_string(chosen.size());
+    chosen.push_back(b.argmax("choice_" + column, b.slice("logits_" + column, z, first, n)));
+    first += n;
+  }
+  return b.concat_integers("choices", chosen);
+}
+
+// The mean, scaled from [-1, 1] to the bounds and clamped: bound_action of rollout/mlp/elementwise.h.
+int add_greedy_reals(Builder& b, int mean, const EnvSpec& spec) {
+  std::vector<float> middle, half_range, low, high;
+  for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
+    const FieldSpec& f = spec.action[a];
+    middle.push_back(static_cast<float>(0.5 * (f.low + f.high)));
+    half_range.push_back(static_cast<float>(0.5 * (f.high - f.low)));
+    low.push_back(static_cast<float>(f.low));
+    high.push_back(static_cast<float>(f.high));
+  }
+  int x = b.with_constant(OpKind::kMultiply, "action_range", mean, half_range);
+  x = b.with_constant(OpKind::kAdd, "action_unbounded", x, middle);
+  x = b.with_constant(OpKind::kMaximum, "action_above", x, low);
+  return b.with_constant(OpKind::kMinimum, "real_actions", x, high);
+}
+
+}  // namespace
+
+PolicyGraph make_policy_graph(const EnvSpec& spec, const PolicyWeights& weights) {
+  const MlpLayout& layout = weights.layout;
+  const PolicyShape& shape = layout.shape;
+  const float* params = weights.params.data();
+  PolicyGraph graph;
+  graph.name = identifier(spec.id);
+  graph.env_id = spec.id;
+  Builder b(graph);
+  const int observation = b.input("observation", shape.observations());
+  const int total = shape.total_choices();
+  const int mask = spec.mask_columns > 0 ? b.input("action_mask", total) : -1;
+  const int x = add_normaliser(b, observation, weights);
+  const int head = add_network(b, "actor", x, layout.actor, params);
+  int choices = -1, reals = -1;
+  if (total > 0) {
+    const int logits = b.slice("logits", head, 0, total);
+    b.output(logits, OutputRole::kDistribution,
+             "logits of every choice, column after column, before any action mask");
+    choices = add_greedy_choices(b, logits, mask, shape.choices);
+  }
+  if (shape.reals > 0) {
+    const int mean = b.slice("mean", head, total, shape.reals);
+    b.output(mean, OutputRole::kDistribution,
+             "means of a Gaussian, before they are scaled to the bounds");
+    const float* log_std = params + layout.log_std;
+    b.output(b.constant("log_std", {log_std, log_std + shape.reals}), OutputRole::kDistribution,
+             "its log standard deviations, the same in every state");
+    reals = add_greedy_reals(b, mean, spec);
+  }
+  if (choices >= 0)
+    b.output(choices, OutputRole::kAction, "greedy action: the most probable of each choice");
+  if (reals >= 0)
+    b.output(reals, OutputRole::kAction, "greedy action: real numbers within the bounds");
+  const int value = add_network(b, "critic", x, layout.critic, params);
+  b.output(b.slice("value", value, 0, 1), OutputRole::kValue,
+           "discounted return that the policy expects, of rewards as training scaled them");
+  return graph;
+}
+
+std::string shape_text(const GraphValue& value) {
+  return (value.constant ? "[1, " : "[batch, ") + std::to_string(value.width) + "]";
+}
+
+std::string signature_text(const PolicyGraph& graph) {
+  std::string text;
+  for (const int i : graph.inputs) {
+    text += (text.empty() ? "" : ", ") + graph.value(i).name + " " + shape_text(graph.value(i));
+  }
+  text += " ->";
+  const char* between = " ";
+  for (const GraphOutput& o : graph.outputs) {
+    text += between + graph.value(o.value).name + " " + shape_text(graph.value(o.value));
+    between = ", ";
+  }
+  return text;
+}
+
+}  // namespace rollmill
