@@ -53,9 +53,17 @@ std::vector<Format> chosen_formats(const std::string& list) {
   return formats;
 }
 
+std::string torchscript(const PolicyGraph& graph) {
+  try {
+    return torchscript_module(graph);
+  } catch (const Error& e) {
+    throw Error(e.code(), std::string(e.what()) + "; --format onnx,c,safetensors does without it");
+  }
+}
+
 std::string contents(const std::string& format, const PolicyGraph& graph, const std::string& path) {
   if (format == "onnx") return onnx_model(graph);
-  if (format == "torchscript") return torchscript_module(graph);
+  if (format == "torchscript") return torchscript(graph);
   if (format == "c") return c_header(graph);
   return read_file(path, std::uint64_t{1} << 30);  // as it is: load_policy has checked it
 }

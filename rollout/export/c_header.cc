@@ -213,11 +213,18 @@ void Writer::add_act() {
 }
 
 std::string Writer::opening() const {
-  std::string text = fmt::format(
-      "// A policy for {}. Written by rollmill {}; policy.json says what the numbers mean.\n"
-      "// C99 or C++, needs nothing but itself: {}\n"
-      "#ifndef {}_POLICY_H\n#define {}_POLICY_H\n\n",
-      g_.env_id, build_info(), signature_text(g_), upper(), upper());
+  std::string text =
+      c_comment(fmt::format("A policy for {}, in C99 or C++; it needs nothing but itself. "
+                            "Written by rollmill {}.",
+                            g_.env_id, build_info()));
+  const auto describe = [&](int value) {
+    const GraphValue& v = g_.value(value);
+    text += c_comment(fmt::format("{}[{}]: {}", v.name, v.width, v.meaning));
+  };
+  text += "//\n";
+  for (const int i : g_.inputs) describe(i);
+  for (const GraphOutput& o : g_.outputs) describe(o.value);
+  text += fmt::format("#ifndef {0}_POLICY_H\n#define {0}_POLICY_H\n\n", upper());
   for (const int i : g_.inputs) {
     text += fmt::format("#define {}_{} {}\n", upper(),
                         i == g_.inputs[0] ? "OBSERVATIONS" : "MASK_SIZE", g_.value(i).width);

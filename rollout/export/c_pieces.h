@@ -2,6 +2,7 @@
 #pragma once
 
 #include <charconv>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,20 @@ inline std::string c_number(float value) {
   std::string s(text, end);
   if (s.find_first_of(".e") == std::string::npos) s += ".0";
   return s + "f";
+}
+
+// A comment, in lines of at most 100 columns.
+inline std::string c_comment(const std::string& words) {
+  std::string text, line = "//";
+  std::istringstream in(words);
+  for (std::string word; in >> word;) {
+    if (line.size() + 1 + word.size() > 100) {
+      text += line + "\n";
+      line = "//  ";
+    }
+    line += " " + word;
+  }
+  return text + line + "\n";
 }
 
 // A constant array, in lines of at most 100 columns.

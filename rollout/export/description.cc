@@ -30,6 +30,7 @@ Json tensor(const GraphValue& v) {
   j["name"] = v.name;
   j["dtype"] = v.integer ? "int64" : "float32";
   j["shape"] = {v.constant ? Json(1) : Json("batch"), Json(v.width)};
+  j["meaning"] = v.meaning;
   return j;
 }
 
@@ -117,11 +118,7 @@ std::string policy_description(const EnvSpec& spec, const PolicyFile& policy,
   j["inputs"] = Json::array();
   for (const int i : graph.inputs) j["inputs"].push_back(tensor(graph.value(i)));
   j["outputs"] = Json::array();
-  for (const GraphOutput& o : graph.outputs) {
-    Json out = tensor(graph.value(o.value));
-    out["meaning"] = o.meaning;
-    j["outputs"].push_back(out);
-  }
+  for (const GraphOutput& o : graph.outputs) j["outputs"].push_back(tensor(graph.value(o.value)));
   j["observation"] = observation(spec, w);
   j["normaliser"] = normaliser(w.normalizer, shape.observed.elements);
   j["network"] = {

@@ -47,7 +47,7 @@ ProtobufMessage tensor_message(const std::string& name, std::int64_t type,
   return m;
 }
 
-ProtobufMessage value_info_message(const GraphValue& v, const std::string& documentation) {
+ProtobufMessage value_info_message(const GraphValue& v) {
   ProtobufMessage batch, width, shape, tensor_type, type, info;
   if (v.constant) {
     batch.integer(1, 1);  // dim_value
@@ -59,7 +59,7 @@ ProtobufMessage value_info_message(const GraphValue& v, const std::string& docum
   tensor_type.integer(1, v.integer ? tensor::kInt64 : tensor::kFloat).message(2, shape);
   type.message(1, tensor_type);
   info.bytes(value_info::kName, v.name).message(value_info::kType, type);
-  return info.bytes(value_info::kDocumentation, documentation);
+  return info.bytes(value_info::kDocumentation, v.meaning);
 }
 
 class OnnxGraph {
@@ -71,9 +71,9 @@ class OnnxGraph {
     graph_.bytes(graph::kName, policy_.name)
         .bytes(graph::kDocumentation, "A policy for " + policy_.env_id);
     for (const int i : policy_.inputs)
-      graph_.message(graph::kInput, value_info_message(policy_.value(i), ""));
+      graph_.message(graph::kInput, value_info_message(policy_.value(i)));
     for (const GraphOutput& o : policy_.outputs)
-      graph_.message(graph::kOutput, value_info_message(policy_.value(o.value), o.meaning));
+      graph_.message(graph::kOutput, value_info_message(policy_.value(o.value)));
     return graph_;
   }
 

@@ -24,12 +24,16 @@ class Builder {
   explicit Builder(PolicyGraph& graph) : graph_(graph) {}
 
   int add_value(const std::string& name, int width) {
-    graph_.values.push_back({name, width});
+    GraphValue& value = graph_.values.emplace_back();
+    value.name = name;
+    value.width = width;
     return static_cast<int>(graph_.values.size()) - 1;
   }
-  int input(const std::string& name, int width) {
-    graph_.inputs.push_back(add_value(name, width));
-    return graph_.inputs.back();
+  int input(const std::string& name, int width, const std::string& meaning) {
+    const int value = add_value(name, width);
+    graph_.values.back().meaning = meaning;
+    graph_.inputs.push_back(value);
+    return value;
   }
   int width(int value) const { return graph_.value(value).width; }
 
@@ -73,7 +77,8 @@ class Builder {
     return add({OpKind::kConstant, {}, y, std::move(c), {}});
   }
   void output(int value, OutputRole role, const std::string& meaning) {
-    graph_.outputs.push_back({value, role, meaning});
+    graph_.values[static_cast<std::size_t>(value)].meaning = meaning;
+    graph_.outputs.push_back({value, role});
   }
 
  private:
@@ -88,6 +93,32 @@ class Builder {
 
   PolicyGraph& graph_;
 };
+
+// "2 frames, the oldest first, each: cart position [m], cart velocity [m/s]".
+std::string observation_meaning(const EnvSpec& spec, const PolicyShape& shape) {
+  const ObservationSpec& o = shape.observed;
+  std::string text;
+  if (shape.frame_stack > 1)
+    text = std::to_string(shape.frame_stack) + " frames, the oldest first, each: ";
+  switch (o.kind) {
+    case ObservationKind::kReal: break;
+    case ObservationKind::kChoices: text += "one-hot, one after another: "; break;
+    case ObservationKind::kBits: text += "each 0 or 1, "; break;
+    case ObservationKind::kPixels: text += "each a byte / 255, "; break;
+  }
+  if (o.shape.size() == 3) {
+    text += std::to_string(o.shape[0]) + " planes of " + std::to_string(o.shape[1]) + " rows of " +
+            std::to_string(o.shape[2]) + ": ";
+  }
+  const char* between = "";
+  for (std::size_t k = 0; k < spec.observation.size(); ++k) {
+    const FieldSpec& f = spec.observation[k];
+    text += between + f.name + (f.unit.empty() ? "" : " [" + f.unit + "]");
+    if (o.kind == ObservationKind::kChoices) text += " (" + std::to_string(o.choices[k]) + ")";
+    between = ", ";
+  }
+  return text;
+}
 
 // Every frame is normalised alike.
 std::vector<float> for_each_frame(const float* one, const PolicyShape& shape) {
@@ -157,9 +188,14 @@ PolicyGraph make_policy_graph(const EnvSpec& spec, const PolicyWeights& weights)
   graph.name = identifier(spec.id);
   graph.env_id = spec.id;
   Builder b(graph);
-  const int observation = b.input("observation", shape.observations());
+  const int observation =
+      b.input("observation", shape.observations(), observation_meaning(spec, shape));
   const int total = shape.total_choices();
-  const int mask = spec.mask_columns > 0 ? b.input("action_mask", total) : -1;
+  const int mask =
+      spec.mask_columns > 0
+          ? b.input("action_mask", total,
+                    "1 for each choice that the environment allows, else 0; column after column")
+          : -1;
   const int x = add_normaliser(b, observation, weights);
   const int head = add_network(b, "actor", x, layout.actor, params);
   int choices = -1, reals = -1;

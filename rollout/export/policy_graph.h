@@ -40,6 +40,7 @@ struct GraphValue {
   int width = 0;
   bool integer = false;   // int64 (C: int) instead of float32
   bool constant = false;  // [1, width]: the same for every row
+  std::string meaning;    // for people; of inputs and outputs
 };
 
 struct Operation {
@@ -55,7 +56,6 @@ enum class OutputRole : std::uint8_t { kDistribution, kValue, kAction };
 struct GraphOutput {
   int value = 0;
   OutputRole role = OutputRole::kDistribution;
-  std::string meaning;  // for people
 };
 
 struct PolicyGraph {

@@ -1,0 +1,88 @@
+// What exports are made with: the protobuf encoding, the list of operations, numbers as C writes them. What the files compute
+// is tests/rollout/check_export.py's business.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <set>
+
+#include "rollout/export/c_pieces.h"
+#include "rollout/export/policy_graph.h"
+#include "rollout/export/protobuf.h"
+#include "tests/rollout/acting.h"
+#include "tests/support/counter_env.h"
+
+namespace rollmill {
+namespace {
+
+// The examples of https://protobuf.dev/programming-guides/encoding: Test1, Test2, Test3; and a negative int64.
+TEST(Protobuf, WritesThePublishedExamples) {
+  ProtobufMessage test1;
+  test1.integer(1, 150);
+  EXPECT_EQ(test1.encoded(), "\x08\x96\x01");
+  EXPECT_EQ(ProtobufMessage().bytes(2, "testing").encoded(), "\x12\x07testing");
+  EXPECT_EQ(ProtobufMessage().message(3, test1).encoded(), "\x1a\x03\x08\x96\x01");
+  EXPECT_EQ(ProtobufMessage().integer(1, -2).encoded(),
+            "\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01");
+  EXPECT_EQ(ProtobufMessage().integer(20, 0).encoded(), std::string("\xa0\x01\x00", 3));
+}
+
+// Names are identifiers and no two are the same; nothing is read before it is there; constants are as wide as what they meet.
+TEST(PolicyGraph, IsInOrderAndNamedApart) {
+  testing::for_each_space([](const char* name, auto env) {
+    SCOPED_TRACE(name);
+    const EnvSpec spec = describe<decltype(env)>();
+    PolicyWeights weights(shape_for(spec, {24, 8}, 2));
+    testing::rough_weights(weights, spec.observed.kind == ObservationKind::kReal);
+    const PolicyGraph graph = make_policy_graph(spec, weights);
+    std::set<int> known(graph.inputs.begin(), graph.inputs.end());
+    EXPECT_EQ(known.size(), spec.mask_columns > 0 ? 2u : 1u);
+    for (const Operation& op : graph.operations) {
+      for (const int input : op.inputs) EXPECT_EQ(known.count(input), 1u);
+      EXPECT_TRUE(known.insert(op.output).second);
+      const auto width = static_cast<std::size_t>(graph.value(op.output).width);
+      if (!op.constant.empty() && op.constant.size() != 1) EXPECT_EQ(op.constant.size(), width);
+      if (op.kind == OpKind::kDense)
+        EXPECT_EQ(op.weight.size(),
+                  width * static_cast<std::size_t>(graph.value(op.inputs[0]).width));
+    }
+    for (const GraphOutput& o : graph.outputs) EXPECT_EQ(known.count(o.value), 1u);
+    std::set<std::string> names;
+    for (const GraphValue& v : graph.values) {
+      EXPECT_TRUE(names.insert(v.name).second) << v.name;
+      EXPECT_EQ(v.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789"),
+                std::string::npos);
+    }
+  });
+}
+
+TEST(PolicyGraph, TakesItsNameFromTheEnvironment) {
+  EnvSpec spec = testing::act_spec(true);
+  const PolicyWeights weights(shape_for(spec, {8}));
+  for (const auto& [id, name] : {std::pair{"MinAtar/Breakout-v1", "minatar_breakout_v1"},
+                                 {"2048-v0", "policy_2048_v0"},
+                                 {"Stra\xc3\x9f"
+                                  "e",
+                                  "stra__e"}}) {
+    spec.id = id;
+    EXPECT_EQ(make_policy_graph(spec, weights).name, name);
+  }
+}
+
+// A float constant of C has a point or an exponent, and the shortest decimal reads back as the same bits.
+TEST(CHeader, NumbersReadBackAsTheSameFloat) {
+  using Limits = std::numeric_limits<float>;
+  for (const float x : {0.0f, -0.0f, 1.0f, -3.0f, 0.1f, 1e-8f, 16777216.0f, 1.0f / 3.0f,
+                        Limits::max(), Limits::min(), Limits::denorm_min(), Limits::lowest()}) {
+    const std::string text = c_number(x);
+    EXPECT_EQ(text.back(), 'f');
+    EXPECT_NE(text.find_first_of(".e"), std::string::npos) << text;
+    const float back = std::strtof(text.c_str(), nullptr);
+    EXPECT_EQ(back, x) << text;
+    EXPECT_EQ(std::signbit(back), std::signbit(x)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace rollmill
