@@ -224,7 +224,7 @@ std::string Writer::opening() const {
   text += "//\n";
   for (const int i : g_.inputs) describe(i);
   for (const GraphOutput& o : g_.outputs) describe(o.value);
-  text += fmt::format("#ifndef {0}_POLICY_H\n#define {0}_POLICY_H\n\n", upper());
+  text += fmt::format("\n#ifndef {0}_POLICY_H\n#define {0}_POLICY_H\n\n", upper());
   for (const int i : g_.inputs) {
     text += fmt::format("#define {}_{} {}\n", upper(),
                         i == g_.inputs[0] ? "OBSERVATIONS" : "MASK_SIZE", g_.value(i).width);

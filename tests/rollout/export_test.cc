@@ -42,10 +42,13 @@ TEST(PolicyGraph, IsInOrderAndNamedApart) {
       for (const int input : op.inputs) EXPECT_EQ(known.count(input), 1u);
       EXPECT_TRUE(known.insert(op.output).second);
       const auto width = static_cast<std::size_t>(graph.value(op.output).width);
-      if (!op.constant.empty() && op.constant.size() != 1) EXPECT_EQ(op.constant.size(), width);
-      if (op.kind == OpKind::kDense)
-        EXPECT_EQ(op.weight.size(),
-                  width * static_cast<std::size_t>(graph.value(op.inputs[0]).width));
+      if (op.constant.size() > 1) {
+        EXPECT_EQ(op.constant.size(), width);
+      }
+      if (op.kind == OpKind::kDense) {
+        const auto inputs = static_cast<std::size_t>(graph.value(op.inputs[0]).width);
+        EXPECT_EQ(op.weight.size(), width * inputs);
+      }
     }
     for (const GraphOutput& o : graph.outputs) EXPECT_EQ(known.count(o.value), 1u);
     std::set<std::string> names;
