@@ -7,7 +7,9 @@
 #include <limits>
 #include <set>
 
+#include "rollout/export/c_header.h"
 #include "rollout/export/c_pieces.h"
+#include "rollout/export/onnx.h"
 #include "rollout/export/policy_graph.h"
 #include "rollout/export/protobuf.h"
 #include "tests/rollout/acting.h"
@@ -57,6 +59,26 @@ TEST(PolicyGraph, IsInOrderAndNamedApart) {
       EXPECT_EQ(v.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789"),
                 std::string::npos);
     }
+  });
+}
+
+// Every value of the graph is in the ONNX file, every input and output in the header, and both are the same each time.
+TEST(PolicyGraph, IsWrittenWhole) {
+  testing::for_each_space([](const char* name, auto env) {
+    SCOPED_TRACE(name);
+    const EnvSpec spec = describe<decltype(env)>();
+    PolicyWeights weights(shape_for(spec, {8}, 3));
+    testing::rough_weights(weights, spec.observed.kind == ObservationKind::kReal);
+    const PolicyGraph graph = make_policy_graph(spec, weights);
+    const std::string onnx = onnx_model(graph), header = c_header(graph);
+    for (const GraphValue& v : graph.values)
+      EXPECT_NE(onnx.find(v.name), std::string::npos) << v.name;
+    for (const int i : graph.inputs)
+      EXPECT_NE(header.find("const float* " + graph.value(i).name), std::string::npos);
+    for (const GraphOutput& o : graph.outputs)
+      EXPECT_NE(header.find("// " + graph.value(o.value).name + "["), std::string::npos);
+    EXPECT_EQ(onnx_model(graph), onnx);
+    EXPECT_EQ(c_header(graph), header);
   });
 }
 
