@@ -1,9 +1,8 @@
 #include "rollout/export/policy_graph.h"
 
 #include <cctype>
-#include <utility>
 
-#include "rollout/mlp/distribution.h"
+#include "rollout/export/graph_builder.h"
 
 namespace rollmill {
 namespace {
@@ -17,82 +16,6 @@ std::string identifier(const std::string& id) {
   return name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) != 0 ? "policy_" + name
                                                                                 : name;
 }
-
-// Appends operations to a graph; each call returns the index of the value that it makes.
-class Builder {
- public:
-  explicit Builder(PolicyGraph& graph) : graph_(graph) {}
-
-  int add_value(const std::string& name, int width) {
-    GraphValue& value = graph_.values.emplace_back();
-    value.name = name;
-    value.width = width;
-    return static_cast<int>(graph_.values.size()) - 1;
-  }
-  int input(const std::string& name, int width, const std::string& meaning) {
-    const int value = add_value(name, width);
-    graph_.values.back().meaning = meaning;
-    graph_.inputs.push_back(value);
-    return value;
-  }
-  int width(int value) const { return graph_.value(value).width; }
-
-  int unary(OpKind kind, const std::string& name, int x) {
-    return add({kind, {x}, add_value(name, width(x)), {}, {}});
-  }
-  int with_constant(OpKind kind, const std::string& name, int x, std::vector<float> c) {
-    return add({kind, {x}, add_value(name, width(x)), std::move(c), {}});
-  }
-  int dense(const std::string& name, int x, const DenseLayer& layer, const float* params) {
-    Operation op{OpKind::kDense, {x}, add_value(name, layer.outputs), {}, {}};
-    const float* bias = params + layer.bias;
-    op.constant.assign(bias, bias + layer.outputs);
-    for (int k = 0; k < layer.inputs; ++k) {
-      const float* row = params + layer.weight + std::int64_t{k} * layer.width;
-      op.weight.insert(op.weight.end(), row, row + layer.outputs);
-    }
-    return add(std::move(op));
-  }
-  // The whole of x under another name when it has no other columns.
-  int slice(const std::string& name, int x, int first, int columns) {
-    if (first == 0 && columns == width(x)) {
-      graph_.values[static_cast<std::size_t>(x)].name = name;
-      return x;
-    }
-    return add({OpKind::kSlice, {x}, add_value(name, columns), {}, {}, first});
-  }
-  int exclude(const std::string& name, int x, int mask) {
-    return add({OpKind::kExclude, {x, mask}, add_value(name, width(x)), {kExcluded}, {}});
-  }
-  int argmax(const std::string& name, int x) {
-    return integer(add({OpKind::kArgmax, {x}, add_value(name, 1), {}, {}}));
-  }
-  int concat_integers(const std::string& name, const std::vector<int>& parts) {
-    return integer(
-        add({OpKind::kConcat, parts, add_value(name, static_cast<int>(parts.size())), {}, {}}));
-  }
-  int constant(const std::string& name, std::vector<float> c) {
-    const int y = add_value(name, static_cast<int>(c.size()));
-    graph_.values[static_cast<std::size_t>(y)].constant = true;
-    return add({OpKind::kConstant, {}, y, std::move(c), {}});
-  }
-  void output(int value, OutputRole role, const std::string& meaning) {
-    graph_.values[static_cast<std::size_t>(value)].meaning = meaning;
-    graph_.outputs.push_back({value, role});
-  }
-
- private:
-  int add(Operation op) {
-    graph_.operations.push_back(std::move(op));
-    return graph_.operations.back().output;
-  }
-  int integer(int value) {
-    graph_.values[static_cast<std::size_t>(value)].integer = true;
-    return value;
-  }
-
-  PolicyGraph& graph_;
-};
 
 // "2 frames, the oldest first, each: cart position [m], cart velocity [m/s]".
 std::string observation_meaning(const EnvSpec& spec, const PolicyShape& shape) {
@@ -128,7 +51,7 @@ std::vector<float> for_each_frame(const float* one, const PolicyShape& shape) {
   return all;
 }
 
-int add_normaliser(Builder& b, int x, const PolicyWeights& w) {
+int add_normaliser(GraphBuilder& b, int x, const PolicyWeights& w) {
   const ObservationNormalizer& n = w.normalizer;
   if (!n.enabled()) return x;
   const PolicyShape& shape = w.layout.shape;
@@ -138,7 +61,7 @@ int add_normaliser(Builder& b, int x, const PolicyWeights& w) {
   return b.with_constant(OpKind::kMinimum, "normalised", x, {n.clip()});
 }
 
-int add_network(Builder& b, const std::string& name, int x, const std::vector<DenseLayer>& net,
+int add_network(GraphBuilder& b, const std::string& name, int x, const std::vector<DenseLayer>& net,
                 const float* params) {
   for (std::size_t l = 0; l < net.size(); ++l) {
     const std::string layer = name + "_" + std::to_string(l);
@@ -149,7 +72,7 @@ int add_network(Builder& b, const std::string& name, int x, const std::vector<De
 }
 
 // The most probable choice of each column, among those that the mask allows.
-int add_greedy_choices(Builder& b, int logits, int mask, const std::vector<int>& choices) {
+int add_greedy_choices(GraphBuilder& b, int logits, int mask, const std::vector<int>& choices) {
   const int z = mask < 0 ? logits : b.exclude("allowed_logits", logits, mask);
   if (choices.size() == 1) return b.argmax("choices", z);
   std::vector<int> chosen;
@@ -163,7 +86,7 @@ int add_greedy_choices(Builder& b, int logits, int mask, const std::vector<int>&
 }
 
 // The mean, scaled from [-1, 1] to the bounds and clamped: bound_action of rollout/mlp/elementwise.h.
-int add_greedy_reals(Builder& b, int mean, const EnvSpec& spec) {
+int add_greedy_reals(GraphBuilder& b, int mean, const EnvSpec& spec) {
   std::vector<float> middle, half_range, low, high;
   for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
     const FieldSpec& f = spec.action[a];
@@ -187,7 +110,7 @@ PolicyGraph make_policy_graph(const EnvSpec& spec, const PolicyWeights& weights)
   PolicyGraph graph;
   graph.name = identifier(spec.id);
   graph.env_id = spec.id;
-  Builder b(graph);
+  GraphBuilder b(graph);
   const int observation =
       b.input("observation", shape.observations(), observation_meaning(spec, shape));
   const int total = shape.total_choices();

@@ -1,0 +1,90 @@
+// Appends operations to a policy graph (policy_graph.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rollout/export/policy_graph.h"
+#include "rollout/mlp/distribution.h"
+
+namespace rollmill {
+
+// Each call returns the index of the value that it makes.
+class GraphBuilder {
+ public:
+  explicit GraphBuilder(PolicyGraph& graph) : graph_(graph) {}
+
+  int add_value(const std::string& name, int width) {
+    GraphValue& value = graph_.values.emplace_back();
+    value.name = name;
+    value.width = width;
+    return static_cast<int>(graph_.values.size()) - 1;
+  }
+  int input(const std::string& name, int width, const std::string& meaning) {
+    const int value = add_value(name, width);
+    graph_.values.back().meaning = meaning;
+    graph_.inputs.push_back(value);
+    return value;
+  }
+  int width(int value) const { return graph_.value(value).width; }
+
+  int unary(OpKind kind, const std::string& name, int x) {
+    return add({kind, {x}, add_value(name, width(x)), {}, {}});
+  }
+  int with_constant(OpKind kind, const std::string& name, int x, std::vector<float> c) {
+    return add({kind, {x}, add_value(name, width(x)), std::move(c), {}});
+  }
+  int dense(const std::string& name, int x, const DenseLayer& layer, const float* params) {
+    Operation op{OpKind::kDense, {x}, add_value(name, layer.outputs), {}, {}};
+    const float* bias = params + layer.bias;
+    op.constant.assign(bias, bias + layer.outputs);
+    for (int k = 0; k < layer.inputs; ++k) {
+      const float* row = params + layer.weight + std::int64_t{k} * layer.width;
+      op.weight.insert(op.weight.end(), row, row + layer.outputs);
+    }
+    return add(std::move(op));
+  }
+  // The whole of x under another name when it has no other columns.
+  int slice(const std::string& name, int x, int first, int columns) {
+    if (first == 0 && columns == width(x)) {
+      graph_.values[static_cast<std::size_t>(x)].name = name;
+      return x;
+    }
+    return add({OpKind::kSlice, {x}, add_value(name, columns), {}, {}, first});
+  }
+  int exclude(const std::string& name, int x, int mask) {
+    return add({OpKind::kExclude, {x, mask}, add_value(name, width(x)), {kExcluded}, {}});
+  }
+  int argmax(const std::string& name, int x) {
+    return integer(add({OpKind::kArgmax, {x}, add_value(name, 1), {}, {}}));
+  }
+  int concat_integers(const std::string& name, const std::vector<int>& parts) {
+    return integer(
+        add({OpKind::kConcat, parts, add_value(name, static_cast<int>(parts.size())), {}, {}}));
+  }
+  int constant(const std::string& name, std::vector<float> c) {
+    const int y = add_value(name, static_cast<int>(c.size()));
+    graph_.values[static_cast<std::size_t>(y)].constant = true;
+    return add({OpKind::kConstant, {}, y, std::move(c), {}});
+  }
+  void output(int value, OutputRole role, const std::string& meaning) {
+    graph_.values[static_cast<std::size_t>(value)].meaning = meaning;
+    graph_.outputs.push_back({value, role});
+  }
+
+ private:
+  int add(Operation op) {
+    graph_.operations.push_back(std::move(op));
+    return graph_.operations.back().output;
+  }
+  int integer(int value) {
+    graph_.values[static_cast<std::size_t>(value)].integer = true;
+    return value;
+  }
+
+  PolicyGraph& graph_;
+};
+
+}  // namespace rollmill
