@@ -18,7 +18,7 @@ class Pair {
  public:
   Pair(const EnvEntry& entry, BatchConfig config, const Policy& policy)
       : batch_(entry.make_cpu(two(config), nullptr)),
-        memory_(batch_->spec(), 1, 2, policy.frame_stack()),
+        memory_(batch_->spec(), 1, 2, policy.frame_stack(), {policy.memory_columns()}),
         policy_(policy) {
     const RolloutBuffer& b = memory_.buffer();
     batch_->reset(b.observation_slot(0), b.mask_slot(0));

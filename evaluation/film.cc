@@ -39,7 +39,7 @@ Picture with_caption(const Picture& picture, const SoloEpisode& episode) {
 
 Film film_episode(const EnvEntry& entry, const BatchConfig& config, const Policy& policy,
                   const FilmOptions& options) {
-  SoloEpisode episode(entry, config, policy.frame_stack());
+  SoloEpisode episode(entry, config, &policy);
   Film film;
   Canvas canvas;
   std::size_t bytes = 0;

@@ -46,7 +46,8 @@ class Block {
     config.trace_steps = job.trace_steps;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ =
-        std::make_unique<HostRollout>(batch_->spec(), kWindow, count_, job.policy->frame_stack());
+        std::make_unique<HostRollout>(batch_->spec(), kWindow, count_, job.policy->frame_stack(),
+                                      RolloutMemory{job.policy->memory_columns()});
     width_ = episode_row_words(batch_->spec(), job.policy_outputs);
     for (int l = 0; l < count_; ++l) {
       episode_.push_back(job.first + begin + l);

@@ -7,13 +7,15 @@
 
 namespace rollmill {
 
-SoloEpisode::SoloEpisode(const EnvEntry& entry, BatchConfig config, int frame_stack)
+SoloEpisode::SoloEpisode(const EnvEntry& entry, BatchConfig config, const Policy* policy)
     : entry_(entry) {
   config.num_envs = 1;
   config.first_environment = 0;
   config.autoreset = false;
   batch_ = entry.make_cpu(config, nullptr);
-  rollout_ = std::make_unique<HostRollout>(batch_->spec(), 1, 1, frame_stack);
+  rollout_ = std::make_unique<HostRollout>(
+      batch_->spec(), 1, 1, policy == nullptr ? 1 : policy->frame_stack(),
+      RolloutMemory{policy == nullptr ? 0 : policy->memory_columns()});
   const RolloutBuffer& b = rollout_->buffer();
   batch_->reset(b.observation_slot(0), b.mask_slot(0));
 }
@@ -21,6 +23,7 @@ SoloEpisode::SoloEpisode(const EnvEntry& entry, BatchConfig config, int frame_st
 void SoloEpisode::step(const Policy& policy) {
   const RolloutBuffer& b = rollout_->buffer();
   RM_ASSERT(policy.frame_stack() <= b.frame_stack);
+  RM_ASSERT(policy.memory_columns() == 0 || policy.memory_columns() == b.memory_columns);
   ActRequest q = request_for_slot(b, 0);
   q.batch = batch_.get();
   q.keys = batch_->episodes();
@@ -67,6 +70,8 @@ SoloEpisode::Snapshot SoloEpisode::save() const {
   snapshot.words = batch_->save_environment(0);
   const RolloutBuffer& b = rollout_->buffer();
   snapshot.frames.assign(b.observation_slot(1 - b.frame_stack), b.observation_slot(0));
+  if (b.memory_columns > 0)
+    snapshot.memory.assign(b.current_memory(), b.current_memory() + b.memory_columns * b.stride);
   return snapshot;
 }
 
@@ -75,8 +80,10 @@ void SoloEpisode::load(const Snapshot& snapshot) {
   now_ = snapshot;
   now_.words.clear();
   now_.frames.clear();
+  now_.memory.clear();
   const RolloutBuffer& b = rollout_->buffer();
   std::copy(snapshot.frames.begin(), snapshot.frames.end(), b.observation_slot(1 - b.frame_stack));
+  std::copy(snapshot.memory.begin(), snapshot.memory.end(), b.current_memory());
   batch_->observe(b.observation_slot(0), b.mask_slot(0));
 }
 

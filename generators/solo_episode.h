@@ -16,8 +16,8 @@ namespace rollmill {
 class SoloEpisode {
  public:
   // Starts episode config.first_episode. num_envs and autoreset of the config are overruled.
-  // frame_stack: as many frames as the policy that will act reads.
-  SoloEpisode(const EnvEntry& entry, BatchConfig config, int frame_stack = 1);
+  // policy: who will act, if a policy will; the episode keeps the frames and the memory that it needs.
+  SoloEpisode(const EnvEntry& entry, BatchConfig config, const Policy* policy = nullptr);
 
   const EnvEntry& entry() const { return entry_; }
   const EnvSpec& spec() const { return batch_->spec(); }
@@ -40,6 +40,7 @@ class SoloEpisode {
   struct Snapshot {
     std::vector<std::uint32_t> words;
     std::vector<float> frames;  // that came before, where they are kept
+    std::vector<float> memory;  // the policy's
     std::int64_t steps = 0;
     float reward = 0;
     double episode_return = 0;

@@ -1,5 +1,6 @@
 #include "rollout/buffer.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <fstream>
@@ -60,6 +61,17 @@ void count_frames(const RolloutBuffer& b, int t, const std::uint32_t* steps, int
   for (int i = begin; i < end; ++i) frames[i] = earlier_frames(steps[i], b.frame_stack);
 }
 
+void keep_memory(const RolloutBuffer& b, int t, const std::uint32_t* steps, int begin, int end) {
+  for (int k = 0; k < b.sequences(); ++k) {
+    if (b.sequence_start(k) != t) continue;
+    for (int c = 0; c < b.memory_columns; ++c) {
+      const float* from = b.current_memory() + c * b.stride;
+      float* to = b.memory_slot(k) + c * b.stride;
+      for (int i = begin; i < end; ++i) to[i] = steps[i] == 0 ? 0.0f : from[i];
+    }
+  }
+}
+
 void advance_rollout(const RolloutBuffer& b) {
   const auto slot = static_cast<std::size_t>(b.slot_words()) * sizeof(float);
   const int first = 1 - b.frame_stack;
@@ -71,11 +83,16 @@ void advance_rollout(const RolloutBuffer& b) {
   }
 }
 
-HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack)
+HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack,
+                         const RolloutMemory& memory)
     : storage_(std::make_unique<Storage>()) {
   RM_ASSERT(horizon >= 1 && num_envs >= 1);
   RM_ASSERT(frame_stack >= 1 && frame_stack <= kMaxFrameStack);
   set_rollout_shape(buffer_, spec, horizon, num_envs, padded_columns(num_envs), frame_stack);
+  buffer_.memory_columns = memory.columns;
+  buffer_.sequence_length = memory.sequence_length == 0 ? horizon : memory.sequence_length;
+  buffer_.burn_in = memory.burn_in;
+  RM_ASSERT(horizon % buffer_.sequence_length == 0);
   // Twice over the manifest: how much there is, then where each column lies.
   std::size_t size = 0;
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {

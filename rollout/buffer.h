@@ -17,6 +17,8 @@ struct RolloutBuffer {
   int mask_columns = 0;                      // words of an action mask; 0: none
   int choice_columns = 0, real_columns = 0;  // of an action, in this order
   int frame_stack = 1;  // frames that the policy reads of an observation, itself included
+  int memory_columns = 0;  // what the policy remembers of an episode
+  int sequence_length = 0, burn_in = 0;  // of a policy with memory, see memory_slot
   std::int64_t stride = 0;
 
   // [T + 1][D]; slot T is the first observation of the next rollout. With frame stacking the frame_stack - 1 slots before
@@ -40,6 +42,19 @@ struct RolloutBuffer {
   float* advantages = nullptr;  // [T]
   float* returns = nullptr;     // [T] advantages + values: targets of the value function
 
+  // [sequences + 1][memory columns]: what was remembered before the start of each sequence, then what is now. A learner
+  // recomputes sequence k, steps [k L, (k + 1) L), from sequence_start(k): with its burn-in.
+  float* memory = nullptr;
+
+  int sequences() const { return memory_columns == 0 ? 0 : horizon / sequence_length; }
+  int sequence_start(int k) const {
+    const int start = k * sequence_length - burn_in;
+    return start > 0 ? start : 0;
+  }
+  float* memory_slot(int k) const {
+    return memory == nullptr ? nullptr : memory + std::int64_t{k} * memory_columns * stride;
+  }
+  float* current_memory() const { return memory_slot(sequences()); }
   int action_size() const { return choice_columns + real_columns; }
   // Words of one slot of observations.
   std::int64_t slot_words() const { return observation_columns * stride; }
@@ -72,13 +87,22 @@ struct RolloutBuffer {
 // Fills frame_slot(t) for environments [begin, end) from the steps their episodes have taken; nothing without stacking.
 void count_frames(const RolloutBuffer& buffer, int t, const std::uint32_t* steps, int begin,
                   int end);
+// Keeps what environments [begin, end) remember now, where a sequence starts at step t: nothing at an episode's step 0.
+void keep_memory(const RolloutBuffer& buffer, int t, const std::uint32_t* steps, int begin,
+                 int end);
 // Moves slot T, with its mask and the frames before it, to slot 0: where the next rollout starts.
 void advance_rollout(const RolloutBuffer& buffer);
+
+// What a rollout keeps for a policy with memory. The sequence length divides the horizon; 0: the whole of it.
+struct RolloutMemory {
+  int columns = 0, sequence_length = 0, burn_in = 0;
+};
 
 // Owns the memory of a RolloutBuffer on the host: one allocation.
 class HostRollout {
  public:
-  HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack = 1);
+  HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack = 1,
+              const RolloutMemory& memory = {});
   ~HostRollout();
   const RolloutBuffer& buffer() const { return buffer_; }
   std::size_t bytes() const;

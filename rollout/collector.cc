@@ -16,6 +16,7 @@ HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const Rol
     : batch_(batch), policy_(policy), buffer_(buffer), pool_(pool) {
   RM_ASSERT(!batch.on_device() && batch.stride() == buffer.stride);
   RM_ASSERT(policy.frame_stack() == buffer.frame_stack);
+  RM_ASSERT(policy.memory_columns() == buffer.memory_columns);
   // As few blocks as there are threads while they stay small enough for the cache.
   const int per_thread = (buffer.num_envs + pool.threads() - 1) / pool.threads();
   block_ = std::clamp((per_thread + 15) / 16 * 16, 16, 10 * kTileRows);
@@ -34,6 +35,7 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
   const EpisodeColumns keys = batch_.episodes();
   for (int t = 0; t < buffer_.horizon; ++t) {
     count_frames(buffer_, t, keys.step, begin, end);
+    keep_memory(buffer_, t, keys.step, begin, end);
     ActRequest q = request_for_slot(buffer_, t);
     q.keys = keys;
     q.batch = &batch_;
@@ -41,33 +43,41 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
     q.end = end;
     policy_.act(q);
     batch_.step_range(buffer_.step_buffers(t), begin, end);
+    // What an episode remembered is gone with the next step.
+    if (buffer_.memory_columns > 0) value_truncated(t, t + 1, begin, end);
   }
   const int last = buffer_.horizon;
   count_frames(buffer_, last, keys.step, begin, end);
   policy_.value({buffer_.observation_slot(last), buffer_.stride, buffer_.slot_words(),
                  buffer_.frame_slot(last)},
-                begin, end, buffer_.values + last * buffer_.stride);
-  value_truncated(begin, end);
+                begin, end, buffer_.values + last * buffer_.stride, buffer_.current_memory(),
+                keys.step);
+  if (buffer_.memory_columns == 0) value_truncated(0, buffer_.horizon, begin, end);
   compute_gae(buffer_, options.gamma, options.lambda, options.reward_scale, begin, end);
 }
 
-// V of the last observation of each truncated episode; rare, so gathered into one tile at a time, [frames][D][kTileRows]:
+// V of the last observation of each episode that was truncated in steps [first, last); rare, so gathered into one tile at a time, [frames][D][kTileRows]:
 // the frames before it lie in slots t, t - 1, ...
-void HostCollector::value_truncated(int begin, int end) {
+void HostCollector::value_truncated(int first, int last, int begin, int end) {
+  if (last - first == 1) {  // most steps end nothing
+    const std::uint8_t* ends = buffer_.ends + first * buffer_.stride;
+    if (std::find(ends + begin, ends + end, kTruncated) == ends + end) return;
+  }
   const int size = buffer_.observation_columns, stack = buffer_.frame_stack;
   const int newest = (stack - 1) * size;  // column of the newest frame
   std::vector<float> columns(static_cast<std::size_t>(stack * size) * kTileRows);
+  std::vector<float> memory(static_cast<std::size_t>(buffer_.memory_columns) * kTileRows);
   std::uint8_t frames[kTileRows] = {};
   std::int64_t slots[kTileRows];
   float values[kTileRows];
   int count = 0;
   const auto flush = [&] {
     policy_.value({columns.data() + newest * kTileRows, kTileRows, size * kTileRows, frames}, 0,
-                  count, values);
+                  count, values, memory.empty() ? nullptr : memory.data());
     for (int r = 0; r < count; ++r) buffer_.final_values[slots[r]] = values[r];
     count = 0;
   };
-  for (int t = 0; t < buffer_.horizon; ++t) {
+  for (int t = first; t < last; ++t) {
     const std::uint8_t* ends = buffer_.ends + t * buffer_.stride;
     for (int i = begin; i < end; ++i) {
       if (ends[i] != kTruncated) continue;
@@ -81,6 +91,9 @@ void HostCollector::value_truncated(int begin, int end) {
         for (int back = 1; back <= frames[count]; ++back)
           copy_frame(back, buffer_.observation_slot(t + 1 - back));
       }
+      for (int k = 0; k < buffer_.memory_columns; ++k)
+        memory[static_cast<std::size_t>(k * kTileRows + count)] =
+            buffer_.current_memory()[k * buffer_.stride + i];
       slots[count++] = t * buffer_.stride + i;
       if (count == kTileRows) flush();
     }

@@ -47,7 +47,7 @@ class HostCollector {
 
  private:
   void collect_block(const AdvantageOptions& options, int begin, int end);
-  void value_truncated(int begin, int end);
+  void value_truncated(int first, int last, int begin, int end);
 
   EnvBatch& batch_;
   const MlpPolicy& policy_;

@@ -24,6 +24,10 @@ struct ActRequest {
   std::int64_t stride = 0;
   EpisodeColumns keys{};
   int begin = 0, end = 0;
+  // in and out
+  // [memory columns][stride] what the policy remembers of each episode; it starts from nothing at an episode's step 0. Null
+  // where it has no memory.
+  float* memory = nullptr;
   // out
   void* actions = nullptr;  // [A][stride] int32, then float32 within the bounds: what the env gets
   float* raw_actions = nullptr;  // [real actions][stride] the unbounded samples that the
@@ -44,6 +48,7 @@ inline ActRequest request_for_slot(const RolloutBuffer& b, int t) {
   q.raw_actions = b.raw_action_slot(t);
   q.logprobs = b.logprobs + t * b.stride;
   q.values = b.values + t * b.stride;
+  q.memory = b.current_memory();
   return q;
 }
 
@@ -52,6 +57,8 @@ class Policy {
   virtual ~Policy() = default;
   // Frames of an observation that it reads: rollouts must keep as many (RolloutBuffer::frame_stack).
   virtual int frame_stack() const { return 1; }
+  // Numbers that it remembers of an episode: rollouts must hold as many (RolloutBuffer::memory_columns).
+  virtual int memory_columns() const { return 0; }
   virtual void act(const ActRequest& request) const = 0;
   // Stable name and content hash: they identify the policy in datasets and reports.
   virtual std::string id() const = 0;

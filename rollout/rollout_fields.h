@@ -33,6 +33,8 @@ void visit_rollout_fields(RolloutBuffer& b, Field&& field) {
   b.observations = first_frame == nullptr ? nullptr : first_frame + history;
   if (b.frame_stack > 1) field(b.frames, slot + b.stride);
   if (b.mask_columns > 0) field(b.masks, (slot + b.stride) * b.mask_columns);
+  if (b.memory_columns > 0)
+    field(b.memory, (b.sequences() + 1) * b.memory_columns * b.stride);
   field(actions, slot * b.action_size());
   if (b.real_columns > 0) field(b.raw_actions, slot * b.real_columns);
   field(b.logprobs, slot);

@@ -52,6 +52,8 @@ void write_state(const std::string& path, PpoTrainer& trainer) {
       root, "environments",
       {reinterpret_cast<const std::uint32_t*>(environments.data()), environments.size() / 4});
   write_array<float>(root, "observations", s.experience->first_observations());
+  if (const auto memory = s.experience->memory(); !memory.empty())
+    write_array<float>(root, "memory", memory);
   std::vector<float> returns;
   std::vector<std::int32_t> lengths, outcomes;
   for (const EpisodeRecord& e : s.progress->recent) {
@@ -103,6 +105,9 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
                                                s.experience->batch().snapshot_bytes() / 4, path);
   const auto observations =
       read_array<float>(root, "observations", s.experience->first_observations().size(), path);
+  const std::size_t remembered = s.experience->memory().size();
+  std::vector<float> memory;
+  if (remembered > 0) memory = read_array<float>(root, "memory", remembered, path);
   const auto returns = root.open_dataset("recent_returns").read_vector<float>();
   const auto lengths = read_array<std::int32_t>(root, "recent_lengths", returns.size(), path);
   const auto outcomes = read_array<std::int32_t>(root, "recent_outcomes", returns.size(), path);
@@ -127,6 +132,7 @@ void read_state(const std::string& path, PpoTrainer& trainer) {
   *s.curriculum = curriculum;
   if (curriculum.active()) s.experience->batch().set_world(curriculum.world());
   s.experience->set_first_observations(observations);
+  s.experience->set_memory(memory);
   s.progress->update = root.get_int64("update");
   s.progress->env_steps = root.get_int64("env_steps");
   s.progress->episodes = root.get_int64("episodes");
@@ -227,7 +233,7 @@ std::string load_newest_checkpoint(const std::string& run_dir, PpoTrainer& train
   check_policy_fits(policy, trainer.spec(), policy_path);
   const PpoTrainer::State s = trainer.state();
   if (!(policy.weights->layout.shape == s.weights->layout.shape)) {
-    fail_data(policy_path + ": its hidden layers are not the config's policy.hidden");
+    fail_data(policy_path + ": its network is not the config's (section policy)");
   }
   read_state(choice + "/" + state_file(group.rank()), trainer);
   s.weights->params = policy.weights->params;

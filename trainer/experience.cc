@@ -14,7 +14,8 @@ class HostExperience final : public Experience {
   HostExperience(const ExperienceConfig& c, const PolicyWeights& weights, ThreadPool& pool)
       : batch_(make_batch(*c.env, c.batch, &pool, c.device, c.local_rank)),
         policy_(batch_->spec(), weights, c.seed, /*greedy=*/false),
-        rollout_(batch_->spec(), c.horizon, c.batch.num_envs, c.frame_stack),
+        rollout_(batch_->spec(), c.horizon, c.batch.num_envs, c.frame_stack,
+                 {policy_.memory_columns(), c.sequence_length, c.burn_in}),
         collector_(*batch_, policy_, rollout_.buffer(), pool) {}
 
   EnvBatch& batch() override { return *batch_; }
@@ -38,6 +39,14 @@ class HostExperience final : public Experience {
     const RolloutBuffer& b = rollout_.buffer();
     std::copy(observations.begin(), observations.end(), b.observation_slot(1 - b.frame_stack));
     if (b.mask_columns > 0) batch_->observe(b.observation_slot(0), b.mask_slot(0));
+  }
+  std::vector<float> memory() const override {
+    const RolloutBuffer& b = rollout_.buffer();
+    if (b.memory_columns == 0) return {};
+    return {b.current_memory(), b.current_memory() + b.memory_columns * b.stride};
+  }
+  void set_memory(const std::vector<float>& memory) override {
+    std::copy(memory.begin(), memory.end(), rollout_.buffer().current_memory());
   }
   std::size_t buffer_bytes() const override { return rollout_.bytes(); }
 
@@ -79,6 +88,8 @@ class CudaExperience final : public Experience {
   void set_first_observations(const std::vector<float>& observations) override {
     collector_->set_first_observations(observations.data());
   }
+  std::vector<float> memory() const override { return {}; }
+  void set_memory(const std::vector<float>&) override {}
   std::size_t buffer_bytes() const override { return shape_.bytes(); }
 
  private:

@@ -30,6 +30,9 @@ class Experience {
   // on the host: for checkpoints. Action masks are not among them: restoring asks the environments for them.
   virtual std::vector<float> first_observations() const = 0;
   virtual void set_first_observations(const std::vector<float>& observations) = 0;
+  // What the policy remembers where the next rollout starts, [memory columns][stride]; empty without memory.
+  virtual std::vector<float> memory() const = 0;
+  virtual void set_memory(const std::vector<float>& memory) = 0;
   virtual std::size_t buffer_bytes() const = 0;
 };
 
@@ -39,6 +42,7 @@ struct ExperienceConfig {
   int horizon = 128;
   std::uint64_t seed = 0;  // of the policy's sampling
   int frame_stack = 1;
+  int sequence_length = 0, burn_in = 0;  // of a policy with memory
   DeviceChoice device;
   int local_rank = 0;
 };

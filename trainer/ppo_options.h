@@ -18,6 +18,9 @@ struct PpoOptions {
   float entropy_coefficient = 0.0f;
   float max_grad_norm = 0.5f;  // 0: off
   float target_kl = 0.0f;  // end an update after an epoch whose mean KL exceeds 1.5 x this; 0: off
+  // Of a policy with memory: gradients go back through so many steps (0: the horizon), from a state that is recomputed over
+  // burn_in steps before them (Kapturowski et al. 2019). Minibatches are of whole sequences.
+  int sequence_length = 0, burn_in = 0;
   bool normalize_advantages = true;  // per minibatch, over all ranks
   double learning_rate = 3e-4;
   bool anneal_learning_rate = false;  // linearly to 0 over the run

@@ -40,7 +40,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
       pool_(
           std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores())),
       spec_(find_env(options.env.id).spec()),
-      weights_(shape_for(spec_, options.hidden, options.frame_stack)),
+      weights_(shape_for(spec_, options.policy)),
       curriculum_(options.curriculum, spec_, options.env.world) {
   weights_.normalizer = ObservationNormalizer(
       spec_.observed.elements, options_.normalize_observations, options_.clip_observations);
@@ -52,7 +52,9 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.batch = batch_config(options, group);
   config.horizon = options.ppo.horizon;
   config.seed = options.seed;
-  config.frame_stack = options.frame_stack;
+  config.frame_stack = options.policy.frame_stack;
+  config.sequence_length = options.ppo.sequence_length;
+  config.burn_in = options.ppo.burn_in;
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *pool_);

@@ -30,10 +30,75 @@ void read_ppo(Config& c, PpoOptions& o) {
   number("entropy_coefficient", o.entropy_coefficient, 0, 1e3);
   number("max_grad_norm", o.max_grad_norm, 0, 1e9);
   number("target_kl", o.target_kl, 0, 1e3);
+  o.sequence_length = static_cast<int>(c.get_int("ppo.sequence_length", 0, 0, 1 << 20));
+  o.burn_in = static_cast<int>(c.get_int("ppo.burn_in", 0, 0, 1 << 20));
   o.normalize_advantages = c.get_bool("ppo.normalize_advantages", o.normalize_advantages);
   number("adam_beta1", o.adam_beta1, 0, 0.999999);
   number("adam_beta2", o.adam_beta2, 0, 0.999999);
   number("adam_epsilon", o.adam_epsilon, 1e-12, 1);
+}
+
+PolicyChoices read_policy_choices(Config& c) {
+  PolicyChoices p;
+  p.frame_stack = static_cast<int>(c.get_int("env.frame_stack", 1, 1, kMaxFrameStack));
+  p.hidden.clear();
+  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
+    p.hidden.push_back(static_cast<int>(h));
+  if (c.get_choice("policy.activation", "tanh", {"tanh", "relu"}) == "relu")
+    p.activation = Activation::kRelu;
+  if (c.get_choice("policy.trunk", "separate", {"separate", "shared"}) == "shared")
+    p.trunk = Trunk::kShared;
+  if (c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed"}) == "squashed")
+    p.distribution = RealDistribution::kSquashed;
+  const std::string memory = c.get_choice("policy.memory", "none", {"none", "gru", "mingru"});
+  if (memory != "none") p.memory = memory == "gru" ? MemoryKind::kGru : MemoryKind::kMinGru;
+  const auto size = static_cast<int>(c.get_int("policy.memory_size", 64, 1, 4096));
+  if (p.memory != MemoryKind::kNone) p.memory_size = size;
+  return p;
+}
+
+// What a rollout is cut into: samples, or with a memory sequences.
+std::int64_t units_of(const TrainOptions& o, std::int64_t envs) {
+  const bool sequences = o.policy.memory != MemoryKind::kNone && o.ppo.sequence_length > 0;
+  if (o.policy.memory == MemoryKind::kNone) return o.ppo.horizon * envs;
+  return sequences ? o.ppo.horizon / o.ppo.sequence_length * envs : envs;
+}
+
+void check_sequences(Config& c, const TrainOptions& o) {
+  if (o.policy.memory == MemoryKind::kNone) {
+    for (const char* key : {"ppo.sequence_length", "ppo.burn_in", "policy.memory_size"}) {
+      if (c.has(key)) c.fail(key, "is for a policy with memory; set policy.memory = \"gru\" or \"mingru\"");
+    }
+    return;
+  }
+  if (o.ppo.sequence_length > 0 && o.ppo.horizon % o.ppo.sequence_length != 0) {
+    c.fail("ppo.sequence_length", "ppo.horizon = " + std::to_string(o.ppo.horizon) +
+                                      " steps cannot be cut into sequences of " +
+                                      std::to_string(o.ppo.sequence_length) + "; choose a divisor");
+  }
+}
+
+void check_minibatches(Config& c, const TrainOptions& o, int world_size) {
+  check_sequences(c, o);
+  const bool sequences = o.policy.memory != MemoryKind::kNone;
+  const std::string what = sequences ? " sequences" : " samples";
+  const std::int64_t samples = static_cast<std::int64_t>(o.ppo.horizon) * o.env.num_envs;
+  const std::int64_t units = units_of(o, o.env.num_envs), local = units / world_size;
+  if (units % o.ppo.minibatches != 0) {
+    c.fail("ppo.minibatches",
+           (sequences ? "an update's " : "ppo.horizon x env.num_envs = ") + std::to_string(units) +
+               what + " cannot be cut into " + std::to_string(o.ppo.minibatches) +
+               " equal minibatches; choose a divisor");
+  }
+  if (samples >= (std::int64_t{1} << 31)) {
+    c.fail("ppo.horizon",
+           "ppo.horizon x env.num_envs = " + std::to_string(samples) + " is 2^31 samples or more");
+  }
+  if (local % o.ppo.minibatches != 0) {
+    c.fail("ppo.minibatches", "each of " + std::to_string(world_size) + " ranks has " +
+                                  std::to_string(local) + what + " an update, not a multiple of " +
+                                  std::to_string(o.ppo.minibatches));
+  }
 }
 
 // What trainer.reduction = "exact" needs.
@@ -49,7 +114,7 @@ void check_groups(const Config& c, const TrainOptions& o, int world_size) {
     c.fail("trainer.groups",
            groups + " do not divide env.num_envs = " + std::to_string(o.env.num_envs));
   }
-  if (std::int64_t{o.ppo.horizon} * (o.env.num_envs / o.groups) % o.ppo.minibatches != 0) {
+  if (units_of(o, o.env.num_envs / o.groups) % o.ppo.minibatches != 0) {
     c.fail("trainer.groups", "the samples of each of " + groups + " cannot be cut into " +
                                  std::to_string(o.ppo.minibatches) + " equal minibatches");
   }
@@ -67,10 +132,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.threads = static_cast<int>(c.get_int("run.threads", 0, 0, 1024));
   o.env = read_env_options(c, 64);
   o.curriculum = read_curriculum(c, o.env);
-  o.frame_stack = static_cast<int>(c.get_int("env.frame_stack", 1, 1, kMaxFrameStack));
-  o.hidden.clear();
-  for (std::int64_t h : c.get_int_list("policy.hidden", {64, 64}, 1, 4096, 1, 16))
-    o.hidden.push_back(static_cast<int>(h));
+  o.policy = read_policy_choices(c);
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   if (o.normalize_observations &&
@@ -96,6 +158,8 @@ TrainOptions read_train_options(Config& c, int world_size) {
     c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" +
                                   o.env.device + "\" use \"reference\"");
   }
+  if (cuda && o.policy.memory != MemoryKind::kNone)
+    c.fail("policy.memory", "is for env.device = \"cpu\" so far");
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;
@@ -112,28 +176,12 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
   o.evaluation_episodes = static_cast<int>(c.get_int("evaluation.episodes", 1000, 0, 1 << 24));
   o.evaluation_greedy = c.get_bool("evaluation.greedy", true);
-  const std::int64_t samples = static_cast<std::int64_t>(o.ppo.horizon) * o.env.num_envs;
-  if (samples % o.ppo.minibatches != 0) {
-    c.fail("ppo.minibatches", "ppo.horizon x env.num_envs = " + std::to_string(samples) +
-                                  " samples cannot be cut into " +
-                                  std::to_string(o.ppo.minibatches) +
-                                  " equal minibatches; choose a divisor");
-  }
-  if (samples >= (std::int64_t{1} << 31)) {
-    c.fail("ppo.horizon",
-           "ppo.horizon x env.num_envs = " + std::to_string(samples) + " is 2^31 samples or more");
-  }
   if (o.env.num_envs % world_size != 0) {
     c.fail("env.num_envs", std::to_string(o.env.num_envs) +
                                " environments cannot be shared equally by " +
                                std::to_string(world_size) + " ranks");
   }
-  const std::int64_t local = samples / world_size;
-  if (local % o.ppo.minibatches != 0) {
-    c.fail("ppo.minibatches", "each of " + std::to_string(world_size) + " ranks has " +
-                                  std::to_string(local) + " samples an update, not a multiple of " +
-                                  std::to_string(o.ppo.minibatches));
-  }
+  check_minibatches(c, o, world_size);
   if (o.groups > 0) check_groups(c, o, world_size);
   return o;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "envs/env_options.h"
+#include "rollout/mlp/layout.h"
 #include "trainer/curriculum.h"
 #include "trainer/ppo_options.h"
 
@@ -19,8 +20,7 @@ struct TrainOptions {
   int threads = 0;  // 0: all cores
   EnvOptions env;
   CurriculumOptions curriculum;
-  int frame_stack = 1;  // frames that the policy reads
-  std::vector<int> hidden = {64, 64};
+  PolicyChoices policy;
   float log_std_init = 0.0f;
   bool normalize_observations = false;  // real observations only
   float clip_observations = 10.0f;

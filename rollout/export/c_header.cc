@@ -43,11 +43,14 @@ class Writer {
   }
   std::string array(const Operation& op, const char* what, const std::vector<float>& values);
   std::string constant_at_i(const Operation& op);
+  std::string second_at_i(const Operation& op) const { return places_.at(op.inputs[1]).at_i(); }
   std::set<int> needed_by(OutputRole role) const;
   void place_outputs();
   void add_operations(OutputRole role, const std::string& indent);
   void add(const Operation& op, const std::string& indent);
   void loop(const Operation& op, const std::string& indent, const std::string& expression);
+  std::string input_parameters(bool with_mask) const;
+  std::string names_of(OutputRole role) const;
   void add_policy();
   void add_act();
   std::string opening() const;
@@ -94,6 +97,9 @@ void Writer::place_outputs() {
         break;
       case OutputRole::kAction: places_[o.value] = {g_.value(o.value).name}; break;
       case OutputRole::kValue: places_[o.value] = {"value"}; break;
+      case OutputRole::kMemory:
+        places_[o.value] = {"memory"};
+        break;  // nobody reads the old one then
     }
   }
 }
@@ -135,6 +141,11 @@ void Writer::add(const Operation& op, const std::string& indent) {
     }
     case OpKind::kTanh: return loop(op, indent, fmt::format("{}_tanh({})", g_.name, x.at_i()));
     case OpKind::kRelu: return loop(op, indent, fmt::format("{0} > 0.0f ? {0} : 0.0f", x.at_i()));
+    case OpKind::kSigmoid:  // of tanh: one approximation, and no overflow
+      return loop(op, indent, fmt::format("0.5f + 0.5f * {}_tanh(0.5f * {})", g_.name, x.at_i()));
+    case OpKind::kSum: return loop(op, indent, x.at_i() + " + " + second_at_i(op));
+    case OpKind::kDifference: return loop(op, indent, x.at_i() + " - " + second_at_i(op));
+    case OpKind::kProduct: return loop(op, indent, x.at_i() + " * " + second_at_i(op));
     case OpKind::kAdd: return loop(op, indent, x.at_i() + " + " + constant_at_i(op));
     case OpKind::kSubtract: return loop(op, indent, x.at_i() + " - " + constant_at_i(op));
     case OpKind::kMultiply: return loop(op, indent, x.at_i() + " * " + constant_at_i(op));
@@ -142,8 +153,7 @@ void Writer::add(const Operation& op, const std::string& indent) {
     case OpKind::kMaximum: return compare(">");
     case OpKind::kExclude:
       return loop(op, indent,
-                  fmt::format("{} > 0.0f ? {} : {}", places_.at(op.inputs[1]).at_i(), x.at_i(),
-                              constant_at_i(op)));
+                  fmt::format("{} > 0.0f ? {} : {}", second_at_i(op), x.at_i(), constant_at_i(op)));
     case OpKind::kSlice: return loop(op, indent, Place{x.base, x.offset + op.first}.at_i());
     case OpKind::kConcat: {
       Place to = places_[op.output];
@@ -163,20 +173,37 @@ void Writer::add(const Operation& op, const std::string& indent) {
   }
 }
 
+// Observation, mask if asked for, memory.
+std::string Writer::input_parameters(bool with_mask) const {
+  std::string text;
+  for (const int i : g_.inputs) {
+    if (i != g_.inputs[0] && i != g_.memory && !with_mask) continue;
+    text += fmt::format("{}{}float* {}", text.empty() ? "" : ", ", i == g_.memory ? "" : "const ",
+                        g_.value(i).name);
+  }
+  return text;
+}
+
+// "logits[3], mean[2]".
+std::string Writer::names_of(OutputRole role) const {
+  std::string text;
+  for (const GraphOutput& o : g_.outputs) {
+    if (o.role != role) continue;
+    const GraphValue& v = g_.value(o.value);
+    text += fmt::format("{}{}[{}]", text.empty() ? "" : ", ", v.name, v.width);
+  }
+  return text;
+}
+
 void Writer::add_policy() {
   const bool value = has(OutputRole::kValue);
-  code_ += "\n// outputs: ";
-  for (const GraphOutput& o : g_.outputs) {
-    if (o.role != OutputRole::kDistribution) continue;
-    const GraphValue& v = g_.value(o.value);
-    code_ +=
-        fmt::format("{}{}[{}]", places_[o.value].offset == 0 ? "" : ", then ", v.name, v.width);
-  }
-  code_ += value ? ". value may be null: it is not computed then.\n" : ".\n";
   code_ +=
-      fmt::format("static inline void {}_policy(const float* observation, float* outputs{}) {{\n",
-                  g_.name, value ? ", float* value" : "");
+      fmt::format("\n// outputs: {}, one after another{}.\n", names_of(OutputRole::kDistribution),
+                  value ? "; value may be null: it is not computed then" : "");
+  code_ += fmt::format("static inline void {}_policy({}, float* outputs{}) {{\n", g_.name,
+                       input_parameters(false), value ? ", float* value" : "");
   add_operations(OutputRole::kDistribution, "  ");
+  add_operations(OutputRole::kMemory, "  ");
   if (value) {
     code_ += "  if (!value) return;\n";
     add_operations(OutputRole::kValue, "  ");
@@ -184,30 +211,21 @@ void Writer::add_policy() {
   code_ += "}\n";
 }
 
-// Everything an action needs beyond its inputs is among the distribution's parameters.
+// Everything an action needs beyond the mask is among the distribution's parameters.
 void Writer::add_act() {
-  std::string parameters;
-  for (const int i : g_.inputs) {
-    parameters +=
-        fmt::format("{}const float* {}", parameters.empty() ? "" : ", ", g_.value(i).name);
-  }
+  std::string parameters = input_parameters(true);
   for (const GraphOutput& o : g_.outputs) {
     const GraphValue& v = g_.value(o.value);
     if (o.role == OutputRole::kAction)
       parameters += fmt::format(", {}* {}", v.integer ? "int" : "float", v.name);
   }
-  code_ += "\n// The greedy action:";
-  const char* between = " ";
-  for (const GraphOutput& o : g_.outputs) {
-    if (o.role != OutputRole::kAction) continue;
-    code_ += fmt::format("{}{}[{}]", between, g_.value(o.value).name, g_.value(o.value).width);
-    between = ", ";
-  }
+  code_ += fmt::format("\n// The greedy action: {}", names_of(OutputRole::kAction));
   // Arrays within NAME_policy are not seen here.
   std::erase_if(places_, [&](const auto& place) { return locals_.count(place.first) != 0; });
   code_ += fmt::format(".\nstatic inline void {}_act({}) {{\n", g_.name, parameters);
-  code_ += fmt::format("  float outputs[{}];\n  {}_policy(observation, outputs{});\n", width_,
-                       g_.name, has(OutputRole::kValue) ? ", 0" : "");
+  code_ +=
+      fmt::format("  float outputs[{}];\n  {}_policy(observation{}, outputs{});\n", width_, g_.name,
+                  g_.memory < 0 ? "" : ", memory", has(OutputRole::kValue) ? ", 0" : "");
   add_operations(OutputRole::kAction, "  ");
   code_ += "}\n";
 }
@@ -223,11 +241,17 @@ std::string Writer::opening() const {
   };
   text += "//\n";
   for (const int i : g_.inputs) describe(i);
-  for (const GraphOutput& o : g_.outputs) describe(o.value);
+  for (const GraphOutput& o : g_.outputs) {
+    if (o.role != OutputRole::kMemory) describe(o.value);
+  }
+  if (g_.memory >= 0) text += "// Each call replaces memory by that of the next step.\n";
   text += fmt::format("\n#ifndef {0}_POLICY_H\n#define {0}_POLICY_H\n\n", upper());
   for (const int i : g_.inputs) {
     text += fmt::format("#define {}_{} {}\n", upper(),
-                        i == g_.inputs[0] ? "OBSERVATIONS" : "MASK_SIZE", g_.value(i).width);
+                        i == g_.inputs[0] ? "OBSERVATIONS"
+                        : i == g_.memory  ? "MEMORY"
+                                          : "MASK_SIZE",
+                        g_.value(i).width);
   }
   text += fmt::format("#define {}_OUTPUTS {}\n", upper(), width_);
   for (const GraphOutput& o : g_.outputs) {
@@ -247,8 +271,10 @@ std::string Writer::text() {
   for (const auto& [kind, source] : {std::pair<OpKind, const char*>{OpKind::kTanh, kCTanh},
                                      {OpKind::kDense, kCDense},
                                      {OpKind::kArgmax, kCArgmax}}) {
-    const bool used = std::any_of(g_.operations.begin(), g_.operations.end(),
-                                  [k = kind](const Operation& op) { return op.kind == k; });
+    const bool used =
+        std::any_of(g_.operations.begin(), g_.operations.end(), [k = kind](const Operation& op) {
+          return op.kind == k || (k == OpKind::kTanh && op.kind == OpKind::kSigmoid);
+        });
     if (used) helpers += fmt::format(fmt::runtime(source), g_.name);
   }
   return opening() + arrays_ + helpers + code_ + "\n#endif\n";

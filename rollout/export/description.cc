@@ -96,9 +96,10 @@ Json action(const EnvSpec& spec, const PolicyShape& shape) {
   for (std::size_t a = shape.choices.size(); a < spec.action.size(); ++a)
     j["real_actions"].push_back(with_bounds(spec.action[a]));
   if (shape.reals > 0) {
-    j["scaling"] =
-        "clamp((low + high) / 2 + (high - low) / 2 * x, low, high), x drawn from the Gaussian; "
-        "the greedy action takes its mean";
+    const bool gaussian = shape.distribution == RealDistribution::kGaussian;
+    j["distribution"] = distribution_name(shape.distribution);
+    j["scaling"] = "clamp((low + high) / 2 + (high - low) / 2 * x, low, high)";
+    j["greedy_x"] = gaussian ? "mean" : "tanh(mean)";
   }
   return j;
 }

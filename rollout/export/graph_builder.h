@@ -36,6 +36,9 @@ class GraphBuilder {
   int with_constant(OpKind kind, const std::string& name, int x, std::vector<float> c) {
     return add({kind, {x}, add_value(name, width(x)), std::move(c), {}});
   }
+  int binary(OpKind kind, const std::string& name, int x, int y) {
+    return add({kind, {x, y}, add_value(name, width(x)), {}, {}});
+  }
   int dense(const std::string& name, int x, const DenseLayer& layer, const float* params) {
     Operation op{OpKind::kDense, {x}, add_value(name, layer.outputs), {}, {}};
     const float* bias = params + layer.bias;
@@ -46,7 +49,20 @@ class GraphBuilder {
     }
     return add(std::move(op));
   }
-  // The whole of x under another name when it has no other columns.
+  // The gates of a recurrent layer side by side, without the padding between them: x [layer.inputs or size].
+  int gates(const std::string& name, int x, const MemoryLayer& m, std::int64_t weight,
+            std::int64_t bias, const float* params) {
+    Operation op{OpKind::kDense, {x}, add_value(name, m.gates() * m.size), {}, {}};
+    const auto append = [&](std::vector<float>& to, const float* row) {
+      for (int g = 0; g < m.gates(); ++g)
+        to.insert(to.end(), row + g * m.width, row + g * m.width + m.size);
+    };
+    append(op.constant, params + bias);
+    for (int k = 0; k < width(x); ++k)
+      append(op.weight, params + weight + std::int64_t{k} * m.gates() * m.width);
+    return add(std::move(op));
+  }
+  // The whole of x under another name when it has no other columns; x is no input of the graph then.
   int slice(const std::string& name, int x, int first, int columns) {
     if (first == 0 && columns == width(x)) {
       graph_.values[static_cast<std::size_t>(x)].name = name;
@@ -60,9 +76,12 @@ class GraphBuilder {
   int argmax(const std::string& name, int x) {
     return integer(add({OpKind::kArgmax, {x}, add_value(name, 1), {}, {}}));
   }
-  int concat_integers(const std::string& name, const std::vector<int>& parts) {
-    return integer(
-        add({OpKind::kConcat, parts, add_value(name, static_cast<int>(parts.size())), {}, {}}));
+  int concat(const std::string& name, const std::vector<int>& parts) {
+    const int y = add_value(name, 0);
+    GraphValue& value = graph_.values.back();
+    for (const int part : parts) value.width += width(part);
+    value.integer = graph_.value(parts[0]).integer;
+    return add({OpKind::kConcat, parts, y, {}, {}});
   }
   int constant(const std::string& name, std::vector<float> c) {
     const int y = add_value(name, static_cast<int>(c.size()));

@@ -61,14 +61,51 @@ int add_normaliser(GraphBuilder& b, int x, const PolicyWeights& w) {
   return b.with_constant(OpKind::kMinimum, "normalised", x, {n.clip()});
 }
 
-int add_network(GraphBuilder& b, const std::string& name, int x, const std::vector<DenseLayer>& net,
-                const float* params) {
-  for (std::size_t l = 0; l < net.size(); ++l) {
-    const std::string layer = name + "_" + std::to_string(l);
-    x = b.dense(layer, x, net[l], params);
-    if (l + 1 < net.size()) x = b.unary(OpKind::kTanh, layer + "_tanh", x);
+// h' of a recurrent layer (rollout/mlp/memory.h) from x and h.
+int add_memory(GraphBuilder& b, const std::string& name, int x, int h, const MemoryLayer& m,
+               const float* params) {
+  const auto part = [&](const std::string& gate, int gates, int index) {
+    return b.slice(name + gate, gates, index * m.size, m.size);
+  };
+  // (1 - z) from + z to
+  const auto between = [&](int from, int to, int z) {
+    const int way = b.binary(OpKind::kDifference, name + "_way", to, from);
+    return b.binary(OpKind::kSum, name, from, b.binary(OpKind::kProduct, name + "_part", way, z));
+  };
+  const int in = b.gates(name + "_in", x, m, m.input_weight, m.input_bias, params);
+  if (m.kind == MemoryKind::kMinGru) {
+    const int z = b.unary(OpKind::kSigmoid, name + "_z", part("_z_in", in, 0));
+    return between(h, part("_n", in, 1), z);
   }
-  return x;
+  const int back = b.gates(name + "_back", h, m, m.recurrent_weight, m.recurrent_bias, params);
+  const auto gate = [&](const std::string& g, int index) {
+    const int sum = b.binary(OpKind::kSum, name + g + "_sum", part(g + "_in", in, index),
+                             part(g + "_back", back, index));
+    return b.unary(OpKind::kSigmoid, name + g, sum);
+  };
+  const int r = gate("_r", 0), z = gate("_z", 1);
+  const int reset = b.binary(OpKind::kProduct, name + "_n_reset", part("_n_back", back, 2), r);
+  const int sum = b.binary(OpKind::kSum, name + "_n_sum", part("_n_in", in, 2), reset);
+  return between(b.unary(OpKind::kTanh, name + "_n", sum), h, z);
+}
+
+struct NetworkOutput {
+  int head, memory;  // memory: -1 where there is none
+};
+
+// h: what the network remembers, or -1.
+NetworkOutput add_network(GraphBuilder& b, const std::string& name, int x, int h,
+                          const Network& net, const float* params) {
+  NetworkOutput out{-1, -1};
+  const bool tanh = net.activation == Activation::kTanh;
+  for (std::size_t l = 0; l + 1 < net.dense.size(); ++l) {
+    const std::string layer = name + "_" + std::to_string(l);
+    x = b.dense(layer, x, net.dense[l], params);
+    x = b.unary(tanh ? OpKind::kTanh : OpKind::kRelu, layer + (tanh ? "_tanh" : "_relu"), x);
+  }
+  if (h >= 0) x = out.memory = add_memory(b, name + "_memory", x, h, net.memory, params);
+  out.head = b.dense(name + "_head", x, net.head(), params);
+  return out;
 }
 
 // The most probable choice of each column, among those that the mask allows.
@@ -82,11 +119,11 @@ int add_greedy_choices(GraphBuilder& b, int logits, int mask, const std::vector<
     chosen.push_back(b.argmax("choice_" + column, b.slice("logits_" + column, z, first, n)));
     first += n;
   }
-  return b.concat_integers("choices", chosen);
+  return b.concat("choices", chosen);
 }
 
-// The mean, scaled from [-1, 1] to the bounds and clamped: bound_action of rollout/mlp/elementwise.h.
-int add_greedy_reals(GraphBuilder& b, int mean, const EnvSpec& spec) {
+// x in [-1, 1], scaled to the bounds and clamped: bound_action of rollout/mlp/elementwise.h.
+int add_bounds(GraphBuilder& b, int x, const EnvSpec& spec) {
   std::vector<float> middle, half_range, low, high;
   for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
     const FieldSpec& f = spec.action[a];
@@ -95,10 +132,42 @@ int add_greedy_reals(GraphBuilder& b, int mean, const EnvSpec& spec) {
     low.push_back(static_cast<float>(f.low));
     high.push_back(static_cast<float>(f.high));
   }
-  int x = b.with_constant(OpKind::kMultiply, "action_range", mean, half_range);
+  x = b.with_constant(OpKind::kMultiply, "action_range", x, half_range);
   x = b.with_constant(OpKind::kAdd, "action_unbounded", x, middle);
   x = b.with_constant(OpKind::kMaximum, "action_above", x, low);
   return b.with_constant(OpKind::kMinimum, "real_actions", x, high);
+}
+
+// Parameters of the real actions' distribution, which are outputs; returns the greedy action.
+int add_reals(GraphBuilder& b, int head, const EnvSpec& spec, const MlpLayout& layout,
+              const float* params) {
+  const PolicyShape& shape = layout.shape;
+  const int first = shape.total_choices();
+  const int mean = b.slice("mean", head, first, shape.reals);
+  switch (shape.distribution) {
+    case RealDistribution::kGaussian: {
+      b.output(mean, OutputRole::kDistribution,
+               "means of a Gaussian, before they are scaled to the bounds");
+      const float* log_std = params + layout.log_std;
+      b.output(b.constant("log_std", {log_std, log_std + shape.reals}), OutputRole::kDistribution,
+               "its log standard deviations, the same in every state");
+      return add_bounds(b, mean, spec);
+    }
+    case RealDistribution::kSquashed: {
+      b.output(mean, OutputRole::kDistribution,
+               "means of a Gaussian, whose tanh is scaled to the bounds");
+      int log_std = b.slice("log_std_free", head, first + shape.reals, shape.reals);
+      log_std = b.with_constant(OpKind::kMaximum, "log_std_above", log_std, {kMinLogStd});
+      log_std = b.with_constant(OpKind::kMinimum, "log_std", log_std, {kMaxLogStd});
+      b.output(log_std, OutputRole::kDistribution, "its log standard deviations");
+      break;
+    }
+    case RealDistribution::kDeterministic:
+      b.output(mean, OutputRole::kDistribution,
+               "numbers whose tanh is scaled to the bounds; there is no density");
+      break;
+  }
+  return add_bounds(b, b.unary(OpKind::kTanh, "mean_tanh", mean), spec);
 }
 
 }  // namespace
@@ -119,31 +188,44 @@ PolicyGraph make_policy_graph(const EnvSpec& spec, const PolicyWeights& weights)
           ? b.input("action_mask", total,
                     "1 for each choice that the environment allows, else 0; column after column")
           : -1;
+  int actor_memory = -1, critic_memory = -1;
+  if (shape.memory != MemoryKind::kNone) {
+    graph.memory = actor_memory =
+        b.input("memory", shape.memory_columns(),
+                "next_memory of the step before; zeros at an episode's first");
+    if (shape.trunk == Trunk::kSeparate) {
+      critic_memory = b.slice("critic_before", actor_memory, shape.memory_size, shape.memory_size);
+      actor_memory = b.slice("actor_before", actor_memory, 0, shape.memory_size);
+    }
+  }
   const int x = add_normaliser(b, observation, weights);
-  const int head = add_network(b, "actor", x, layout.actor, params);
+  const NetworkOutput actor = add_network(b, "actor", x, actor_memory, layout.actor, params);
   int choices = -1, reals = -1;
   if (total > 0) {
-    const int logits = b.slice("logits", head, 0, total);
+    const int logits = b.slice("logits", actor.head, 0, total);
     b.output(logits, OutputRole::kDistribution,
              "logits of every choice, column after column, before any action mask");
     choices = add_greedy_choices(b, logits, mask, shape.choices);
   }
-  if (shape.reals > 0) {
-    const int mean = b.slice("mean", head, total, shape.reals);
-    b.output(mean, OutputRole::kDistribution,
-             "means of a Gaussian, before they are scaled to the bounds");
-    const float* log_std = params + layout.log_std;
-    b.output(b.constant("log_std", {log_std, log_std + shape.reals}), OutputRole::kDistribution,
-             "its log standard deviations, the same in every state");
-    reals = add_greedy_reals(b, mean, spec);
-  }
+  if (shape.reals > 0) reals = add_reals(b, actor.head, spec, layout, params);
   if (choices >= 0)
     b.output(choices, OutputRole::kAction, "greedy action: the most probable of each choice");
   if (reals >= 0)
     b.output(reals, OutputRole::kAction, "greedy action: real numbers within the bounds");
-  const int value = add_network(b, "critic", x, layout.critic, params);
-  b.output(b.slice("value", value, 0, 1), OutputRole::kValue,
-           "discounted return that the policy expects, of rewards as training scaled them");
+  NetworkOutput critic = actor;
+  if (shape.trunk == Trunk::kSeparate)
+    critic = add_network(b, "critic", x, critic_memory, layout.critic, params);
+  if (shape.has_value()) {
+    const int column = shape.trunk == Trunk::kShared ? shape.outputs() : 0;
+    b.output(b.slice("value", critic.head, column, 1), OutputRole::kValue,
+             "discounted return that the policy expects, of rewards as training scaled them");
+  }
+  if (actor.memory >= 0) {
+    const int memory = shape.trunk == Trunk::kSeparate
+                           ? b.concat("next_memory", {actor.memory, critic.memory})
+                           : b.slice("next_memory", actor.memory, 0, shape.memory_size);
+    b.output(memory, OutputRole::kMemory, "what the policy remembers for the next step");
+  }
   return graph;
 }
 

@@ -4,7 +4,9 @@
 //   observation  what the networks read before normalisation: reals as the environment gives them, bits and one-hot as 0 or
 //                1, pixels as x / 255; with frame stacking the frames one after another, the oldest first
 //   action_mask  only where the environment has masks: 1 for each allowed choice, else 0, column after column
-//   ->           parameters of the action distribution, the greedy action as the environment takes it, the value
+//   memory       only of a recurrent policy: what it remembers of the episode, zeros before its first step
+//   ->           parameters of the action distribution, the greedy action as the environment takes it, the value, and
+//                next_memory, which is the memory of the next step
 //
 // Every value is [batch, width]; row r of an output depends on row r of the inputs only.
 #pragma once
@@ -20,9 +22,13 @@ namespace rollmill {
 
 // y of x, the first input; c is the operation's constant, [width of y] or one number for all columns.
 enum class OpKind : std::uint8_t {
-  kDense,     // x W + c; weight W [width of x][width of y]
-  kTanh,      // tanh(x)
-  kRelu,      // max(x, 0)
+  kDense,    // x W + c; weight W [width of x][width of y]
+  kTanh,     // tanh(x)
+  kRelu,     // max(x, 0)
+  kSigmoid,  // 1 / (1 + e^-x)
+  kSum,
+  kDifference,
+  kProduct,   // x + y, x - y, x * y; y is the second input
   kAdd,       // x + c
   kSubtract,  // x - c
   kMultiply,  // x * c
@@ -51,7 +57,7 @@ struct Operation {
   int first = 0;
 };
 
-enum class OutputRole : std::uint8_t { kDistribution, kValue, kAction };
+enum class OutputRole : std::uint8_t { kDistribution, kMemory, kValue, kAction };
 
 struct GraphOutput {
   int value = 0;
@@ -62,9 +68,10 @@ struct PolicyGraph {
   std::string name;  // an identifier made of the environment's id: "cartpole_v1"
   std::string env_id;
   std::vector<GraphValue> values;
-  std::vector<int> inputs;            // observation, then action_mask where there is one
+  std::vector<int> inputs;            // observation, then action_mask and memory where there are
+  int memory = -1;                    // the input of this name, if there is one
   std::vector<Operation> operations;  // each reads the inputs and what stands before it
-  std::vector<GraphOutput> outputs;   // distribution, then action, then value
+  std::vector<GraphOutput> outputs;   // distribution, then action, value, next_memory
 
   const GraphValue& value(int index) const { return values[static_cast<std::size_t>(index)]; }
 };

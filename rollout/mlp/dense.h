@@ -216,13 +216,22 @@ inline void transpose_weights(const float* w, int inputs, int outputs, int width
 }
 
 // In place over n activations.
-inline void tanh_forward(float* RM_RESTRICT y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = math::tanh(y[i]);
+inline void activate(Activation kind, float* RM_RESTRICT y, std::int64_t n) {
+  if (kind == Activation::kTanh) {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = math::tanh(y[i]);
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = math::max(y[i], 0.0f);
+  }
 }
 
-// dz = dh * (1 - h^2), in place in dh.
-inline void tanh_backward(const float* RM_RESTRICT h, float* RM_RESTRICT dh, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) dh[i] *= 1.0f - h[i] * h[i];
+// dz = dh * the activation's derivative, which is a function of its result h; in place in dh.
+inline void activate_backward(Activation kind, const float* RM_RESTRICT h, float* RM_RESTRICT dh,
+                              std::int64_t n) {
+  if (kind == Activation::kTanh) {
+    for (std::int64_t i = 0; i < n; ++i) dh[i] *= 1.0f - h[i] * h[i];
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) dh[i] = h[i] > 0.0f ? dh[i] : 0.0f;
+  }
 }
 
 }  // namespace rollmill

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "rollout/mlp/layout.h"
 #include "rollout/unpack.h"
 
 namespace rollmill {
@@ -26,7 +27,11 @@ struct DevicePolicy {
   float clip;
   const std::int32_t* choices;  // [choice_columns] how many each has
   int choice_columns, mask_columns, reals;
-  const float* log_std;                           // [reals]
+  Activation activation;
+  Trunk trunk;
+  RealDistribution distribution;
+  int outputs;                                    // of the actor, without the value
+  const float* log_std;                           // [reals]; null where they are outputs
   const float *middle, *half_range, *low, *high;  // [reals] bounds
   int observations;  // numbers that the networks read: frame_stack * unpack.elements
   int max_width, tile_rows;

@@ -103,6 +103,30 @@ RM_HD_NOINLINE void argmax_categorical(const float* RM_RESTRICT logp, int choice
   }
 }
 
+// Bounds of a log standard deviation that a network gives (as in the reference implementations of SAC).
+inline constexpr float kMinLogStd = -20.0f, kMaxLogStd = 2.0f;
+
+RM_HD float bound_log_std(float log_std) { return math::clamp(log_std, kMinLogStd, kMaxLogStd); }
+
+// log(1 - tanh(u)^2) = 2 (log 2 - |u| - log(1 + exp(-2 |u|))): no difference of almost equal numbers, no overflow.
+RM_HD float log_tanh_slope(float u) {
+  const float size = math::abs(u);
+  return 2.0f * (0.69314718f - size - math::log(1.0f + math::exp(-2.0f * size)));
+}
+
+// Log-density of tanh(raw) of one dimension, raw from a Gaussian of each row's own log standard deviation (not yet bounded),
+// added to logp (Haarnoja et al. 2018, appendix C).
+template <int kTile = kTileRows>
+RM_HD_NOINLINE void add_squashed_logp(const float* RM_RESTRICT raw, const float* RM_RESTRICT mean,
+                                      const float* RM_RESTRICT log_std, int rows,
+                                      float* RM_RESTRICT logp) {
+  for (int r = 0; r < rows; ++r) {
+    const float bounded = bound_log_std(log_std[r]);
+    const float z = (raw[r] - mean[r]) * math::exp(-bounded);
+    logp[r] += -0.5f * z * z - bounded - kHalfLog2Pi - log_tanh_slope(raw[r]);
+  }
+}
+
 // Log-density of one dimension of a diagonal Gaussian, added to logp.
 template <int kTile = kTileRows>
 RM_HD_NOINLINE void add_gaussian_logp(const float* RM_RESTRICT raw, const float* RM_RESTRICT mean,

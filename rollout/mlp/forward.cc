@@ -4,38 +4,71 @@
 
 namespace rollmill {
 
-NetActivations::NetActivations(const std::vector<DenseLayer>& net) {
+NetActivations::NetActivations(const Network& net, int rows) {
   std::int64_t total = 0;
-  for (const auto& layer : net) {
-    offsets_.push_back(total);
-    total += static_cast<std::int64_t>(layer.width) * kTileRows;
-  }
+  const auto room = [&](int width) {
+    const std::int64_t offset = total;
+    total += static_cast<std::int64_t>(width) * rows;
+    return offset;
+  };
+  for (const auto& layer : net.dense) offsets_.push_back(room(layer.width));
+  const MemoryLayer& m = net.memory;
+  before_ = room(m.width);
+  const std::int64_t gates = room(m.gates() * m.width), after = room(m.width);
+  const std::int64_t recurrent = room(m.kind == MemoryKind::kGru ? m.gates() * m.width : 0);
   data_.resize(static_cast<std::size_t>(total));
+  float* data = data_.data();
+  memory_ = {data + before_, data + gates, data + recurrent, data + after};
 }
 
 ForwardScratch::ForwardScratch(const MlpLayout& layout)
     : input(layout.shape),
       actor(layout.actor),
       critic(layout.critic),
-      head(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
+      head(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
       masks(static_cast<std::size_t>((layout.shape.total_choices() + 31) / 32) * kTileRows) {}
 
-void network_forward(const std::vector<DenseLayer>& net, const float* params,
-                     const TileInput& input, int rows, NetActivations& activations) {
-  const int layers = static_cast<int>(net.size());
+void load_memory(const MemoryLayer& layer, const float* columns, std::int64_t stride,
+                 const std::uint32_t* steps, std::int64_t begin, int rows, float* before) {
+  for (int r = 0; r < rows; ++r) {
+    const bool fresh = steps != nullptr && steps[begin + r] == 0;
+    float* row = before + static_cast<std::int64_t>(r) * layer.width;
+    for (int j = 0; j < layer.size; ++j) row[j] = fresh ? 0.0f : columns[j * stride + begin + r];
+    for (int j = layer.size; j < layer.width; ++j) row[j] = 0.0f;
+  }
+}
+
+void store_memory(const MemoryLayer& layer, const float* after, std::int64_t stride,
+                  std::int64_t begin, int rows, float* columns) {
+  for (int r = 0; r < rows; ++r) {
+    for (int j = 0; j < layer.size; ++j)
+      columns[j * stride + begin + r] = after[static_cast<std::int64_t>(r) * layer.width + j];
+  }
+}
+
+void network_forward(const Network& net, const float* params, const TileInput& input, int rows,
+                     NetActivations& activations) {
+  const int layers = static_cast<int>(net.dense.size());
   const float* x = input.dense();
   int x_row = input.size();
   for (int l = 0; l < layers; ++l) {
-    const DenseLayer& layer = net[static_cast<std::size_t>(l)];
+    const DenseLayer& layer = net.dense[static_cast<std::size_t>(l)];
     float* out = activations.layer(l);
     const float *weight = params + layer.weight, *bias = params + layer.bias;
+    if (l + 1 == layers && net.memory.kind != MemoryKind::kNone) {
+      const MemoryTile memory = activations.memory();
+      memory_forward(net.memory, params, x, x_row, rows, memory);
+      x = memory.after;
+      x_row = net.memory.width;
+    }
     if (l == 0 && input.sparse()) {
       sparse_forward(input.ones(), input.begin(), weight, bias, layer.width, out, layer.width,
                      rows);
     } else {
       dense_forward(x, x_row, layer.inputs, weight, bias, layer.width, out, layer.width, rows);
     }
-    if (l + 1 < layers) tanh_forward(out, static_cast<std::int64_t>(rows) * layer.width);
+    if (l + 1 < layers)
+      activate(net.activation, out, static_cast<std::int64_t>(rows) * layer.width);
     x = out;
     x_row = layer.width;
   }

@@ -6,20 +6,27 @@
 
 #include "core/base/aligned.h"
 #include "rollout/mlp/layout.h"
+#include "rollout/mlp/memory.h"
 #include "rollout/mlp/tile_input.h"
 
 namespace rollmill {
 
-// Activations of one network on one tile: after l layers, output[l] is [rows][layer width].
+// Activations of one network on one tile of at most `rows` rows: after l layers, output[l] is [rows][layer width].
 class NetActivations {
  public:
-  explicit NetActivations(const std::vector<DenseLayer>& net);
+  explicit NetActivations(const Network& net, int rows = kTileRows);
   float* layer(int l) { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
+  const float* head() const { return data_.data() + offsets_.back(); }
+  // Of a network with memory: the caller fills before(), [rows][width], and takes memory().after.
+  float* before() { return data_.data() + before_; }
+  MemoryTile memory() const { return memory_; }
 
  private:
   std::vector<std::int64_t> offsets_;
+  std::int64_t before_ = 0;
   AlignedVector<float> data_;
+  MemoryTile memory_{};
 };
 
 // Scratch of one thread for one policy.
@@ -27,13 +34,20 @@ struct ForwardScratch {
   explicit ForwardScratch(const MlpLayout& layout);
   TileInput input;
   NetActivations actor, critic;
-  AlignedVector<float> head;         // [outputs][kTileRows]: the actor's outputs as columns
+  AlignedVector<float> head;         // [outputs of the actor's head][kTileRows], as columns
   std::vector<std::uint32_t> masks;  // [mask columns][kTileRows]
 };
 
-// Runs a network on `rows` rows of input; tanh between layers, the head is linear.
-void network_forward(const std::vector<DenseLayer>& net, const float* params,
-                     const TileInput& input, int rows, NetActivations& activations);
+// Rows [begin, begin + rows) of a network's memory, from columns [size][stride] and back. steps: episodes at step 0 have
+// nothing to remember, their rows are 0; null: all have.
+void load_memory(const MemoryLayer& layer, const float* columns, std::int64_t stride,
+                 const std::uint32_t* steps, std::int64_t begin, int rows, float* before);
+void store_memory(const MemoryLayer& layer, const float* after, std::int64_t stride,
+                  std::int64_t begin, int rows, float* columns);
+
+// Runs a network on `rows` rows of input, with memory from activations.before().
+void network_forward(const Network& net, const float* params, const TileInput& input, int rows,
+                     NetActivations& activations);
 
 // columns [outputs][kTileRows] from the head's rows [rows][width].
 void head_to_columns(const float* head, int width, int outputs, int rows, float* columns);

@@ -57,20 +57,44 @@ void MlpPolicy::act(const ActRequest& q) const {
 void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
   const MlpLayout& layout = weights_.layout;
   const PolicyShape& shape = layout.shape;
+  RM_ASSERT(q.values == nullptr || shape.has_value());
+  RM_ASSERT(shape.memory == MemoryKind::kNone || q.memory != nullptr);
   s.input.gather({q.observations, q.stride, q.slot, q.frames}, begin, rows, weights_.normalizer);
+  const auto remember = [&](const Network& net, NetActivations& activations) {
+    if (net.memory.kind == MemoryKind::kNone) return;
+    load_memory(net.memory, q.memory + memory_offset(net, q.stride), q.stride, q.keys.step, begin,
+                rows, activations.before());
+  };
+  const auto keep = [&](const Network& net, const NetActivations& activations) {
+    if (net.memory.kind == MemoryKind::kNone) return;
+    store_memory(net.memory, activations.memory().after, q.stride, begin, rows,
+                 q.memory + memory_offset(net, q.stride));
+  };
+  remember(layout.actor, s.actor);
   network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
-  const int last = static_cast<int>(layout.actor.size()) - 1;
-  head_to_columns(s.actor.layer(last), layout.actor.back().width, shape.outputs(), rows,
-                  s.head.data());
+  keep(layout.actor, s.actor);
+  const DenseLayer& head = layout.actor.head();
+  head_to_columns(s.actor.head(), head.width, head.outputs, rows, s.head.data());
+  if (q.values != nullptr && shape.trunk == Trunk::kShared) {
+    const float* value = s.head.data() + shape.outputs() * kTileRows;
+    std::copy(value, value + rows, q.values + begin);
+  }
   float logp[kTileRows] = {};
   if (!shape.choices.empty()) sample_choices(q, begin, rows, s, logp);
   if (shape.reals > 0)
     sample_reals(q, begin, rows, s.head.data() + shape.total_choices() * kTileRows, logp);
   if (q.logprobs != nullptr) std::copy(logp, logp + rows, q.logprobs + begin);
-  if (q.values == nullptr) return;
-  network_forward(layout.critic, weights_.params.data(), s.input, rows, s.critic);
-  const float* v = s.critic.layer(static_cast<int>(layout.critic.size()) - 1);
-  for (int r = 0; r < rows; ++r) q.values[begin + r] = v[r * layout.critic.back().width];
+  if (q.values == nullptr || shape.trunk != Trunk::kSeparate) return;
+  remember(layout.critic, s.critic);
+  run_critic(rows, s, q.values + begin);
+  keep(layout.critic, s.critic);
+}
+
+// From the tile's input and memory, which are gathered already.
+void MlpPolicy::run_critic(int rows, ForwardScratch& s, float* values) const {
+  const Network& critic = weights_.layout.critic;
+  network_forward(critic, weights_.params.data(), s.input, rows, s.critic);
+  for (int r = 0; r < rows; ++r) values[r] = s.critic.head()[r * critic.head().width];
 }
 
 void MlpPolicy::sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& s,
@@ -123,38 +147,55 @@ void MlpPolicy::sample_reals(const ActRequest& q, int begin, int rows, const flo
                              float* logp) const {
   const PolicyShape& shape = weights_.layout.shape;
   const int choices = static_cast<int>(shape.choices.size());
-  const float* log_std = weights_.params.data() + weights_.layout.log_std;
+  const float* fixed = weights_.params.data() + weights_.layout.log_std;
   auto* actions = static_cast<FloatWord*>(q.actions) + choices * q.stride;
+  const bool gaussian = shape.distribution == RealDistribution::kGaussian;
+  const bool squashed = shape.distribution == RealDistribution::kSquashed;
   float raw[kTileRows];
   for (int a = 0; a < shape.reals; ++a) {
     const float* mean = head + a * kTileRows;
-    const float std = math::exp(log_std[a]);
+    const float* log_std = head + (shape.reals + a) * kTileRows;  // squashed only
+    const float fixed_std = gaussian ? math::exp(fixed[a]) : 0.0f;
     for (int r = 0; r < rows; ++r) {
       const int i = begin + r;
       raw[r] = mean[r];
-      if (greedy_) continue;
+      if (greedy_ || !(gaussian || squashed)) continue;
       const Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
+      const float std = squashed ? math::exp(bound_log_std(log_std[r])) : fixed_std;
       raw[r] = mean[r] + std * action_normal(rng, choices, a);
     }
-    add_gaussian_logp(raw, mean, log_std[a], rows, logp);
+    if (gaussian) add_gaussian_logp(raw, mean, fixed[a], rows, logp);
+    if (squashed) add_squashed_logp(raw, mean, log_std, rows, logp);
     for (int r = 0; r < rows; ++r) {
       const std::int64_t at = static_cast<std::int64_t>(a) * q.stride + begin + r;
-      actions[at] = bound_action(raw[r], middle_[a], half_range_[a], low_[a], high_[a]);
+      const float unit = gaussian ? raw[r] : math::tanh(raw[r]);
+      actions[at] = bound_action(unit, middle_[a], half_range_[a], low_[a], high_[a]);
       if (q.raw_actions != nullptr) q.raw_actions[at] = raw[r];
     }
   }
 }
 
-void MlpPolicy::value(const ObservationColumns& observations, int begin, int end,
-                      float* values) const {
+void MlpPolicy::value(const ObservationColumns& observations, int begin, int end, float* values,
+                      const float* memory, const std::uint32_t* steps) const {
   const MlpLayout& layout = weights_.layout;
+  RM_ASSERT(layout.shape.has_value() && (memory != nullptr) == (memory_columns() > 0));
+  const bool shared = layout.shape.trunk == Trunk::kShared;
+  const Network& net = shared ? layout.actor : layout.critic;
   ForwardScratch& s = scratch();
   for (int i = begin; i < end; i += kTileRows) {
     const int rows = std::min(kTileRows, end - i);
     s.input.gather(observations, i, rows, weights_.normalizer);
-    network_forward(layout.critic, weights_.params.data(), s.input, rows, s.critic);
-    const float* v = s.critic.layer(static_cast<int>(layout.critic.size()) - 1);
-    for (int r = 0; r < rows; ++r) values[i + r] = v[r * layout.critic.back().width];
+    if (memory != nullptr) {
+      load_memory(net.memory, memory + memory_offset(net, observations.stride),
+                  observations.stride, steps, i, rows, (shared ? s.actor : s.critic).before());
+    }
+    if (!shared) {
+      run_critic(rows, s, values + i);
+      continue;
+    }
+    network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
+    const float* v = s.actor.head() + layout.shape.outputs();
+    for (int r = 0; r < rows; ++r) values[i + r] = v[r * layout.actor.head().width];
   }
 }
 
@@ -194,27 +235,69 @@ void orthogonal(Rng rng, int inputs, int outputs, double gain,
 
 }  // namespace
 
+namespace {
+
+// Outputs [first, first + count) of a layer.
+void initialize_outputs(const DenseLayer& layer, int first, int count, double gain, Rng rng,
+                        float* params) {
+  std::vector<double> w;
+  orthogonal(rng, layer.inputs, count, gain, w);
+  for (int i = 0; i < layer.inputs; ++i) {
+    for (int o = 0; o < count; ++o) {
+      params[layer.weight + static_cast<std::int64_t>(i) * layer.width + first + o] =
+          static_cast<float>(w[static_cast<std::size_t>(i) * count + o]);
+    }
+  }
+}
+
+// Each gate's matrices orthogonal with gain 1. The update gates start as such that keep the state: a memory that forgets within
+// a few steps gets no gradient that tells it to remember (Jozefowicz et al. 2015).
+template <class Key>
+void initialize_memory(const MemoryLayer& m, Key&& key, float* params) {
+  if (m.kind == MemoryKind::kNone) return;
+  constexpr float kKeep = 1.0f;
+  const int width = m.gates() * m.width;
+  const DenseLayer input{m.inputs, width, width, m.input_weight, m.input_bias};
+  const DenseLayer recurrent{m.size, width, width, m.recurrent_weight, m.recurrent_bias};
+  for (int g = 0; g < m.gates(); ++g) {
+    initialize_outputs(input, g * m.width, m.size, 1.0, key(), params);
+    if (m.kind == MemoryKind::kGru)
+      initialize_outputs(recurrent, g * m.width, m.size, 1.0, key(), params);
+  }
+  float* update = params + m.input_bias + (m.kind == MemoryKind::kGru ? m.width : 0);
+  std::fill(update, update + m.size, m.kind == MemoryKind::kGru ? kKeep : -kKeep);
+}
+
+}  // namespace
+
 void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_std) {
+  constexpr double kActorGain = 0.01, kValueGain = 1.0;
+  const MlpLayout& layout = weights.layout;
+  float* params = weights.params.data();
   std::fill(weights.params.begin(), weights.params.end(), 0.0f);
   std::uint32_t index = 0;
-  std::vector<double> w;
-  for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
-    const bool actor = net == &weights.layout.actor;
-    for (const DenseLayer& layer : *net) {
-      const bool head = &layer == &net->back();
-      const double gain = !head ? std::sqrt(2.0) : actor ? 0.01 : 1.0;
-      Rng rng(seed, Purpose::kInitWeights, index++, 0, 0);
-      orthogonal(rng, layer.inputs, layer.outputs, gain, w);
-      for (int i = 0; i < layer.inputs; ++i) {
-        for (int o = 0; o < layer.outputs; ++o) {
-          weights.params[static_cast<std::size_t>(layer.weight + i * layer.width + o)] =
-              static_cast<float>(w[static_cast<std::size_t>(i) * layer.outputs + o]);
-        }
+  const auto key = [&] { return Rng(seed, Purpose::kInitWeights, index++, 0, 0); };
+  for (const auto* net : {&layout.actor, &layout.critic}) {
+    for (const DenseLayer& layer : net->dense) {
+      if (&layer == &net->head()) initialize_memory(net->memory, key, params);
+      if (&layer != &net->head()) {
+        initialize_outputs(layer, 0, layer.outputs, std::sqrt(2.0), key(), params);
+      } else if (net == &layout.critic) {
+        initialize_outputs(layer, 0, 1, kValueGain, key(), params);
+      } else {
+        const int outputs = layout.shape.outputs();
+        initialize_outputs(layer, 0, outputs, kActorGain, key(), params);
+        if (layer.outputs > outputs)
+          initialize_outputs(layer, outputs, 1, kValueGain, key(), params);
       }
     }
   }
-  for (int a = 0; a < weights.layout.shape.reals; ++a)
-    weights.params[static_cast<std::size_t>(weights.layout.log_std + a)] = log_std;
+  const int reals = layout.shape.reals;
+  float* start = layout.has_log_std() ? params + layout.log_std
+                                      : params + layout.actor.head().bias +
+                                            layout.shape.total_choices() + reals;
+  if (layout.has_log_std() || layout.shape.state_dependent_std())
+    std::fill(start, start + reals, log_std);
 }
 
 }  // namespace rollmill

@@ -1,6 +1,6 @@
-// The actor-critic MLP as a policy: unpacked, normalised observations -> tanh MLP -> a categorical distribution for each
-// discrete action column (over what the action mask allows), and for the real ones a diagonal Gaussian with a
-// state-independent log standard deviation whose actions are scaled from [-1, 1] to the action bounds and clamped.
+// The actor-critic MLP as a policy: unpacked, normalised observations -> MLP -> a categorical distribution for each
+// discrete action column (over what the action mask allows), and for the real ones a RealDistribution over [-1, 1], scaled to
+// the action bounds.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,9 @@ struct PolicyWeights {
   ObservationNormalizer normalizer;  // of one frame's elements; only real observations have one
 };
 
-// Orthogonal initialisation (Saxe et al. 2013) with gains sqrt(2) for hidden layers, 0.01 for the actor's head and 1 for
-// the critic's, biases zero, as in PPO's reference implementations; randomness keyed by (seed, layer).
+// Orthogonal initialisation (Saxe et al. 2013) with gains sqrt(2) for hidden layers, 0.01 for the actor's outputs and 1 for
+// the value's, biases zero, as in PPO's reference implementations; randomness keyed by (seed, layer). log_std: where the real
+// actions' log standard deviations start, be they parameters or outputs.
 void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_std);
 
 class MlpPolicy final : public Policy {
@@ -34,8 +35,11 @@ class MlpPolicy final : public Policy {
 
   int frame_stack() const override { return weights_.layout.shape.frame_stack; }
   void act(const ActRequest& request) const override;
-  // V(s) of environments [begin, end), into values[i].
-  void value(const ObservationColumns& observations, int begin, int end, float* values) const;
+  int memory_columns() const override { return weights_.layout.shape.memory_columns(); }
+  // V(s) of environments [begin, end), into values[i]. The policy has_value(). With memory: `memory` [memory columns]
+  // [observations.stride] is what it remembered before this observation (0 where steps[i] is 0; steps may be null); it stays.
+  void value(const ObservationColumns& observations, int begin, int end, float* values,
+             const float* memory = nullptr, const std::uint32_t* steps = nullptr) const;
 
   std::string id() const override { return id_; }
   std::string hash() const override;
@@ -45,6 +49,11 @@ class MlpPolicy final : public Policy {
   void sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& scratch,
                       float* logp) const;
   void sample_reals(const ActRequest& q, int begin, int rows, const float* head, float* logp) const;
+  // Where a network's memory begins among the policy's columns.
+  std::int64_t memory_offset(const Network& net, std::int64_t stride) const {
+    return &net == &weights_.layout.critic ? weights_.layout.shape.memory_size * stride : 0;
+  }
+  void run_critic(int rows, ForwardScratch& scratch, float* values) const;
   void draw_uniforms(const ActRequest& q, int begin, int rows, int column, float* u) const;
   ForwardScratch& scratch() const;
 

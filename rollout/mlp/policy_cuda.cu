@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kSharedBytes = 48 * 1024;  // every GPU gives a block this much
 
-DeviceNet device_net(const std::vector<DenseLayer>& layers) {
+DeviceNet device_net(const Network& network) {
+  const std::vector<DenseLayer>& layers = network.dense;
   if (layers.size() > kMaxDeviceLayers) {
     fail_usage("policy.hidden has " + std::to_string(layers.size() - 1) +
                " layers, the CUDA kernels take " + std::to_string(kMaxDeviceLayers - 1) +
@@ -109,7 +110,11 @@ void CudaPolicy::set_weights(const PolicyWeights& weights) {
   if (params_.bytes() != bytes) params_ = Buffer(memory, bytes);
   params_.copy_in(weights.params.data(), bytes);
   policy_.params = params_.as<float>();
-  policy_.log_std = policy_.reals == 0 ? nullptr : policy_.params + layout.log_std;
+  policy_.log_std = layout.has_log_std() ? policy_.params + layout.log_std : nullptr;
+  policy_.activation = layout.shape.activation;
+  policy_.trunk = layout.shape.trunk;
+  policy_.distribution = layout.shape.distribution;
+  policy_.outputs = layout.shape.outputs();
   policy_.shift = policy_.scale = nullptr;
   if (!weights.normalizer.enabled()) return;
   const std::size_t row = static_cast<std::size_t>(policy_.unpack.elements) * sizeof(float);

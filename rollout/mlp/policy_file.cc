@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <initializer_list>
+#include <iterator>
 #include <span>
 
 #include "core/base/error.h"
@@ -12,13 +14,18 @@
 namespace rollmill {
 namespace {
 
-// 1: real observations without stacking; one choice, or real actions. 2: everything else. Written as 1 where that says it.
-constexpr const char* kFormat = "rollmill-policy-1";
-constexpr const char* kWideFormat = "rollmill-policy-2";
+// 1: real observations without stacking; one choice, or real actions; two tanh networks. 2: every kind of space. 3: every kind
+// of network. Written as the lowest that says it.
+constexpr const char* kFormats[] = {"rollmill-policy-1", "rollmill-policy-2", "rollmill-policy-3"};
 
-bool fits_format_1(const PolicyShape& s) {
-  return s.observed.kind == ObservationKind::kReal && s.frame_stack == 1 &&
-         (s.choices.empty() || (s.choices.size() == 1 && s.reals == 0));
+int format_of(const PolicyShape& s) {
+  const PolicyChoices plain;
+  if (s.activation != plain.activation || s.trunk != plain.trunk ||
+      s.distribution != plain.distribution || s.memory != plain.memory)
+    return 3;
+  const bool narrow = s.observed.kind == ObservationKind::kReal && s.frame_stack == 1 &&
+                      (s.choices.empty() || (s.choices.size() == 1 && s.reals == 0));
+  return narrow ? 1 : 2;
 }
 
 std::string list_text(const std::vector<int>& values) {
@@ -39,8 +46,9 @@ Tensor weight_tensor(const std::string& name, const DenseLayer& layer, const flo
   return make_tensor<float>(name, {layer.outputs, layer.inputs}, w);
 }
 
-void add_net(TensorFile& file, const std::string& name, const std::vector<DenseLayer>& net,
+void add_net(TensorFile& file, const std::string& name, const Network& network,
              const float* params) {
+  const std::vector<DenseLayer>& net = network.dense;
   for (std::size_t l = 0; l < net.size(); ++l) {
     const std::string prefix = name + "." + std::to_string(l);
     file.tensors.push_back(weight_tensor(prefix + ".weight", net[l], params));
@@ -50,8 +58,9 @@ void add_net(TensorFile& file, const std::string& name, const std::vector<DenseL
   }
 }
 
-void read_net(const TensorFile& file, const std::string& name, const std::vector<DenseLayer>& net,
+void read_net(const TensorFile& file, const std::string& name, const Network& network,
               float* params, const std::string& path) {
+  const std::vector<DenseLayer>& net = network.dense;
   for (std::size_t l = 0; l < net.size(); ++l) {
     const std::string prefix = name + "." + std::to_string(l);
     const DenseLayer& layer = net[l];
@@ -66,6 +75,75 @@ void read_net(const TensorFile& file, const std::string& name, const std::vector
     }
     const Tensor& b = file.expect(prefix + ".bias", DType::kF32, {layer.outputs}, path);
     std::memcpy(params + layer.bias, b.bytes.data(), b.bytes.size());
+  }
+}
+
+// The parts of a memory's matrices as torch.nn.GRU names and shapes them: [gates * size, inputs], [gates * size].
+struct MemoryPart {
+  const char *weight, *bias;
+  int inputs;
+  std::int64_t weight_at, bias_at;
+};
+
+std::vector<MemoryPart> memory_parts(const MemoryLayer& m) {
+  std::vector<MemoryPart> parts;
+  if (m.kind == MemoryKind::kNone) return parts;
+  parts.push_back({".memory.weight_ih", ".memory.bias_ih", m.inputs, m.input_weight, m.input_bias});
+  if (m.kind == MemoryKind::kGru) {
+    parts.push_back(
+        {".memory.weight_hh", ".memory.bias_hh", m.size, m.recurrent_weight, m.recurrent_bias});
+  }
+  return parts;
+}
+
+// Calls visit(index in the file's weight or bias, index in ours) for the numbers of a part.
+template <class Visit>
+void visit_memory_weights(const MemoryLayer& m, const MemoryPart& part, Visit&& visit) {
+  const int width = m.gates() * m.width;
+  for (int g = 0; g < m.gates(); ++g) {
+    for (int o = 0; o < m.size; ++o) {
+      for (int i = 0; i < part.inputs; ++i) {
+        visit(static_cast<std::size_t>(g * m.size + o) * static_cast<std::size_t>(part.inputs) +
+                  static_cast<std::size_t>(i),
+              part.weight_at + static_cast<std::int64_t>(i) * width + g * m.width + o);
+      }
+    }
+  }
+}
+
+template <class Visit>
+void visit_memory_biases(const MemoryLayer& m, const MemoryPart& part, Visit&& visit) {
+  for (int g = 0; g < m.gates(); ++g) {
+    for (int o = 0; o < m.size; ++o)
+      visit(static_cast<std::size_t>(g * m.size + o), part.bias_at + g * m.width + o);
+  }
+}
+
+void add_memory(TensorFile& file, const std::string& name, const MemoryLayer& m,
+                const float* params) {
+  const int outputs = m.gates() * m.size;
+  for (const MemoryPart& part : memory_parts(m)) {
+    std::vector<float> w(static_cast<std::size_t>(outputs) * static_cast<std::size_t>(part.inputs));
+    std::vector<float> b(static_cast<std::size_t>(outputs));
+    visit_memory_weights(m, part, [&](std::size_t to, std::int64_t from) { w[to] = params[from]; });
+    visit_memory_biases(m, part, [&](std::size_t to, std::int64_t from) { b[to] = params[from]; });
+    file.tensors.push_back(make_tensor<float>(name + part.weight, {outputs, part.inputs}, w));
+    file.tensors.push_back(make_tensor<float>(name + part.bias, {outputs}, b));
+  }
+}
+
+void read_memory(const TensorFile& file, const std::string& name, const MemoryLayer& m,
+                 float* params, const std::string& path) {
+  const int outputs = m.gates() * m.size;
+  for (const MemoryPart& part : memory_parts(m)) {
+    const auto values = [&](const char* what, std::vector<std::int64_t> shape) {
+      const Tensor& t = file.expect(name + what, DType::kF32, shape, path);
+      return reinterpret_cast<const float*>(t.bytes.data());
+    };
+    const float* w = values(part.weight, {outputs, part.inputs});
+    const float* b = values(part.bias, {outputs});
+    visit_memory_weights(m, part, [&](std::size_t from, std::int64_t to) { params[to] = w[from]; });
+    visit_memory_biases(m, part, [&](std::size_t from, std::int64_t to) { params[to] = b[from]; });
   }
 }
 
@@ -111,11 +189,44 @@ void check_size(const TensorFile& file, const PolicyShape& shape, const std::str
     wanted += (inputs + 1) * static_cast<std::uint64_t>(h) * 2 * sizeof(float);
     inputs = static_cast<std::uint64_t>(h);
   }
+  if (shape.memory != MemoryKind::kNone) {
+    const auto size = static_cast<std::uint64_t>(shape.memory_size);
+    wanted += (inputs + size + 2) * 3 * size * 2 * sizeof(float);
+    inputs = size;
+  }
   wanted += (inputs + 1) * (static_cast<std::uint64_t>(shape.outputs()) + 1) * sizeof(float);
   // A tensor that is missing is named later; this is about what could not be allocated.
   if (wanted > (std::uint64_t{64} << 20) && wanted > bytes) {
     fail_data(path + ": its header describes a larger network than its tensors hold");
   }
+}
+
+// The value of T whose name the header has under `key`; name_of gives T's names.
+template <class T>
+T named(const TensorFile& file, const std::string& key, std::initializer_list<T> values,
+        const char* (*name_of)(T), const std::string& path) {
+  const std::string text = metadata(file, key, path);
+  std::string known;
+  for (const T value : values) {
+    if (text == name_of(value)) return value;
+    known += (known.empty() ? "" : ", ") + std::string(name_of(value));
+  }
+  fail_data(path + ": " + key + " '" + text + "' is not one this program has (" + known + ")");
+}
+
+void read_network_kind(const TensorFile& file, PolicyShape& shape, const std::string& path) {
+  shape.trunk = named(file, "trunk", {Trunk::kSeparate, Trunk::kShared, Trunk::kActorOnly},
+                      trunk_name, path);
+  shape.distribution =
+      named(file, "distribution",
+            {RealDistribution::kGaussian, RealDistribution::kSquashed,
+             RealDistribution::kDeterministic},
+            distribution_name, path);
+  shape.memory =
+      named(file, "memory", {MemoryKind::kNone, MemoryKind::kGru, MemoryKind::kMinGru}, memory_name, path);
+  const bool remembers = shape.memory != MemoryKind::kNone;
+  shape.memory_size = number(metadata(file, "memory_size", path), remembers ? 1 : 0,
+                             remembers ? 4096 : 0, "memory_size", path);
 }
 
 // What format 1 knows: d numbers in; one choice, or real actions, out.
@@ -172,9 +283,6 @@ void read_shape_2(const TensorFile& file, PolicyShape& shape, const std::string&
     case ObservationKind::kBits: o.columns = (o.elements + 31) / 32; break;
     case ObservationKind::kPixels: o.columns = (o.elements + 3) / 4; break;
   }
-  // Said twice, for readers that only want to multiply: it must be so.
-  number(get("observations"), shape.observations(), shape.observations(), "observations", path);
-  number(get("outputs"), shape.outputs(), shape.outputs(), "outputs", path);
 }
 
 }  // namespace
@@ -189,18 +297,25 @@ void save_policy(const std::string& path, const std::string& env_id, const std::
   const MlpLayout& layout = weights.layout;
   TensorFile file;
   const PolicyShape& shape = layout.shape;
+  const int format = format_of(shape);
   file.metadata = {
-      {"format", fits_format_1(shape) ? kFormat : kWideFormat},
+      {"format", kFormats[format - 1]},
       {"env_id", env_id},
       {"env_params", env_params},
       {"observations", std::to_string(shape.observations())},
       {"outputs", std::to_string(shape.outputs())},
       {"actions", action_kind(shape)},
       {"hidden", list_text(shape.hidden)},
-      {"activation", "tanh"},
+      {"activation", activation_name(shape.activation)},
       {"normalize_observations", weights.normalizer.enabled() ? "1" : "0"},
       {"clip_observations", std::to_string(static_cast<int>(weights.normalizer.clip()))}};
-  if (!fits_format_1(shape)) {
+  if (format >= 3) {
+    file.metadata["trunk"] = trunk_name(shape.trunk);
+    file.metadata["distribution"] = distribution_name(shape.distribution);
+    file.metadata["memory"] = memory_name(shape.memory);
+    file.metadata["memory_size"] = std::to_string(shape.memory_size);
+  }
+  if (format >= 2) {
     file.metadata["choices"] = list_text(shape.choices);
     file.metadata["reals"] = std::to_string(shape.reals);
     file.metadata["frame_stack"] = std::to_string(shape.frame_stack);
@@ -210,7 +325,9 @@ void save_policy(const std::string& path, const std::string& env_id, const std::
   }
   add_net(file, "actor", layout.actor, weights.params.data());
   add_net(file, "critic", layout.critic, weights.params.data());
-  if (shape.reals > 0) {
+  add_memory(file, "actor", layout.actor.memory, weights.params.data());
+  add_memory(file, "critic", layout.critic.memory, weights.params.data());
+  if (layout.has_log_std()) {
     file.tensors.push_back(make_tensor<float>(
         "log_std", {shape.reals},
         std::span(weights.params.data() + layout.log_std, static_cast<std::size_t>(shape.reals))));
@@ -233,20 +350,31 @@ void save_policy(const std::string& path, const std::string& env_id, const std::
 PolicyFile load_policy(const std::string& path) {
   const TensorFile file = read_safetensors(path, std::uint64_t{1} << 30);
   const std::string format = metadata(file, "format", path);
-  if (format != kFormat && format != kWideFormat) {
-    fail_data(path + ": policy format '" + format + "' is not " + kFormat + " or " + kWideFormat +
-              "; a newer rollmill wrote it?");
+  const auto known = std::find(std::begin(kFormats), std::end(kFormats), format);
+  const auto version = static_cast<int>(known - std::begin(kFormats)) + 1;
+  if (known == std::end(kFormats)) {
+    fail_data(path + ": policy format '" + format + "' is not one of rollmill-policy-1 to " +
+              std::to_string(std::size(kFormats)) + "; a newer rollmill wrote it?");
   }
   check_finite(file, path);
   PolicyShape shape;
-  if (format == kFormat) {
+  if (version == 1) {
     read_shape_1(file, shape, path);
   } else {
     read_shape_2(file, shape, path);
   }
-  if (metadata(file, "activation", path) != "tanh") {
-    fail_data(path + ": activation '" + metadata(file, "activation", path) +
-              "' is not one this program has (tanh)");
+  shape.activation = version < 3
+                         ? named(file, "activation", {Activation::kTanh}, activation_name, path)
+                         : named(file, "activation", {Activation::kTanh, Activation::kRelu},
+                                 activation_name, path);
+  if (version >= 3) read_network_kind(file, shape, path);
+  if (version >= 2) {
+    // Said twice, for readers that only want to multiply: it must be so.
+    const auto agrees = [&](const char* key, int value) {
+      number(metadata(file, key, path), value, value, key, path);
+    };
+    agrees("observations", shape.observations());
+    agrees("outputs", shape.outputs());
   }
   shape.hidden = number_list(metadata(file, "hidden", path), 4096, 16, "hidden", path);
   check_size(file, shape, path);
@@ -257,7 +385,9 @@ PolicyFile load_policy(const std::string& path) {
   PolicyWeights& w = *policy.weights;
   read_net(file, "actor", w.layout.actor, w.params.data(), path);
   read_net(file, "critic", w.layout.critic, w.params.data(), path);
-  if (shape.reals > 0) {
+  read_memory(file, "actor", w.layout.actor.memory, w.params.data(), path);
+  read_memory(file, "critic", w.layout.critic.memory, w.params.data(), path);
+  if (w.layout.has_log_std()) {
     const Tensor& t = file.expect("log_std", DType::kF32, {shape.reals}, path);
     std::memcpy(w.params.data() + w.layout.log_std, t.bytes.data(), t.bytes.size());
   }
@@ -289,7 +419,9 @@ PolicyFile load_policy(const std::string& path) {
 
 void check_policy_fits(const PolicyFile& policy, const EnvSpec& spec, const std::string& path) {
   const PolicyShape& have = policy.weights->layout.shape;
-  const PolicyShape want = shape_for(spec, have.hidden, have.frame_stack);
+  const PolicyShape want =
+      shape_for(spec, {have.hidden, have.frame_stack, have.activation, have.trunk,
+                       have.distribution, have.memory, have.memory_size});
   if (policy.env_id == spec.id && have == want) return;
   const auto text = [](const PolicyShape& s) {
     std::string t = std::to_string(s.observed.elements) + " observations";

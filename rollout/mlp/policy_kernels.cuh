@@ -72,7 +72,10 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
           sum[r] = __fmaf_rn(x[r * input_row + k], wk, sum[r]);
       }
       for (int r = 0; r < kRowsPerThread; ++r) {
-        out[(first + r) * layer.width + j] = hidden ? math::tanh(sum[r]) : sum[r];
+        const float y = !hidden ? sum[r]
+                        : p.activation == Activation::kTanh ? math::tanh(sum[r])
+                                                            : math::max(sum[r], 0.0f);
+        out[(first + r) * layer.width + j] = y;
       }
     }
     __syncthreads();
@@ -117,16 +120,21 @@ __device__ inline float sample_choices_row(const DevicePolicy& p, const ActReque
 __device__ inline float sample_reals_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
                                          const float* mean, float logp) {
   auto* actions = static_cast<float*>(q.actions) + p.choice_columns * q.stride;
+  const bool gaussian = p.distribution == RealDistribution::kGaussian;
+  const bool squashed = p.distribution == RealDistribution::kSquashed;
   for (int a = 0; a < p.reals; ++a) {
-    const float std = math::exp(p.log_std[a]);
+    const float* log_std = mean + p.reals + a;  // squashed only
     float raw = mean[a];
-    if (!p.greedy) {
+    if (!p.greedy && (gaussian || squashed)) {
+      const float std = math::exp(squashed ? bound_log_std(*log_std) : p.log_std[a]);
       const Rng rng = action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
       raw = mean[a] + std * action_normal(rng, p.choice_columns, a);
     }
-    add_gaussian_logp<1>(&raw, mean + a, p.log_std[a], 1, &logp);
+    if (gaussian) add_gaussian_logp<1>(&raw, mean + a, p.log_std[a], 1, &logp);
+    if (squashed) add_squashed_logp<1>(&raw, mean + a, log_std, 1, &logp);
+    const float unit = gaussian ? raw : math::tanh(raw);
     const std::int64_t at = a * q.stride + i;
-    actions[at] = bound_action(raw, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
+    actions[at] = bound_action(unit, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
     if (q.raw_actions != nullptr) q.raw_actions[at] = raw;
   }
   return logp;
@@ -155,8 +163,10 @@ RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
   const int actor_width = p.actor.layers[p.actor.count - 1].width;
   // The head is in a or b, both ours to write: log_softmax works in place.
   float* head = const_cast<float*>(forward_tile(p, p.actor, input, a, b)) + r * actor_width;
+  if (r < rows && q.values != nullptr && p.trunk == Trunk::kShared)
+    q.values[begin + r] = head[p.outputs];
   if (r < rows) sample_row(p, q, begin + r, head);
-  if (q.values == nullptr) return;
+  if (q.values == nullptr || p.trunk != Trunk::kSeparate) return;
   __syncthreads();  // the critic overwrites the actor's head
   const float* value = forward_tile(p, p.critic, input, a, b);
   if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
@@ -183,9 +193,11 @@ RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool fin
       final ? TileSource{b.final_observations + t * slot, own, b.stride, slot, frames, 1}
             : TileSource{own, own - slot, b.stride, slot, frames, 0};
   gather_tile(p, from, begin, rows, input);
-  const float* value = forward_tile(p, p.critic, input, h1, h2);
+  const bool shared = p.trunk == Trunk::kShared;
+  const DeviceNet& net = shared ? p.actor : p.critic;
+  const float* head = forward_tile(p, net, input, h1, h2);
   float* out = final ? b.final_values : b.values;
-  if (wanted) out[at] = value[r * p.critic.layers[p.critic.count - 1].width];
+  if (wanted) out[at] = head[r * net.layers[net.count - 1].width + (shared ? p.outputs : 0)];
 }
 
 }  // namespace rollmill

@@ -30,7 +30,8 @@ struct ObservationColumns {
 
 class TileInput {
  public:
-  explicit TileInput(const PolicyShape& shape);
+  // capacity: rows at most.
+  explicit TileInput(const PolicyShape& shape, int capacity = kTileRows);
 
   // Environments begin .. begin + rows of the columns.
   void gather(const ObservationColumns& from, std::int64_t begin, int rows,

@@ -34,7 +34,8 @@ bool same_bits(const void* a, const void* b, std::size_t bytes) {
   return std::memcmp(a, b, bytes) == 0;
 }
 
-DeviceNet device_net(const std::vector<DenseLayer>& layers) {
+DeviceNet device_net(const Network& network) {
+  const std::vector<DenseLayer>& layers = network.dense;
   DeviceNet net{};
   for (const DenseLayer& l : layers)
     net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
@@ -45,21 +46,22 @@ DeviceNet device_net(const std::vector<DenseLayer>& layers) {
 // trivial.
 template <class Env>
 struct Scene {
-  Scene(int num_envs, bool normalize, bool greedy, int stack)
+  Scene(int num_envs, bool normalize, bool greedy, const PolicyChoices& network)
       : spec(describe<Env>()),
         config(make_config(num_envs)),
         batch(config, nullptr),
-        weights(shape_for(spec, {40, 24}, stack)),
+        weights(shape_for(spec, network)),
         policy(spec, weights, 17, greedy),
-        rollout(spec, kHorizon, num_envs, stack),
+        rollout(spec, kHorizon, num_envs, network.frame_stack),
         pool(1),
         collector(batch, policy, rollout.buffer(), pool) {
     initialize_weights(weights, 3, -0.5f);
     weights.normalizer = ObservationNormalizer(spec.observed.elements, normalize, 1.5f);
     Rng rng(4, Purpose::kTest, 0, 0, 0);
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
-      for (int j = 0; j < net->back().outputs; ++j)
-        weights.params[static_cast<std::size_t>(net->back().bias + j)] = rng.normal();
+      if (net->dense.empty()) continue;
+      for (int j = 0; j < net->head().outputs; ++j)
+        weights.params[static_cast<std::size_t>(net->head().bias + j)] = rng.normal();
     }
     std::vector<Moments> moments;
     for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
@@ -96,12 +98,16 @@ struct Scene {
     p.choice_columns = static_cast<int>(shape.choices.size());
     p.mask_columns = spec.mask_columns;
     p.reals = shape.reals;
+    p.activation = shape.activation;
+    p.trunk = shape.trunk;
+    p.distribution = shape.distribution;
+    p.outputs = shape.outputs();
     p.max_width = 48;
     p.tile_rows = tile_rows;
     p.greedy = greedy;
     p.seed = 17;
     if (p.reals == 0) return p;
-    p.log_std = p.params + weights.layout.log_std;
+    p.log_std = weights.layout.has_log_std() ? p.params + weights.layout.log_std : nullptr;
     const auto n = static_cast<std::size_t>(p.reals);
     bounds.resize(4 * n);
     for (std::size_t a = 0; a < n; ++a) {
@@ -185,10 +191,13 @@ void expect_same_columns(RolloutBuffer a, RolloutBuffer b) {
   });
 }
 
+PolicyChoices stacking(int frames) { return {.hidden = {40, 24}, .frame_stack = frames}; }
+
 template <class Env>
 void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_rows = 32,
-                           int stack = 1) {
-  Scene<Env> scene(num_envs, normalize, greedy, stack);
+                           const PolicyChoices& network = stacking(1)) {
+  const int stack = network.frame_stack;
+  Scene<Env> scene(num_envs, normalize, greedy, network);
   scene.collector.reset();
   HostRollout emulated(scene.spec, kHorizon, num_envs, stack);
   const RolloutBuffer& b = emulated.buffer();
@@ -240,9 +249,20 @@ TEST(KernelEmulation, EverySpaceWithItsMasks) {
   });
 }
 TEST(KernelEmulation, FrameStacks) {
-  expect_equal_rollouts<CartPole>(21, true, false, 8, 3);
-  expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 8, 2);
-  expect_equal_rollouts<testing::DiscreteEnv>(21, false, false, 8, 15);  // longer than the horizon
+  expect_equal_rollouts<CartPole>(21, true, false, 8, stacking(3));
+  expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 8, stacking(2));
+  expect_equal_rollouts<testing::DiscreteEnv>(21, false, false, 8, stacking(15));  // longer than the horizon
+}
+TEST(KernelEmulation, EveryKindOfNetwork) {
+  PolicyChoices network = stacking(1);
+  network.activation = Activation::kRelu;
+  network.trunk = Trunk::kShared;
+  for (const auto distribution : {RealDistribution::kSquashed, RealDistribution::kDeterministic}) {
+    network.distribution = distribution;
+    expect_equal_rollouts<Pendulum>(21, true, false, 8, network);
+    expect_equal_rollouts<testing::MixedEnv>(21, false, false, 8, network);
+    expect_equal_rollouts<testing::MixedEnv>(21, false, true, 8, network);
+  }
 }
 TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
 

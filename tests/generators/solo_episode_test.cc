@@ -74,7 +74,7 @@ TEST(SoloEpisode, KeepsTheFramesOfAStack) {
       BatchConfig config;
       config.seed = 11;
       config.first_episode = e;
-      SoloEpisode episode(entry, config, policy.frame_stack());
+      SoloEpisode episode(entry, config, &policy);
       const auto at_start = episode.save();
       std::vector<SoloEpisode::Snapshot> past;
       while (!episode.ended()) {

@@ -30,7 +30,7 @@ inline void rough_weights(PolicyWeights& w, bool normalize) {
   initialize_weights(w, 4, -0.7f);
   Rng rng(6, Purpose::kTest, 0, 0, 0);
   for (const auto* net : {&w.layout.actor, &w.layout.critic}) {
-    for (const DenseLayer& layer : *net) {
+    for (const DenseLayer& layer : net->dense) {
       for (int k = 0; k <= layer.inputs; ++k) {  // the row after the last is the bias
         for (int j = 0; j < layer.outputs; ++j)
           w.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)] +=

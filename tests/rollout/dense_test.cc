@@ -151,13 +151,21 @@ TEST(Dense, TanhAndItsDerivative) {
   auto x = normals(1000, 16);
   auto h = x;
   std::vector<float> d(1000, 1.0f);
-  tanh_forward(h.data(), 1000);
-  tanh_backward(h.data(), d.data(), 1000);
+  activate(Activation::kTanh, h.data(), 1000);
+  activate_backward(Activation::kTanh, h.data(), d.data(), 1000);
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double exact = std::tanh(static_cast<double>(x[i]));
     ASSERT_NEAR(h[i], exact, 0x1p-21 * std::abs(exact));
     ASSERT_NEAR(d[i], 1 - exact * exact, 0x1p-20);
   }
+}
+
+TEST(Dense, ReluAndItsDerivative) {
+  std::vector<float> h = {-2.0f, -0.0f, 0.0f, 1e-30f, 3.0f}, d(5, 7.0f);
+  activate(Activation::kRelu, h.data(), 5);
+  EXPECT_EQ(h, (std::vector<float>{0.0f, 0.0f, 0.0f, 1e-30f, 3.0f}));
+  activate_backward(Activation::kRelu, h.data(), d.data(), 5);
+  EXPECT_EQ(d, (std::vector<float>{0.0f, 0.0f, 0.0f, 7.0f, 7.0f}));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Usage: export_probe CASE DIR. Writes a policy in every format to DIR and prints what the program itself computes, for
 // check_export.py; one line a row:
-//   observation (unpacked, before normalisation), action mask, sampled action (choices, then raw samples), its
-//   log-probability, value, greedy action (choices, then what the environment gets)
+//   observation (unpacked, before normalisation), action mask, memory, sampled action (choices, then raw samples), its
+//   log-probability, value, greedy action (choices, then what the environment gets), next memory
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -23,8 +23,7 @@ namespace {
 constexpr int kEnvs = 16, kHorizon = 8;
 
 struct Case {
-  std::vector<int> hidden;
-  int frame_stack = 1;
+  PolicyChoices policy;
   bool normalize = false;
 };
 
@@ -54,6 +53,68 @@ void print_observation(const RolloutBuffer& b, const PolicyWeights& w, int t, in
   }
 }
 
+// What one policy does in one slot.
+struct Done {
+  AlignedVector<std::uint32_t> actions;
+  AlignedVector<float> raw, logprobs, values, memory;
+
+  Done(const EnvSpec& spec, const PolicyWeights& weights, const RolloutBuffer& b, int t,
+       bool greedy)
+      : actions(columns(b, b.action_size())),
+        raw(columns(b, b.real_columns)),
+        logprobs(columns(b, 1)),
+        values(columns(b, 1)),
+        memory(remembered(b, weights.layout.shape, t)) {
+    const std::vector<std::uint32_t> keys(columns(b, 1), 1);  // no step is an episode's first
+    ActRequest q = request_for_slot(b, t);
+    q.keys = {keys.data(), keys.data(), keys.data()};
+    q.end = kEnvs;
+    q.actions = actions.data();
+    q.raw_actions = raw.data();
+    q.logprobs = logprobs.data();
+    q.values = weights.layout.shape.has_value() ? values.data() : nullptr;
+    q.memory = memory.empty() ? nullptr : memory.data();
+    MlpPolicy(spec, weights, 3, greedy).act(q);
+  }
+  static std::size_t columns(const RolloutBuffer& b, int count) {
+    return static_cast<std::size_t>(count * b.stride);
+  }
+  // Anything: a row's next memory is a function of it.
+  static AlignedVector<float> remembered(const RolloutBuffer& b, const PolicyShape& shape, int t) {
+    AlignedVector<float> memory(columns(b, shape.memory_columns()));
+    Rng rng(5, Purpose::kTest, static_cast<std::uint32_t>(t), 0, 0);
+    for (float& m : memory) m = 0.5f * rng.normal();
+    return memory;
+  }
+};
+
+void print_columns(const float* values, const RolloutBuffer& b, int count, int i) {
+  for (int k = 0; k < count; ++k)
+    std::printf(" %.9g", static_cast<double>(values[k * b.stride + i]));
+}
+
+void print_row(const EnvSpec& spec, const PolicyWeights& weights, const RolloutBuffer& b, int t,
+               const Done& sampled, const Done& greedy, int i) {
+  const PolicyShape& shape = weights.layout.shape;
+  print_observation(b, weights, t, i);
+  for (int a = 0; b.mask_columns > 0 && a < spec.total_choices(); ++a)
+    std::printf(" %u", (b.mask_slot(t)[a / 32 * b.stride + i] >> (a % 32)) & 1u);
+  print_columns(Done::remembered(b, shape, t).data(), b, shape.memory_columns(), i);
+  const auto choices = [&](const Done& done) {
+    for (int k = 0; k < b.choice_columns; ++k)
+      std::printf(" %u", done.actions[static_cast<std::size_t>(k * b.stride + i)]);
+  };
+  choices(sampled);
+  print_columns(sampled.raw.data(), b, b.real_columns, i);
+  print_columns(sampled.logprobs.data(), b, 1, i);
+  print_columns(sampled.values.data(), b, 1, i);
+  choices(greedy);
+  const auto* reals = reinterpret_cast<const FloatWord*>(greedy.actions.data());
+  print_columns(reals + b.choice_columns * b.stride, b, b.real_columns, i);
+  print_columns(greedy.memory.data(), b, shape.memory_columns(), i);
+  std::printf("\n");
+}
+
 template <class Env>
 void run(const std::string& dir, const Case& c) {
   ThreadPool pool(1);
@@ -66,46 +127,52 @@ void run(const std::string& dir, const Case& c) {
     spec.action[a].low = -0.5 - static_cast<double>(a);
     spec.action[a].high = 0.25;
   }
-  PolicyWeights weights(shape_for(spec, c.hidden, c.frame_stack));
+  PolicyWeights weights(shape_for(spec, c.policy));
   testing::rough_weights(weights, c.normalize);
   write_all(dir, spec, weights);
 
-  const MlpPolicy sampling(spec, weights, 3, false), greedy(spec, weights, 3, true);
-  const HostRollout rollout(spec, kHorizon, kEnvs, c.frame_stack);
+  // Another policy drives, so that this one may be of any kind.
+  PolicyWeights driver(shape_for(spec, {8}, c.policy.frame_stack));
+  testing::rough_weights(driver, false);
+  const MlpPolicy driving(spec, driver, 3, false);
+  const HostRollout rollout(spec, kHorizon, kEnvs, c.policy.frame_stack);
   const RolloutBuffer& b = rollout.buffer();
-  HostCollector collector(*batch, sampling, b, pool);
+  HostCollector collector(*batch, driving, b, pool);
   collector.reset();
   collector.collect({0.98f, 0.9f, 1.0f});
-  const int columns = spec.action_size(), choices = b.choice_columns;
-  const std::vector<std::uint32_t> keys(static_cast<std::size_t>(b.stride));
   for (int t = 0; t < kHorizon; ++t) {
-    AlignedVector<std::uint32_t> best(static_cast<std::size_t>(columns * b.stride));
-    ActRequest q = request_for_slot(b, t);
-    q.keys = {keys.data(), keys.data(), keys.data()};
-    q.end = kEnvs;
-    q.actions = best.data();
-    q.raw_actions = q.logprobs = q.values = nullptr;
-    greedy.act(q);
-    for (int i = 0; i < kEnvs; ++i) {
-      print_observation(b, weights, t, i);
-      for (int a = 0; b.mask_columns > 0 && a < spec.total_choices(); ++a)
-        std::printf(" %u", (b.mask_slot(t)[a / 32 * b.stride + i] >> (a % 32)) & 1u);
-      for (int k = 0; k < choices; ++k) std::printf(" %d", b.discrete_slot(t)[k * b.stride + i]);
-      for (int k = 0; k < b.real_columns; ++k)
-        std::printf(" %.9g", static_cast<double>(b.raw_action_slot(t)[k * b.stride + i]));
-      std::printf(" %.9g %.9g", static_cast<double>(b.logprobs[t * b.stride + i]),
-                  static_cast<double>(b.values[t * b.stride + i]));
-      for (int k = 0; k < columns; ++k) {
-        const std::uint32_t word = best[static_cast<std::size_t>(k * b.stride + i)];
-        if (k < choices) {
-          std::printf(" %u", word);
-        } else {
-          std::printf(" %.9g", static_cast<double>(math::from_bits(word)));
-        }
-      }
-      std::printf("\n");
-    }
+    const Done sampled(spec, weights, b, t, false), greedy(spec, weights, b, t, true);
+    for (int i = 0; i < kEnvs; ++i) print_row(spec, weights, b, t, sampled, greedy, i);
   }
+}
+
+// hidden, frame stack, activation, trunk, distribution, memory, memory size; normalised
+void run_case(const std::string& name, const std::string& dir) {
+  using testing::CounterEnv;
+  using Numbers = CounterEnv<Box<5>, Discrete<3>, false>;
+  using Reals = CounterEnv<Box<5>, Box<2>, false>;
+  constexpr auto kTanh = Activation::kTanh, kRelu = Activation::kRelu;
+  constexpr auto kApart = Trunk::kSeparate, kShared = Trunk::kShared;
+  constexpr auto kGaussian = RealDistribution::kGaussian, kSquashed = RealDistribution::kSquashed,
+                 kDeterministic = RealDistribution::kDeterministic;
+  constexpr auto kGru = MemoryKind::kGru, kMinGru = MemoryKind::kMinGru;
+  if (name == "discrete") run<Numbers>(dir, {{.hidden = {24, 40}}, true});
+  if (name == "continuous") run<Reals>(dir, {{.hidden = {24, 40}}, true});
+  if (name == "linear") run<CounterEnv<Box<5>, Box<1>, false>>(dir, {{.hidden = {}}});
+  if (name == "mixed_frames") run<testing::MixedEnv>(dir, {{{24}, 4}, true});
+  if (name == "choices_masked") run<testing::ChoicesEnv>(dir, {{{24}, 2}});
+  if (name == "planes") run<testing::PlanesEnv>(dir, {{{24}, 3}});
+  if (name == "pixels") run<testing::PixelsEnv>(dir, {{.hidden = {24}}});
+  if (name == "shared") run<Numbers>(dir, {{{24, 16}, 1, kRelu, kShared}, true});
+  if (name == "squashed") run<Reals>(dir, {{{24}, 1, kTanh, kShared, kSquashed}, true});
+  if (name == "deterministic")
+    run<Reals>(dir, {{{24}, 1, kRelu, Trunk::kActorOnly, kDeterministic}});
+  if (name == "gru")
+    run<testing::MixedEnv>(dir, {{{24}, 1, kTanh, kApart, kGaussian, kGru, 20}, true});
+  if (name == "gru_shared") run<Numbers>(dir, {{{24}, 1, kRelu, kShared, kGaussian, kGru, 7}});
+  if (name == "mingru") run<Numbers>(dir, {{{}, 1, kTanh, kApart, kGaussian, kMinGru, 20}});
+  if (name == "mingru_actor")
+    run<Reals>(dir, {{{24}, 1, kTanh, Trunk::kActorOnly, kSquashed, kMinGru, 12}, true});
 }
 
 }  // namespace
@@ -113,15 +180,7 @@ void run(const std::string& dir, const Case& c) {
 
 int main(int argc, char** argv) {
   using namespace rollmill;
-  using testing::CounterEnv;
   if (argc != 3) return 2;
-  const std::string name = argv[1], dir = argv[2];
-  if (name == "discrete") run<CounterEnv<Box<5>, Discrete<3>, false>>(dir, {{24, 40}, 1, true});
-  if (name == "continuous") run<CounterEnv<Box<5>, Box<2>, false>>(dir, {{24, 40}, 1, true});
-  if (name == "linear") run<CounterEnv<Box<5>, Box<1>, false>>(dir, {{}, 1, false});
-  if (name == "mixed_frames") run<testing::MixedEnv>(dir, {{24}, 4, true});
-  if (name == "choices_masked") run<testing::ChoicesEnv>(dir, {{24}, 2, false});
-  if (name == "planes") run<testing::PlanesEnv>(dir, {{24}, 3, false});
-  if (name == "pixels") run<testing::PixelsEnv>(dir, {{24}, 1, false});
+  run_case(argv[1], argv[2]);
   return 0;
 }

@@ -30,16 +30,31 @@ TEST(Protobuf, WritesThePublishedExamples) {
   EXPECT_EQ(ProtobufMessage().integer(20, 0).encoded(), std::string("\xa0\x01\x00", 3));
 }
 
-// Names are identifiers and no two are the same; nothing is read before it is there; constants are as wide as what they meet.
-TEST(PolicyGraph, IsInOrderAndNamedApart) {
-  testing::for_each_space([](const char* name, auto env) {
+// Calls visit(spec, weights) for every space, with the plainest of networks and with one that has everything.
+template <class Visit>
+void for_each_policy(Visit&& visit) {
+  testing::for_each_space([&](const char* name, auto env) {
     SCOPED_TRACE(name);
     const EnvSpec spec = describe<decltype(env)>();
-    PolicyWeights weights(shape_for(spec, {24, 8}, 2));
-    testing::rough_weights(weights, spec.observed.kind == ObservationKind::kReal);
+    const PolicyChoices plain{{24, 8}, 2};
+    const PolicyChoices rich{
+        {24}, 1, Activation::kRelu, Trunk::kSeparate, RealDistribution::kSquashed, MemoryKind::kGru,
+        6};
+    for (const PolicyChoices& choices : {plain, rich}) {
+      PolicyWeights weights(shape_for(spec, choices));
+      testing::rough_weights(weights, spec.observed.kind == ObservationKind::kReal);
+      visit(spec, weights);
+    }
+  });
+}
+
+// Names are identifiers and no two are the same; nothing is read before it is there; constants are as wide as what they meet.
+TEST(PolicyGraph, IsInOrderAndNamedApart) {
+  for_each_policy([](const EnvSpec& spec, const PolicyWeights& weights) {
     const PolicyGraph graph = make_policy_graph(spec, weights);
     std::set<int> known(graph.inputs.begin(), graph.inputs.end());
-    EXPECT_EQ(known.size(), spec.mask_columns > 0 ? 2u : 1u);
+    const bool remembers = weights.layout.shape.memory != MemoryKind::kNone;
+    EXPECT_EQ(known.size(), 1u + (spec.mask_columns > 0 ? 1u : 0u) + (remembers ? 1u : 0u));
     for (const Operation& op : graph.operations) {
       for (const int input : op.inputs) EXPECT_EQ(known.count(input), 1u);
       EXPECT_TRUE(known.insert(op.output).second);
@@ -64,19 +79,17 @@ TEST(PolicyGraph, IsInOrderAndNamedApart) {
 
 // Every value of the graph is in the ONNX file, every input and output in the header, and both are the same each time.
 TEST(PolicyGraph, IsWrittenWhole) {
-  testing::for_each_space([](const char* name, auto env) {
-    SCOPED_TRACE(name);
-    const EnvSpec spec = describe<decltype(env)>();
-    PolicyWeights weights(shape_for(spec, {8}, 3));
-    testing::rough_weights(weights, spec.observed.kind == ObservationKind::kReal);
+  for_each_policy([](const EnvSpec& spec, const PolicyWeights& weights) {
     const PolicyGraph graph = make_policy_graph(spec, weights);
     const std::string onnx = onnx_model(graph), header = c_header(graph);
     for (const GraphValue& v : graph.values)
       EXPECT_NE(onnx.find(v.name), std::string::npos) << v.name;
     for (const int i : graph.inputs)
-      EXPECT_NE(header.find("const float* " + graph.value(i).name), std::string::npos);
-    for (const GraphOutput& o : graph.outputs)
+      EXPECT_NE(header.find("float* " + graph.value(i).name), std::string::npos);
+    for (const GraphOutput& o : graph.outputs) {
+      if (o.role == OutputRole::kMemory) continue;  // in place of the memory that came in
       EXPECT_NE(header.find("// " + graph.value(o.value).name + "["), std::string::npos);
+    }
     EXPECT_EQ(onnx_model(graph), onnx);
     EXPECT_EQ(c_header(graph), header);
   });

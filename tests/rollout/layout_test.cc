@@ -33,7 +33,7 @@ TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
     };
     for (const auto* net : {&layout.actor, &layout.critic}) {
       int inputs = shape.observations();
-      for (const DenseLayer& layer : *net) {
+      for (const DenseLayer& layer : net->dense) {
         EXPECT_EQ(layer.inputs, inputs);
         EXPECT_EQ(layer.width, (layer.outputs + 15) / 16 * 16);
         own(layer.weight, std::int64_t{layer.inputs} * layer.width);
@@ -41,8 +41,8 @@ TEST(Layout, PiecesDoNotOverlapAndFillTheArray) {
         inputs = layer.outputs;
       }
     }
-    EXPECT_EQ(layout.actor.back().outputs, shape.outputs());
-    EXPECT_EQ(layout.critic.back().outputs, 1);
+    EXPECT_EQ(layout.actor.head().outputs, shape.outputs());
+    EXPECT_EQ(layout.critic.head().outputs, 1);
     if (shape.reals > 0) own(layout.log_std, pad16(shape.reals));
     for (int count : owners) ASSERT_EQ(count, 1);
   }
@@ -75,11 +75,11 @@ TEST(InitialWeights, AreOrthogonalWithPpoGains) {
     PolicyWeights w(shape);
     initialize_weights(w, 9, -0.5f);
     for (const auto* net : {&w.layout.actor, &w.layout.critic}) {
-      for (std::size_t l = 0; l + 1 < net->size(); ++l)
-        expect_orthogonal(w, (*net)[l], std::sqrt(2.0));
+      for (std::size_t l = 0; l + 1 < net->dense.size(); ++l)
+        expect_orthogonal(w, net->dense[l], std::sqrt(2.0));
     }
-    expect_orthogonal(w, w.layout.actor.back(), 0.01);
-    expect_orthogonal(w, w.layout.critic.back(), 1.0);
+    expect_orthogonal(w, w.layout.actor.head(), 0.01);
+    expect_orthogonal(w, w.layout.critic.head(), 1.0);
   }
 }
 
@@ -107,8 +107,8 @@ TEST(InitialWeights, DependOnSeedAndLayerAlone) {
   initialize_weights(b, 2, 0.0f);
   EXPECT_NE(a.params, b.params);
   // The actor's and the critic's first layers have the same shape but draws of their own.
-  EXPECT_NE(a.params[static_cast<std::size_t>(a.layout.actor[0].weight)],
-            a.params[static_cast<std::size_t>(a.layout.critic[0].weight)]);
+  EXPECT_NE(a.params[static_cast<std::size_t>(a.layout.actor.dense[0].weight)],
+            a.params[static_cast<std::size_t>(a.layout.critic.dense[0].weight)]);
 }
 
 }  // namespace

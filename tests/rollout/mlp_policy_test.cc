@@ -118,7 +118,7 @@ TEST(MlpPolicy, DiscreteFrequenciesMatchItsLogprobs) {
   PolicyWeights weights(shape_for(spec, {16}));
   testing::rough_weights(weights, false);
   for (int j = 0; j < 3; ++j)
-    weights.params[static_cast<std::size_t>(weights.layout.actor.back().bias + j)] = 0.4f * j;
+    weights.params[static_cast<std::size_t>(weights.layout.actor.head().bias + j)] = 0.4f * j;
   const MlpPolicy policy(spec, weights, 5, false);
   const int n = 60000;
   Acted a(spec, n);

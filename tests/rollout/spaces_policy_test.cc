@@ -65,15 +65,15 @@ std::vector<double> head_of(const PolicyWeights& w, const RolloutBuffer& b, int 
     }
   }
   x.resize(static_cast<std::size_t>(o.elements));
-  for (std::size_t l = 0; l < w.layout.actor.size(); ++l) {
-    const DenseLayer& layer = w.layout.actor[l];
+  for (std::size_t l = 0; l < w.layout.actor.dense.size(); ++l) {
+    const DenseLayer& layer = w.layout.actor.dense[l];
     std::vector<double> y;
     for (int j = 0; j < layer.outputs; ++j) {
       double sum = w.params[static_cast<std::size_t>(layer.bias + j)];
       for (int k = 0; k < layer.inputs; ++k)
         sum += x[static_cast<std::size_t>(k)] *
                w.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)];
-      y.push_back(l + 1 < w.layout.actor.size() ? std::tanh(sum) : sum);
+      y.push_back(l + 1 < w.layout.actor.dense.size() ? std::tanh(sum) : sum);
     }
     x = y;
   }

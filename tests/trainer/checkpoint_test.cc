@@ -24,9 +24,9 @@ TrainOptions options(const std::string& env, int frame_stack = 1) {
   o.env.num_envs = 24;
   o.env.time_limit = 30;
   o.threads = 2;
-  o.hidden = {12, 20};
+  o.policy.hidden = {12, 20};
   o.log_std_init = -0.5f;
-  o.frame_stack = frame_stack;
+  o.policy.frame_stack = frame_stack;
   o.normalize_observations = find_env(env).spec().observed.kind == ObservationKind::kReal;
   o.total_steps = 24 * 16 * 20;
   o.ppo.horizon = 16;
@@ -261,8 +261,8 @@ TEST_F(CheckpointFolders, AnotherConfigurationIsRefusedAndChangesNothing) {
     return message;
   };
   TrainOptions o = options("CartPole-v1");
-  o.hidden = {12};
-  EXPECT_NE(refused(o).find("hidden"), std::string::npos);
+  o.policy.hidden = {12};
+  EXPECT_NE(refused(o).find("policy"), std::string::npos);
   o = options("CartPole-v1");
   o.env.num_envs = 48;
   EXPECT_NE(refused(o).find("environments"), std::string::npos);

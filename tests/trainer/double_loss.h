@@ -17,8 +17,12 @@ struct DoubleLoss {
   double total = 0, policy = 0, value = 0, entropy = 0, kl = 0, clipped = 0, ratio_error = 0;
 };
 
-inline std::vector<double> forward(const std::vector<DenseLayer>& net, const std::vector<double>& p,
+inline std::vector<double> forward(const Network& network, const std::vector<double>& p,
                                    std::vector<double> x) {
+  const std::vector<DenseLayer>& net = network.dense;
+  const auto activate = [&](double z) {
+    return network.activation == Activation::kTanh ? std::tanh(z) : std::max(z, 0.0);
+  };
   for (std::size_t l = 0; l < net.size(); ++l) {
     std::vector<double> y;
     for (int j = 0; j < net[l].outputs; ++j) {
@@ -27,7 +31,7 @@ inline std::vector<double> forward(const std::vector<DenseLayer>& net, const std
         sum += x[static_cast<std::size_t>(k)] *
                p[static_cast<std::size_t>(net[l].weight + k * net[l].width + j)];
       }
-      y.push_back(l + 1 < net.size() ? std::tanh(sum) : sum);
+      y.push_back(l + 1 < net.size() ? activate(sum) : sum);
     }
     x = y;
   }
@@ -88,11 +92,15 @@ inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout,
     first += n;
   }
   for (int a = 0; a < b.real_columns; ++a) {
-    const double log_std = p[static_cast<std::size_t>(layout.log_std + a)];
+    const bool squashed = layout.shape.distribution == RealDistribution::kSquashed;
+    const double log_std =
+        squashed ? std::clamp(head[first + static_cast<std::size_t>(b.real_columns + a)], -20.0, 2.0)
+                 : p[static_cast<std::size_t>(layout.log_std + a)];
     const double raw =
         b.raw_actions[(static_cast<std::int64_t>(t) * b.real_columns + a) * b.stride + i];
     const double z = (raw - head[first + static_cast<std::size_t>(a)]) / std::exp(log_std);
     logp += -0.5 * z * z - log_std - 0.5 * std::log(2 * M_PI);
+    if (squashed) logp -= std::log(1 - std::tanh(raw) * std::tanh(raw));
     entropy += log_std + 0.5 * std::log(2 * M_PI * M_E);
   }
   return logp;
@@ -115,12 +123,14 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
     const std::vector<double> x = observation_of(b, w, t, i);
     double advantage = b.advantages[at], entropy;
     if (o.normalize_advantages) advantage = (advantage - mean) / (std::sqrt(variance) + 1e-8);
-    const double log_ratio =
-        log_prob(b, w.layout, p, forward(w.layout.actor, p, x), t, i, entropy) - b.logprobs[at];
+    const std::vector<double> head = forward(w.layout.actor, p, x);
+    const double log_ratio = log_prob(b, w.layout, p, head, t, i, entropy) - b.logprobs[at];
     const double ratio = std::exp(log_ratio), clip = o.clip;
     loss.policy -=
         std::min(ratio * advantage, std::clamp(ratio, 1 - clip, 1 + clip) * advantage) / n;
-    const double v = forward(w.layout.critic, p, x)[0], target = b.returns[at], old = b.values[at];
+    const double v =
+        w.layout.shape.trunk == Trunk::kShared ? head.back() : forward(w.layout.critic, p, x)[0];
+    const double target = b.returns[at], old = b.values[at];
     double squared = (v - target) * (v - target);
     if (o.value_clip > 0) {
       const double near = old + std::clamp(v - old, -double{o.value_clip}, double{o.value_clip});

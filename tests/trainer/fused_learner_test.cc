@@ -178,7 +178,7 @@ TEST(FusedLearner, RecomputesRecordedLogProbabilitiesBitForBit) {
       }
       // The check can fail: with other weights the ratios are not one.
       collector.collect({});
-      weights.params[static_cast<std::size_t>(weights.layout.actor.back().bias)] += 1e-3f;
+      weights.params[static_cast<std::size_t>(weights.layout.actor.head().bias)] += 1e-3f;
       EXPECT_GT(learner->update(rollout.buffer(), 9, 3e-2).first_ratio_error, 0) << id;
     }
   }
@@ -198,6 +198,34 @@ TEST(FusedLearner, TheFirstRatiosAreOneInEverySpace) {
       EXPECT_GT(stats.grad_norm, 0) << name;
     }
   });
+}
+
+// And with a memory, whose state the rollout kept: over ends of episodes, sequence after sequence, on any number of threads.
+TEST(FusedLearner, TheFirstRatiosAreOneWithMemory) {
+  const auto& entry = testing::test_entry<testing::MixedEnv>();
+  for (const auto kind : {MemoryKind::kGru, MemoryKind::kMinGru}) {
+    for (const auto trunk : {Trunk::kSeparate, Trunk::kShared}) {
+      const PolicyChoices network = {
+          .hidden = {20}, .frame_stack = 2, .trunk = trunk, .memory = kind, .memory_size = 21};
+      AlignedVector<float> trained;
+      for (int threads : {1, 3}) {
+        Scene s(entry, network, 12, 70, threads, 4, threads);
+        testing::collect_rollout(entry, s.weights, s.rollout.buffer());  // not perturbed
+        s.options.minibatches = s.options.epochs = 1;
+        const UpdateStats stats = s.learner()->update(s.rollout.buffer(), 0, 1e-3);
+        EXPECT_EQ(stats.first_ratio_error, 0) << memory_name(kind) << ' ' << trunk_name(trunk);
+        EXPECT_EQ(stats.approx_kl, 0);
+        EXPECT_GT(stats.grad_norm, 0);
+      }
+      for (int threads : {1, 3}) {
+        Scene s(entry, network, 12, 70, threads, 4, 3);
+        s.options.minibatches = 2;
+        s.learner()->update(s.rollout.buffer(), 0, 1e-3);
+        if (threads == 1) trained = s.weights.params;
+        EXPECT_EQ(s.weights.params, trained) << "on " << threads << " threads";
+      }
+    }
+  }
 }
 
 // Mean reward of a step after PPO has learned in a test environment; a new policy's is `before`.

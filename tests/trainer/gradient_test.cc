@@ -22,7 +22,7 @@ struct Case {
   float value_clip, entropy;
   bool normalize;
   const EnvEntry* entry = nullptr;  // of another space
-  int frame_stack = 1;
+  PolicyChoices network = {.hidden = {5, 4}};
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -42,11 +42,11 @@ std::vector<double> fused_gradient(Scene& s, UpdateStats& stats) {
 bool is_padding(const MlpLayout& layout, std::size_t index) {
   const auto i = static_cast<std::int64_t>(index);
   for (const auto* net : {&layout.actor, &layout.critic}) {
-    for (const DenseLayer& l : *net) {
+    for (const DenseLayer& l : net->dense) {
       if (i >= l.weight && i < l.bias + l.width) return (i - l.weight) % l.width >= l.outputs;
     }
   }
-  return i - layout.log_std >= layout.shape.reals;
+  return !layout.has_log_std() || i - layout.log_std >= layout.shape.reals;
 }
 
 // Tolerance: central differences with h = 1e-5 are off by h^2 f''' ~ 1e-10 and 1e-16 / h = 1e-11; the float32 gradient sums
@@ -54,8 +54,8 @@ bool is_padding(const MlpLayout& layout, std::size_t index) {
 // usual one): 2e-6 of the largest element.
 TEST_P(Gradient, EqualsNumericalDifferentiation) {
   const Case& c = GetParam();
-  Scene s = c.entry == nullptr ? Scene(c.discrete, {5, 4}, 9, 10)
-                               : Scene(*c.entry, c.frame_stack, {5, 4}, 9, 10);
+  Scene s = c.entry == nullptr ? Scene(c.discrete, c.network, 9, 10)
+                               : Scene(*c.entry, c.network, 9, 10);
   s.options.value_clip = c.value_clip;
   s.options.entropy_coefficient = c.entropy;
   s.options.normalize_advantages = c.normalize;
@@ -104,8 +104,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"MaskedChoices", true, 0, 0.1f, true, &test_entry<testing::ChoicesEnv>()},
         Case{"Mixed", true, 0, 0.1f, true, &test_entry<testing::MixedEnv>()},
-        Case{"MixedStack", true, 0.3f, 0.1f, true, &test_entry<testing::MixedEnv>(), 3},
-        Case{"PlanesStack", true, 0, 0.1f, true, &test_entry<testing::PlanesEnv>(), 2},
+        Case{"MixedStack", true, 0.3f, 0.1f, true, &test_entry<testing::MixedEnv>(), {{5, 4}, 3}},
+        Case{"PlanesStack", true, 0, 0.1f, true, &test_entry<testing::PlanesEnv>(), {{5, 4}, 2}},
         Case{"Pixels", false, 0, 0, true, &test_entry<testing::PixelsEnv>()},
         Case{"Discrete", true, 0, 0.1f, true, &test_entry<testing::DiscreteEnv>()}),
     [](const auto& which) { return std::string(which.param.name); });
@@ -118,6 +118,21 @@ INSTANTIATE_TEST_SUITE_P(Losses, Gradient,
                                            Case{"ContinuousEntropy", false, 0, 0.1f, true},
                                            Case{"ContinuousValueClip", false, 0.3f, 0.02f, true}),
                          [](const auto& which) { return std::string(which.param.name); });
+
+constexpr auto kRelu = Activation::kRelu;
+constexpr auto kShared = Trunk::kShared;
+constexpr auto kSquashed = RealDistribution::kSquashed;
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, Gradient,
+    ::testing::Values(
+        Case{"Relu", true, 0, 0.1f, true, nullptr, {{9, 8}, 1, kRelu}},
+        Case{"Shared", true, 0.3f, 0.1f, true, nullptr, {{5, 4}, 1, Activation::kTanh, kShared}},
+        Case{"Squashed", false, 0, 0.1f, true, nullptr,
+             {.hidden = {5, 4}, .distribution = kSquashed}},
+        Case{"MixedSharedSquashedRelu", true, 0, 0.1f, true, &test_entry<testing::MixedEnv>(),
+             {{9, 8}, 2, kRelu, kShared, kSquashed}}),
+    [](const auto& which) { return std::string(which.param.name); });
 
 TEST(GradientClipping, ScalesToTheNormAndReportsTheUnclipped) {
   Scene plain(true, {5}, 8, 8), clipped(true, {5}, 8, 8), loose(true, {5}, 8, 8);

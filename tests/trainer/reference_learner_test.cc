@@ -39,7 +39,8 @@ struct Kind {
   const char* name;
   bool discrete = true;
   const EnvEntry* entry = nullptr;
-  int frame_stack = 1;
+  PolicyChoices network = {.hidden = {40, 24}};
+  int sequence_length = 0, burn_in = 0;
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
@@ -58,13 +59,14 @@ EnvSpec make_spec(const Kind& kind) {
 struct Scene {
   Scene(const Kind& kind, bool normalize, int rank = 0)
       : spec(make_spec(kind)),
-        weights(shape_for(spec, {40, 24}, kind.frame_stack)),
-        rollout(spec, kHorizon, kEnvs, kind.frame_stack),
+        weights(shape_for(spec, kind.network)),
+        rollout(spec, kHorizon, kEnvs, kind.network.frame_stack,
+                {weights.layout.shape.memory_columns(), kind.sequence_length, kind.burn_in}),
         rng(7, Purpose::kTest, static_cast<std::uint32_t>(rank), 0, 0) {
     initialize_weights(weights, 3, -0.4f);
     Rng noise(8, Purpose::kTest, 0, 0, 0);  // equal on all ranks
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
-      for (const DenseLayer& layer : *net) {
+      for (const DenseLayer& layer : net->dense) {
         for (int k = 0; k < layer.inputs; ++k) {
           for (int j = 0; j < layer.outputs; ++j)
             weights.params[at(layer.weight + k * layer.width + j)] += 0.3f * noise.normal();
@@ -327,14 +329,33 @@ TEST_P(FusedAgainstTorch, TwoRanks) {
     EXPECT_LT(compare(*scenes[0][r], stats[0][r], *scenes[1][r], stats[1][r]).worst(), 1);
 }
 
+PolicyChoices gru(int frames = 1) {
+  return {.hidden = {40}, .frame_stack = frames, .memory = MemoryKind::kGru, .memory_size = 20};
+}
+PolicyChoices min_gru() {
+  return {.hidden = {24},
+          .activation = Activation::kRelu,
+          .trunk = Trunk::kShared,
+          .memory = MemoryKind::kMinGru,
+          .memory_size = 33};
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Policies, FusedAgainstTorch,
     ::testing::Values(Kind{"Discrete"}, Kind{"Gaussian", false},
                       Kind{"MaskedChoices", true, &test_entry<testing::ChoicesEnv>()},
-                      Kind{"MixedStack", true, &test_entry<testing::MixedEnv>(), 3},
-                      Kind{"PlanesStack", true, &test_entry<testing::PlanesEnv>(), 2},
+                      Kind{"MixedStack", true, &test_entry<testing::MixedEnv>(), {{40, 24}, 3}},
+                      Kind{"PlanesStack", true, &test_entry<testing::PlanesEnv>(), {{40, 24}, 2}},
                       Kind{"Pixels", true, &test_entry<testing::PixelsEnv>()},
-                      Kind{"OneHot", true, &test_entry<testing::DiscreteEnv>(), 2}),
+                      Kind{"OneHot", true, &test_entry<testing::DiscreteEnv>(), {{40, 24}, 2}},
+                      Kind{"SharedRelu", true, &test_entry<testing::ChoicesEnv>(),
+                           {{40, 24}, 1, Activation::kRelu, Trunk::kShared}},
+                      Kind{"Squashed", false, &test_entry<testing::MixedEnv>(),
+                           {.hidden = {24}, .distribution = RealDistribution::kSquashed}},
+                      Kind{"Gru", true, &test_entry<testing::MixedEnv>(), gru(), 8, 3},
+                      Kind{"GruStack", true, &test_entry<testing::PlanesEnv>(), gru(2)},
+                      Kind{"MinGruShared", true, &test_entry<testing::ChoicesEnv>(), min_gru(), 4,
+                           6}),
     [](const auto& p) { return std::string(p.param.name); });
 
 }  // namespace

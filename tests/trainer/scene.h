@@ -44,10 +44,15 @@ inline void collect_rollout(const EnvEntry& entry, const PolicyWeights& weights,
 struct Scene {
   Scene(bool discrete, std::vector<int> hidden, int steps, int envs, int observations = 3,
         int threads = 1)
-      : Scene(scene_spec(discrete, observations), hidden, steps, envs, 1, threads, nullptr) {}
+      : Scene(scene_spec(discrete, observations), {hidden}, steps, envs, threads, nullptr) {}
+  Scene(bool discrete, const PolicyChoices& network, int steps, int envs)
+      : Scene(scene_spec(discrete, 3), network, steps, envs, 1, nullptr) {}
   Scene(const EnvEntry& entry, int frame_stack, std::vector<int> hidden, int steps, int envs,
         int threads = 1)
-      : Scene(entry.spec(), hidden, steps, envs, frame_stack, threads, &entry) {}
+      : Scene(entry.spec(), {hidden, frame_stack}, steps, envs, threads, &entry) {}
+  Scene(const EnvEntry& entry, const PolicyChoices& network, int steps, int envs, int threads = 1,
+        int sequence_length = 0, int burn_in = 0)
+      : Scene(entry.spec(), network, steps, envs, threads, &entry, sequence_length, burn_in) {}
 
   std::unique_ptr<Learner> learner(std::uint64_t seed = 5) {
     return make_fused_learner({&options, &weights, &optimizer, group.get(), &pool, seed});
@@ -62,17 +67,18 @@ struct Scene {
   std::unique_ptr<ProcessGroup> group;
 
  private:
-  Scene(const EnvSpec& environment, const std::vector<int>& hidden, int steps, int envs, int stack,
-        int threads, const EnvEntry* entry)
+  Scene(const EnvSpec& environment, const PolicyChoices& network, int steps, int envs, int threads,
+        const EnvEntry* entry, int sequence_length = 0, int burn_in = 0)
       : spec(environment),
-        weights(shape_for(spec, hidden, stack)),
-        rollout(spec, steps, envs, stack),
+        weights(shape_for(spec, network)),
+        rollout(spec, steps, envs, network.frame_stack,
+                {weights.layout.shape.memory_columns(), sequence_length, burn_in}),
         pool(threads),
         group(make_process_group(LaunchInfo{}, false)) {
     initialize_weights(weights, 2, -0.3f);
     Rng rng(31, Purpose::kTest, 0, 0, 0);
     for (const auto* net : {&weights.layout.actor, &weights.layout.critic}) {
-      for (const DenseLayer& layer : *net) {
+      for (const DenseLayer& layer : net->dense) {
         for (int k = 0; k <= layer.inputs; ++k) {  // the row after the last is the bias
           for (int j = 0; j < layer.outputs; ++j) {
             weights.params[static_cast<std::size_t>(layer.weight + k * layer.width + j)] +=

@@ -31,7 +31,7 @@ TEST(TrainOptions, Defaults) {
   EXPECT_EQ(o.env.num_envs, 64);
   EXPECT_EQ(o.env.time_limit, 500);
   EXPECT_EQ(o.total_steps, 1000);
-  EXPECT_EQ(o.hidden, (std::vector<int>{64, 64}));
+  EXPECT_EQ(o.policy.hidden, (std::vector<int>{64, 64}));
   EXPECT_EQ(o.kernels, "fused");
   EXPECT_EQ(o.stop_window, 0);
   const PpoOptions defaults;
@@ -93,7 +93,7 @@ greedy = false
   EXPECT_EQ(o.threads, 3);
   EXPECT_EQ(o.env.num_envs, 8);
   EXPECT_EQ(o.env.time_limit, 50);
-  EXPECT_EQ(o.hidden, (std::vector<int>{5, 6, 7}));
+  EXPECT_EQ(o.policy.hidden, (std::vector<int>{5, 6, 7}));
   EXPECT_EQ(o.log_std_init, -0.5f);
   EXPECT_TRUE(o.normalize_observations);
   EXPECT_EQ(o.clip_observations, 4.0f);

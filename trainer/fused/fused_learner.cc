@@ -1,5 +1,4 @@
-// PPO's update on CPU without a framework: gather, forward, loss, backward and reduction of a tile of rows happen while
-// it is in the first-level cache.
+// PPO's update on CPU without a framework.
 //
 // Determinism: a minibatch is cut into shards whose number depends only on its size; each shard accumulates its own
 // gradient in row order, and shards are added in a fixed order. Threads take shards, so their number changes nothing.
@@ -16,32 +15,14 @@
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
 #include "trainer/fused/adam.h"
-#include "trainer/fused/mlp_backward.h"
-#include "trainer/fused/ppo_rows.h"
+#include "trainer/fused/shard.h"
 #include "trainer/learner.h"
 
 namespace rollmill {
 namespace {
 
-constexpr int kShardRows = 2 * kTileRows;
 constexpr int kMaxShards = 64;
 constexpr std::int64_t kReduceChunk = 4096;
-
-// Everything one shard needs, allocated once.
-struct Shard {
-  explicit Shard(const MlpLayout& layout)
-      : forward(layout),
-        gradient(static_cast<std::size_t>(layout.size)),
-        dhead_columns(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
-        dhead(static_cast<std::size_t>(std::max(pad16(layout.shape.outputs()), 16)) * kTileRows),
-        entropy(layout.shape.choices.size() * kTileRows),
-        scratch(static_cast<std::size_t>(2) * kTileRows * layout.max_width),
-        tile(layout.shape) {}
-  ForwardScratch forward;
-  AlignedVector<float> gradient, dhead_columns, dhead, entropy, scratch;
-  TileRows tile;
-  LossSums sums;
-};
 
 class FusedLearner final : public Learner {
  public:
@@ -61,9 +42,9 @@ class FusedLearner final : public Learner {
 
  private:
   struct Minibatch {
-    const std::uint32_t* order;  // group k's rows at order[k * group_samples_ + r]
-    int rows;                    // of one group
-    double total;                // rows of all groups on all ranks
+    const std::uint32_t* order;  // group k's units at order[k * group_units_ + r]
+    int units;                   // of one group
+    double total;                // samples of all groups on all ranks
     float advantage_mean, advantage_scale;
     float inv_n;
   };
@@ -71,13 +52,7 @@ class FusedLearner final : public Learner {
   void draw_order(const RolloutBuffer& b, std::int64_t update, int epoch);
   double sum_groups(const std::vector<double>& parts, const char* what);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
-  void shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
-                      const std::uint32_t* rows, int count);
-  void gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
-                   const std::uint32_t* samples, int rows);
-  void actor_tile(Shard& shard, int rows, float inv_n);
-  void critic_tile(Shard& shard, int rows, float inv_n);
-  Minibatch prepare(const RolloutBuffer& b, const std::uint32_t* order, int rows);
+  Minibatch prepare(const RolloutBuffer& b, const std::uint32_t* order, int units);
   void reduce_shards(int shards);
   void add_groups();
   double gradient_norm_squared();
@@ -89,24 +64,24 @@ class FusedLearner final : public Learner {
   TransposedWeights actor_transposed_, critic_transposed_;
   std::vector<std::unique_ptr<Shard>> shards_;
   int groups_;  // of this rank
-  std::int64_t group_samples_ = 0;
+  std::int64_t group_units_ = 0;
   AlignedVector<float> group_gradients_;  // [groups_][parameters]
   AlignedVector<float> gradient_;
   std::vector<std::uint32_t> order_;
 };
 
-// Each group's own permutation of its samples; entries name samples of this rank, t * num_envs + i.
+// Each group's own permutation of its units (trainer/fused/shard.h); entries name units of this rank.
 void FusedLearner::draw_order(const RolloutBuffer& b, std::int64_t update, int epoch) {
   const auto envs = static_cast<std::uint32_t>(b.num_envs / groups_);
-  group_samples_ = std::int64_t{b.horizon} * envs;
-  order_.resize(static_cast<std::size_t>(group_samples_ * groups_));
+  group_units_ = std::int64_t{b.memory_columns > 0 ? b.sequences() : b.horizon} * envs;
+  order_.resize(static_cast<std::size_t>(group_units_ * groups_));
   for (int k = 0; k < groups_; ++k) {
-    std::uint32_t* order = order_.data() + k * group_samples_;
+    std::uint32_t* order = order_.data() + k * group_units_;
     minibatch_order(c_.seed, c_.group->rank() * groups_ + k, update, epoch,
-                    static_cast<std::uint32_t>(group_samples_), order);
+                    static_cast<std::uint32_t>(group_units_), order);
     if (groups_ == 1) continue;
     const std::uint32_t first = static_cast<std::uint32_t>(k) * envs;
-    for (std::int64_t r = 0; r < group_samples_; ++r) {
+    for (std::int64_t r = 0; r < group_units_; ++r) {
       order[r] = order[r] / envs * static_cast<std::uint32_t>(b.num_envs) + first + order[r] % envs;
     }
   }
@@ -120,10 +95,10 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   int minibatches = 0;
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
-    const int rows = static_cast<int>(group_samples_ / o_.minibatches);
+    const int units = static_cast<int>(group_units_ / o_.minibatches);
     double epoch_kl = 0;
     for (int m = 0; m < o_.minibatches; ++m) {
-      const Minibatch mb = prepare(b, order_.data() + static_cast<std::int64_t>(m) * rows, rows);
+      const Minibatch mb = prepare(b, order_.data() + static_cast<std::int64_t>(m) * units, units);
       const LossSums sums = minibatch_gradient(b, mb);
       const double norm = std::sqrt(gradient_norm_squared());
       if (minibatches == 0) stats.first_ratio_error = sums.ratio_error;
@@ -163,20 +138,23 @@ double FusedLearner::sum_groups(const std::vector<double>& parts, const char* wh
 
 // Advantage statistics over the minibatch of all ranks.
 FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std::uint32_t* order,
-                                              int rows) {
-  const double total = static_cast<double>(rows) * groups_ * c_.group->world_size();
-  Minibatch mb{order, rows, total, 0.0f, 1.0f, static_cast<float>(1.0 / total)};
+                                              int units) {
+  const int length = b.memory_columns > 0 ? b.sequence_length : 1;
+  const double total = static_cast<double>(units) * length * groups_ * c_.group->world_size();
+  Minibatch mb{order, units, total, 0.0f, 1.0f, static_cast<float>(1.0 / total)};
   if (!o_.normalize_advantages) return mb;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   std::vector<double> parts(static_cast<std::size_t>(groups_));
   const auto sum = [&](double mean, bool squared, const char* what) {
     for (int k = 0; k < groups_; ++k) {
-      const std::uint32_t* samples = order + k * group_samples_;
+      const std::uint32_t* unit = order + k * group_units_;
       double part = 0;
-      for (int r = 0; r < rows; ++r) {
-        const std::int64_t t = samples[r] / n, i = samples[r] % n;
-        const double a = static_cast<double>(b.advantages[t * b.stride + i]) - mean;
-        part += squared ? a * a : a;
+      for (int r = 0; r < units; ++r) {
+        const std::int64_t t = std::int64_t{unit[r] / n} * length, i = unit[r] % n;
+        for (int j = 0; j < length; ++j) {
+          const double a = static_cast<double>(b.advantages[(t + j) * b.stride + i]) - mean;
+          part += squared ? a * a : a;
+        }
       }
       parts[static_cast<std::size_t>(k)] = part;
     }
@@ -190,17 +168,26 @@ FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std:
 }
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
-  const int shards = std::clamp((mb.rows + kShardRows - 1) / kShardRows, 1, kMaxShards);
+  const int most = shard_units(b);
+  const int shards = std::clamp((mb.units + most - 1) / most, 1, kMaxShards);
   while (static_cast<int>(shards_.size()) < shards * groups_)
     shards_.push_back(std::make_unique<Shard>(layout_));
   actor_transposed_.pack(layout_.actor, c_.weights->params.data());
   critic_transposed_.pack(layout_.critic, c_.weights->params.data());
-  c_.pool->run(shards * groups_, [&](int task) {
-    const std::int64_t s = task % shards;
-    const auto begin = static_cast<int>(mb.rows * s / shards);
-    const auto end = static_cast<int>(mb.rows * (s + 1) / shards);
-    shard_gradient(b, mb, *shards_[static_cast<std::size_t>(task)],
-                   mb.order + task / shards * group_samples_ + begin, end - begin);
+  const MinibatchTask task{o_,
+                           *c_.weights,
+                           actor_transposed_,
+                           critic_transposed_,
+                           b,
+                           mb.advantage_mean,
+                           mb.advantage_scale,
+                           mb.inv_n};
+  c_.pool->run(shards * groups_, [&](int index) {
+    const std::int64_t s = index % shards;
+    const auto begin = static_cast<int>(mb.units * s / shards);
+    const auto end = static_cast<int>(mb.units * (s + 1) / shards);
+    shards_[static_cast<std::size_t>(index)]->compute(
+        task, mb.order + index / shards * group_units_ + begin, end - begin);
   });
   reduce_shards(shards);
   add_groups();
@@ -218,87 +205,6 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   double* totals[5] = {&sums.policy, &sums.value, &sums.entropy, &sums.kl, &sums.clipped};
   for (int v = 0; v < 5; ++v) *totals[v] = sum_groups(parts[v], "loss sums");
   return sums;
-}
-
-void FusedLearner::shard_gradient(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
-                                  const std::uint32_t* samples, int count) {
-  std::fill(shard.gradient.begin(), shard.gradient.end(), 0.0f);
-  shard.sums = {};
-  for (int at = 0; at < count; at += kTileRows) {
-    const int rows = std::min(kTileRows, count - at);
-    gather_tile(b, mb, shard, samples + at, rows);
-    actor_tile(shard, rows, mb.inv_n);
-    critic_tile(shard, rows, mb.inv_n);
-  }
-}
-
-void FusedLearner::gather_tile(const RolloutBuffer& b, const Minibatch& mb, Shard& shard,
-                               const std::uint32_t* samples, int rows) {
-  const auto n = static_cast<std::uint32_t>(b.num_envs);
-  std::int64_t time[kTileRows], slot[kTileRows], observation[kTileRows];
-  std::uint8_t frames[kTileRows];
-  for (int r = 0; r < rows; ++r) {
-    const std::int64_t t = samples[r] / n, i = samples[r] % n;
-    time[r] = t;
-    slot[r] = t * b.stride + i;
-    observation[r] = t * b.slot_words() + i;
-    frames[r] = b.frames == nullptr ? 0 : b.frames[slot[r]];
-  }
-  shard.forward.input.gather({b.observations, b.stride, b.slot_words(), nullptr}, observation,
-                             frames, rows, c_.weights->normalizer);
-  TileRows& tile = shard.tile;
-  for (int r = 0; r < rows; ++r) {
-    tile.old_logp[r] = b.logprobs[slot[r]];
-    tile.old_value[r] = b.values[slot[r]];
-    tile.target[r] = b.returns[slot[r]];
-    tile.advantage[r] = (b.advantages[slot[r]] - mb.advantage_mean) * mb.advantage_scale;
-  }
-  tile.masked = b.mask_columns > 0;
-  // Row r's element of column k of K columns, slot after slot.
-  const auto gather = [&](const auto* from, int columns, int k, auto* to) {
-    for (int r = 0; r < rows; ++r)
-      to[k * kTileRows + r] = from[slot[r] + (time[r] * (columns - 1) + k) * b.stride];
-  };
-  for (int k = 0; k < b.choice_columns; ++k)
-    gather(static_cast<const std::int32_t*>(b.actions), b.action_size(), k, tile.choices.data());
-  for (int k = 0; k < b.real_columns; ++k)
-    gather(b.raw_actions, b.real_columns, k, tile.raw.data());
-  for (int k = 0; k < b.mask_columns; ++k) gather(b.masks, b.mask_columns, k, tile.masks.data());
-}
-
-void FusedLearner::actor_tile(Shard& s, int rows, float inv_n) {
-  const auto& net = layout_.actor;
-  const int outputs = layout_.shape.outputs();
-  const float* params = c_.weights->params.data();
-  network_forward(net, params, s.forward.input, rows, s.forward.actor);
-  const int width = net.back().width;
-  float* head = s.forward.head.data();
-  head_to_columns(s.forward.actor.layer(static_cast<int>(net.size()) - 1), width, outputs, rows,
-                  head);
-  float* dhead = s.dhead_columns.data();
-  policy_rows(o_, layout_.shape, s.tile, head, params + layout_.log_std, rows, inv_n,
-              s.entropy.data(), dhead, s.gradient.data() + layout_.log_std, s.sums);
-  std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
-  for (int a = 0; a < outputs; ++a) {
-    for (int r = 0; r < rows; ++r)
-      s.dhead[static_cast<std::size_t>(r * width + a)] = dhead[a * kTileRows + r];
-  }
-  network_backward(net, actor_transposed_, s.forward.input, rows, s.forward.actor, s.dhead.data(),
-                   s.scratch.data(), layout_.max_width, s.gradient.data());
-}
-
-void FusedLearner::critic_tile(Shard& s, int rows, float inv_n) {
-  const auto& net = layout_.critic;
-  network_forward(net, c_.weights->params.data(), s.forward.input, rows, s.forward.critic);
-  const int width = net.back().width;
-  const float* head = s.forward.critic.layer(static_cast<int>(net.size()) - 1);
-  alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows];
-  for (int r = 0; r < rows; ++r) value[r] = head[r * width];
-  value_rows(o_, s.tile, value, rows, inv_n, dvalue, s.sums);
-  std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
-  for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
-  network_backward(net, critic_transposed_, s.forward.input, rows, s.forward.critic, s.dhead.data(),
-                   s.scratch.data(), layout_.max_width, s.gradient.data());
 }
 
 // Each group's gradient = its shard 0 + shard 1 + ... in that order.

@@ -1,44 +1,99 @@
 #include "trainer/fused/mlp_backward.h"
 
+#include "core/base/assert.h"
 #include "rollout/mlp/dense.h"
+#include "trainer/fused/memory_backward.h"
 
 namespace rollmill {
 
-TransposedWeights::TransposedWeights(const std::vector<DenseLayer>& net) {
+TransposedWeights::TransposedWeights(const Network& net) {
   std::int64_t total = 0;
-  for (const auto& layer : net) {
-    offsets_.push_back(total);
-    total += static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
-  }
+  const auto room = [&](int inputs, int outputs) {
+    const std::int64_t offset = total;
+    total += static_cast<std::int64_t>(outputs) * pad16(inputs);
+    return offset;
+  };
+  for (const auto& layer : net.dense) offsets_.push_back(room(layer.inputs, layer.outputs));
+  const MemoryLayer& m = net.memory;
+  memory_input_ = room(m.inputs, m.gates() * m.width);
+  if (m.kind == MemoryKind::kGru) memory_recurrent_ = room(m.size, m.gates() * m.width);
   data_.resize(static_cast<std::size_t>(total));
 }
 
-void TransposedWeights::pack(const std::vector<DenseLayer>& net, const float* params) {
-  for (std::size_t l = 1; l < net.size(); ++l) {
-    transpose_weights(params + net[l].weight, net[l].inputs, net[l].outputs, net[l].width,
+void TransposedWeights::pack(const Network& net, const float* params) {
+  for (std::size_t l = 1; l < net.dense.size(); ++l) {
+    const DenseLayer& layer = net.dense[l];
+    transpose_weights(params + layer.weight, layer.inputs, layer.outputs, layer.width,
                       data_.data() + offsets_[l]);
+  }
+  const MemoryLayer& m = net.memory;
+  const int width = m.gates() * m.width;
+  if (m.kind == MemoryKind::kNone) return;
+  transpose_weights(params + m.input_weight, m.inputs, width, width, data_.data() + memory_input_);
+  if (m.kind == MemoryKind::kGru) {
+    transpose_weights(params + m.recurrent_weight, m.size, width, width,
+                      data_.data() + memory_recurrent_);
   }
 }
 
-void network_backward(const std::vector<DenseLayer>& net, const TransposedWeights& transposed,
+std::int64_t backward_scratch(int max_width) { return std::int64_t{5} * kTileRows * max_width; }
+
+namespace {
+
+// From d loss / d head to d loss / d what the head reads, through the memory; returns it, [rows][pad16(inputs of the memory)].
+float* memory_part(const Network& net, const TransposedWeights& transposed, const float* x,
+                   int x_row, int rows, const NetActivations& activations, const float* dhead,
+                   float* scratch, int max_width, float* gradient, float* carry) {
+  const MemoryLayer& m = net.memory;
+  const DenseLayer& head = net.head();
+  const MemoryTile tile = activations.memory();
+  const int last = static_cast<int>(net.dense.size()) - 1, width = m.gates() * m.width;
+  const std::int64_t room = std::int64_t{kTileRows} * max_width;
+  float* dgates = scratch + 2 * room;
+  dense_weight_grad(tile.after, m.width, m.size, dhead, head.width, head.width, rows,
+                    gradient + head.weight, gradient + head.bias);
+  dense_input_grad(dhead, head.width, head.outputs, transposed.layer(last), m.width, dgates,
+                   m.width, rows);
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(rows) * m.width; ++i)
+    carry[i] += dgates[i];
+  memory_backward(m, tile, transposed.memory_recurrent(), rows, carry, dgates, scratch + 3 * room,
+                  gradient);
+  dense_weight_grad(x, x_row, m.inputs, dgates, width, width, rows, gradient + m.input_weight,
+                    gradient + m.input_bias);
+  float* dx = scratch + (last % 2) * room;
+  dense_input_grad(dgates, width, width, transposed.memory_input(), x_row, dx, x_row, rows);
+  return dx;
+}
+
+}  // namespace
+
+void network_backward(const Network& net, const TransposedWeights& transposed,
                       const TileInput& input, int rows, const NetActivations& activations,
-                      float* dhead, float* scratch, int max_width, float* gradient) {
+                      float* dhead, float* scratch, int max_width, float* gradient, float* carry) {
+  const bool remembers = net.memory.kind != MemoryKind::kNone;
+  RM_ASSERT(remembers == (carry != nullptr) && (!remembers || net.dense.size() > 1));
   float* dy = dhead;
-  for (int l = static_cast<int>(net.size()) - 1; l >= 0; --l) {
-    const DenseLayer& layer = net[static_cast<std::size_t>(l)];
+  for (int l = static_cast<int>(net.dense.size()) - 1; l >= 0; --l) {
+    const DenseLayer& layer = net.dense[static_cast<std::size_t>(l)];
     if (l == 0 && input.sparse()) {
       sparse_weight_grad(input.ones(), input.begin(), dy, layer.width, layer.width, rows,
                          gradient + layer.weight, gradient + layer.bias);
       break;
     }
     const float* x = l == 0 ? input.dense() : activations.layer(l - 1);
-    const int x_row = l == 0 ? input.size() : net[static_cast<std::size_t>(l) - 1].width;
-    dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows,
-                      gradient + layer.weight, gradient + layer.bias);
-    if (l == 0) break;
-    float* dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
-    dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), x_row, dx, x_row, rows);
-    tanh_backward(x, dx, static_cast<std::int64_t>(rows) * x_row);
+    const int x_row = l == 0 ? input.size() : net.dense[static_cast<std::size_t>(l) - 1].width;
+    float* dx = nullptr;
+    if (remembers && &layer == &net.head()) {
+      dx = memory_part(net, transposed, x, x_row, rows, activations, dy, scratch, max_width,
+                       gradient, carry);
+    } else {
+      dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows,
+                        gradient + layer.weight, gradient + layer.bias);
+      if (l == 0) break;
+      dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
+      dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), x_row, dx, x_row, rows);
+    }
+    activate_backward(net.activation, x, dx, static_cast<std::int64_t>(rows) * x_row);
     dy = dx;
   }
 }

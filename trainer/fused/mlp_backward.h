@@ -11,18 +11,26 @@ namespace rollmill {
 // Transposed weights of all layers but the first (whose input needs no gradient), packed once per minibatch.
 class TransposedWeights {
  public:
-  explicit TransposedWeights(const std::vector<DenseLayer>& net);
-  void pack(const std::vector<DenseLayer>& net, const float* params);
+  explicit TransposedWeights(const Network& net);
+  void pack(const Network& net, const float* params);
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
+  const float* memory_input() const { return data_.data() + memory_input_; }
+  const float* memory_recurrent() const { return data_.data() + memory_recurrent_; }
 
  private:
   std::vector<std::int64_t> offsets_;
+  std::int64_t memory_input_ = 0, memory_recurrent_ = 0;
   AlignedVector<float> data_;
 };
 
-// dhead [rows][head width], padding zero; it and `scratch` are overwritten. scratch: [2][kTileRows][max width].
-void network_backward(const std::vector<DenseLayer>& net, const TransposedWeights& transposed,
+// Floats of network_backward's scratch.
+std::int64_t backward_scratch(int max_width);
+
+// dhead [rows][head width], padding zero; it is overwritten. gradient accumulates.
+// carry, of a network with memory: in: d loss / d memory().after by later steps; out: d loss / d before(); [rows][width].
+void network_backward(const Network& net, const TransposedWeights& transposed,
                       const TileInput& input, int rows, const NetActivations& activations,
-                      float* dhead, float* scratch, int max_width, float* gradient);
+                      float* dhead, float* scratch, int max_width, float* gradient,
+                      float* carry = nullptr);
 
 }  // namespace rollmill

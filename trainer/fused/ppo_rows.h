@@ -117,6 +117,27 @@ inline void gaussian_backward(const PpoOptions& o, const float* mean, const floa
   }
 }
 
+// Real columns of a squashed Gaussian. mean, log_std and raw [dims][kTileRows], dmean and dlog_std likewise. tanh's slope is a
+// constant of the sample; the entropy is the Gaussian's, since that of its tanh has no closed form.
+inline void squashed_backward(const PpoOptions& o, const float* mean, const float* log_std,
+                              const float* raw, const float* dlogp, int dims, int rows, float inv_n,
+                              float* dmean, float* dlog_std, LossSums& sums) {
+  for (int a = 0; a < dims; ++a) {
+    float entropy[kTileRows];
+    for (int r = 0; r < rows; ++r) {
+      const int at = a * kTileRows + r;
+      const float bounded = bound_log_std(log_std[at]);
+      const float inv_std = math::exp(-bounded);
+      const float z = (raw[at] - mean[at]) * inv_std;
+      const float slope = dlogp[r] * (z * z - 1.0f) - o.entropy_coefficient * inv_n;
+      dmean[at] = dlogp[r] * z * inv_std;
+      dlog_std[at] = bounded == log_std[at] ? slope : 0.0f;
+      entropy[r] = bounded + 0.5f + kHalfLog2Pi;
+    }
+    for (int r = 0; r < rows; ++r) sums.entropy += static_cast<double>(entropy[r]);
+  }
+}
+
 // The actor's whole head, [outputs][kTileRows]: the action's log-probability and the entropy are sums over its columns.
 // head: outputs in, overwritten; dhead: d loss / d outputs; entropy: scratch [discrete columns][kTileRows].
 inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const TileRows& tile,
@@ -134,10 +155,17 @@ inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const Til
     first += n;
     ++column;
   }
+  const bool squashed = shape.distribution == RealDistribution::kSquashed;
+  const float* own_log_std = mean + shape.reals * kTileRows;  // squashed: outputs, too
   float gaussian_entropy = 0.0f;
   for (int a = 0; a < shape.reals; ++a) {
-    add_gaussian_logp(raw + a * kTileRows, mean + a * kTileRows, log_std[a], rows, logp);
-    gaussian_entropy += log_std[a] + 0.5f + kHalfLog2Pi;
+    const int at = a * kTileRows;
+    if (squashed) {
+      add_squashed_logp(raw + at, mean + at, own_log_std + at, rows, logp);
+    } else {
+      add_gaussian_logp(raw + at, mean + at, log_std[a], rows, logp);
+      gaussian_entropy += log_std[a] + 0.5f + kHalfLog2Pi;
+    }
   }
   policy_gradient_rows(o, tile, logp, rows, inv_n, dlogp, sums);
   first = column = 0;
@@ -149,8 +177,12 @@ inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const Til
     first += n;
     ++column;
   }
-  gaussian_backward(o, mean, raw, log_std, dlogp, shape.reals, rows, inv_n,
-                    dhead + first * kTileRows, dlog_std);
+  float* dmean = dhead + first * kTileRows;
+  if (squashed) {
+    return squashed_backward(o, mean, own_log_std, raw, dlogp, shape.reals, rows, inv_n, dmean,
+                             dmean + shape.reals * kTileRows, sums);
+  }
+  gaussian_backward(o, mean, raw, log_std, dlogp, shape.reals, rows, inv_n, dmean, dlog_std);
   sums.entropy += static_cast<double>(gaussian_entropy) * rows;
 }
 

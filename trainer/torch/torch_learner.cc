@@ -22,6 +22,7 @@
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
+#include "rollout/mlp/distribution.h"
 #include "trainer/reference_learner.h"
 
 namespace rollmill {
@@ -36,6 +37,15 @@ struct Samples {
   at::Tensor raw_actions;                            // [S, real columns]
   at::Tensor allowed;                                // [S, choices] bool; undefined without masks
   at::Tensor logprobs, values, advantages, returns;  // [S]
+};
+
+// Where the rows of a minibatch of sequences are, one tensor a step of time, burn-in first; empty without memory.
+struct Sequences {
+  std::vector<at::Tensor> samples;  // [units] of all samples
+  std::vector<at::Tensor> restart;  // [units, 1] bool: the memory is the rollout's here
+  std::vector<at::Tensor> begins;   // [units, 1] bool: an episode begins here
+  at::Tensor kept;                  // [units, memory columns] of the rollout
+  int burn_in = 0;
 };
 
 // What one minibatch's forward pass gives; sums over this rank's rows, double precision scalars on
@@ -78,8 +88,12 @@ class TorchLearner final : public Learner {
   at::Tensor unpack(const at::Tensor& words) const;
   at::Tensor normalize(const at::Tensor& observations) const;
   at::Tensor normalized_advantages(const at::Tensor& advantages) const;
-  at::Tensor network(const std::vector<DenseLayer>& net, const at::Tensor& input) const;
-  Outcome losses(const Samples& rows) const;
+  at::Tensor hidden(const Network& net, const at::Tensor& input) const;
+  at::Tensor dense(const DenseLayer& layer, const at::Tensor& input) const;
+  at::Tensor remember(const MemoryLayer& memory, const at::Tensor& x, const at::Tensor& h) const;
+  at::Tensor head(const Network& net, const at::Tensor& observations, const Sequences& at) const;
+  Sequences sequences(const RolloutBuffer& b, const at::Tensor& units) const;
+  Outcome losses(const Samples& rows, const at::Tensor& observations, const Sequences& at) const;
   void policy_terms(const Samples& rows, const at::Tensor& head, at::Tensor& logp,
                     at::Tensor& entropy) const;
   double average_gradient();
@@ -106,18 +120,27 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
   const c10::AutoGradMode with_gradients(true);
   read_state();
   const Samples all = gather(buffer);
-  const std::int64_t samples = all.observations.size(0), rows = samples / o_.minibatches;
-  std::vector<std::uint32_t> order(static_cast<std::size_t>(samples));
+  const bool remembers = buffer.memory_columns > 0;
+  const std::int64_t samples = all.observations.size(0);
+  const std::int64_t units =
+      remembers ? std::int64_t{buffer.sequences()} * buffer.num_envs : samples;
+  const std::int64_t rows = samples / o_.minibatches, chosen = units / o_.minibatches;
+  std::vector<std::uint32_t> order(static_cast<std::size_t>(units));
   UpdateStats stats;
   int minibatches = 0;
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
-    minibatch_order(c_.seed, c_.group->rank(), update, epoch, static_cast<std::uint32_t>(samples),
+    minibatch_order(c_.seed, c_.group->rank(), update, epoch, static_cast<std::uint32_t>(units),
                     order.data());
     const std::vector<std::int64_t> wide(order.begin(), order.end());
     const at::Tensor permutation = at::tensor(wide, at::kLong).to(device_);
     double epoch_kl = 0;
     for (int m = 0; m < o_.minibatches; ++m) {
-      const at::Tensor index = permutation.narrow(0, m * rows, rows);
+      at::Tensor index = permutation.narrow(0, m * chosen, chosen);
+      Sequences at;
+      if (remembers) {
+        at = sequences(buffer, index);
+        index = at::cat(std::vector<at::Tensor>(at.samples.begin() + at.burn_in, at.samples.end()));
+      }
       const auto take = [&](const at::Tensor& t) { return t.index_select(0, index); };
       const Samples mb = {take(all.observations),
                           take(all.choices),
@@ -128,7 +151,7 @@ UpdateStats TorchLearner::run(const RolloutBuffer& buffer, std::int64_t update,
                           normalized_advantages(take(all.advantages)),
                           take(all.returns)};
       params_.mutable_grad() = at::Tensor();
-      const Outcome out = losses(mb);
+      const Outcome out = losses(mb, all.observations, at);
       out.loss.backward();
       const double norm = average_gradient();
       adam(norm, learning_rate);
@@ -256,19 +279,83 @@ at::Tensor TorchLearner::normalized_advantages(const at::Tensor& advantages) con
   return (centred / (std::sqrt(squares / count) + 1e-8)).to(type_);
 }
 
-at::Tensor TorchLearner::network(const std::vector<DenseLayer>& net,
-                                 const at::Tensor& input) const {
+at::Tensor TorchLearner::dense(const DenseLayer& layer, const at::Tensor& x) const {
+  const at::Tensor weight =
+      params_.narrow(0, layer.weight, static_cast<std::int64_t>(layer.inputs) * layer.width)
+          .view({layer.inputs, layer.width})
+          .narrow(1, 0, layer.outputs);
+  return at::matmul(x, weight) + params_.narrow(0, layer.bias, layer.outputs);
+}
+
+// All layers but the head.
+at::Tensor TorchLearner::hidden(const Network& net, const at::Tensor& input) const {
   at::Tensor x = input;
-  for (std::size_t l = 0; l < net.size(); ++l) {
-    const DenseLayer& layer = net[l];
-    const at::Tensor weight =
-        params_.narrow(0, layer.weight, static_cast<std::int64_t>(layer.inputs) * layer.width)
-            .view({layer.inputs, layer.width})
-            .narrow(1, 0, layer.outputs);
-    x = at::matmul(x, weight) + params_.narrow(0, layer.bias, layer.outputs);
-    if (l + 1 < net.size()) x = at::tanh(x);
+  for (const DenseLayer& layer : net.dense) {
+    if (&layer == &net.head()) break;
+    x = dense(layer, x);
+    x = net.activation == Activation::kTanh ? at::tanh(x) : at::relu(x);
   }
   return x;
+}
+
+// The next state of a memory; the formulas are in rollout/mlp/memory.h.
+at::Tensor TorchLearner::remember(const MemoryLayer& m, const at::Tensor& x,
+                                  const at::Tensor& h) const {
+  const int width = m.gates() * m.width;
+  const DenseLayer input{m.inputs, width, width, m.input_weight, m.input_bias};
+  const at::Tensor by_x = dense(input, x);
+  const auto gate = [&](const at::Tensor& all, int g) { return all.narrow(1, g * m.width, m.size); };
+  if (m.kind == MemoryKind::kMinGru) {
+    const at::Tensor z = at::sigmoid(gate(by_x, 0));
+    return (1.0 - z) * h + z * gate(by_x, 1);
+  }
+  const DenseLayer recurrent{m.size, width, width, m.recurrent_weight, m.recurrent_bias};
+  const at::Tensor by_h = dense(recurrent, h);
+  const at::Tensor r = at::sigmoid(gate(by_x, 0) + gate(by_h, 0));
+  const at::Tensor z = at::sigmoid(gate(by_x, 1) + gate(by_h, 1));
+  const at::Tensor n = at::tanh(gate(by_x, 2) + r * gate(by_h, 2));
+  return (1.0 - z) * n + z * h;
+}
+
+Sequences TorchLearner::sequences(const RolloutBuffer& b, const at::Tensor& units) const {
+  Sequences s;
+  s.burn_in = b.burn_in;
+  const at::Tensor k = at::div(units, b.num_envs, "floor"), i = units.remainder(b.num_envs);
+  const at::Tensor start = (k * b.sequence_length - b.burn_in).clamp_min(0);
+  // Whether the step before ended an episode; of step 0 the kept memory says it.
+  const at::Tensor ends = column(b.ends, at::kByte, 1, b).squeeze(1).ne(0);
+  for (int j = -b.burn_in; j < b.sequence_length; ++j) {
+    const at::Tensor t = at::maximum(k * b.sequence_length + j, start);
+    const at::Tensor before = (t - 1).clamp_min(0) * b.num_envs + i;
+    s.samples.push_back(t * b.num_envs + i);
+    s.restart.push_back(t.eq(start).unsqueeze(1));
+    s.begins.push_back(ends.index_select(0, before).logical_and(t.gt(0)).unsqueeze(1));
+  }
+  const std::int64_t columns = b.memory_columns;
+  const at::Tensor kept =
+      at::from_blob(b.memory, {b.sequences(), columns, b.stride}, at::kFloat).to(type_);
+  s.kept = kept.permute({0, 2, 1}).reshape({-1, columns}).index_select(0, k * b.stride + i);
+  return s;
+}
+
+// The head's outputs of every row; without memory `observations` are the rows', with one all samples'.
+at::Tensor TorchLearner::head(const Network& net, const at::Tensor& observations,
+                              const Sequences& at) const {
+  const MemoryLayer& m = net.memory;
+  if (m.kind == MemoryKind::kNone) return dense(net.head(), hidden(net, observations));
+  const int offset = &net == &layout_.critic ? m.size : 0;
+  const at::Tensor kept = at.kept.narrow(1, offset, m.size);
+  at::Tensor h = kept;
+  std::vector<at::Tensor> heads;
+  for (std::size_t j = 0; j < at.samples.size(); ++j) {
+    const bool burning = static_cast<int>(j) < at.burn_in;
+    const c10::AutoGradMode gradients(!burning);
+    const at::Tensor x = hidden(net, observations.index_select(0, at.samples[j]));
+    h = at::where(at.begins[j], at::zeros_like(h), h);
+    h = remember(m, x, at::where(at.restart[j], kept, h));
+    if (!burning) heads.push_back(dense(net.head(), h));
+  }
+  return at::cat(heads);
 }
 
 // Log-probability [rows] of the recorded actions, and entropy [rows]: sums over the action's columns.
@@ -293,16 +380,26 @@ void TorchLearner::policy_terms(const Samples& rows, const at::Tensor& head, at:
     first += shape.choices[c];
   }
   if (shape.reals == 0) return;
-  const at::Tensor log_std = params_.narrow(0, layout_.log_std, shape.reals);
-  const at::Tensor z = (rows.raw_actions - head.narrow(1, first, shape.reals)) / log_std.exp();
+  const bool squashed = shape.distribution == RealDistribution::kSquashed;
+  const at::Tensor log_std =
+      squashed ? head.narrow(1, first + shape.reals, shape.reals).clamp(kMinLogStd, kMaxLogStd)
+               : params_.narrow(0, layout_.log_std, shape.reals);
+  const at::Tensor u = rows.raw_actions;
+  const at::Tensor z = (u - head.narrow(1, first, shape.reals)) / log_std.exp();
   logp = logp + (-0.5 * z.square() - log_std - 0.5 * kLog2Pi).sum(1);
-  entropy = entropy + (log_std + 0.5 * (kLog2Pi + 1.0)).sum();
+  if (squashed) logp = logp - 2.0 * (std::log(2.0) - u - at::softplus(-2.0 * u)).sum(1);
+  entropy = entropy + (log_std + 0.5 * (kLog2Pi + 1.0)).sum(-1);
 }
 
-Outcome TorchLearner::losses(const Samples& rows) const {
+Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observations,
+                             const Sequences& at) const {
   at::Tensor logp, entropy;
-  policy_terms(rows, network(layout_.actor, rows.observations), logp, entropy);
-  const at::Tensor value = network(layout_.critic, rows.observations).squeeze(1);
+  const at::Tensor& observations = at.samples.empty() ? rows.observations : all_observations;
+  const at::Tensor actor = head(layout_.actor, observations, at);
+  policy_terms(rows, actor, logp, entropy);
+  const at::Tensor value = layout_.shape.trunk == Trunk::kShared
+                               ? actor.select(1, layout_.shape.outputs())
+                               : head(layout_.critic, observations, at).squeeze(1);
   const at::Tensor log_ratio = logp - rows.logprobs, ratio = log_ratio.exp();
   const at::Tensor held = ratio.clamp(1.0 - o_.clip, 1.0 + o_.clip);
   const at::Tensor policy = -at::minimum(ratio * rows.advantages, held * rows.advantages);

@@ -62,6 +62,10 @@ std::string ScriptWriter::expression(const Operation& op) {
     }
     case OpKind::kTanh: return "torch.tanh(" + x + ")";
     case OpKind::kRelu: return "torch.relu(" + x + ")";
+    case OpKind::kSigmoid: return "torch.sigmoid(" + x + ")";
+    case OpKind::kSum: return x + " + " + name(op.inputs[1]);
+    case OpKind::kDifference: return x + " - " + name(op.inputs[1]);
+    case OpKind::kProduct: return x + " * " + name(op.inputs[1]);
     case OpKind::kAdd: return x + " + " + constant(op);
     case OpKind::kSubtract: return x + " - " + constant(op);
     case OpKind::kMultiply: return x + " * " + constant(op);
@@ -69,9 +73,8 @@ std::string ScriptWriter::expression(const Operation& op) {
     case OpKind::kMaximum: return "torch.maximum(" + x + ", " + constant(op) + ")";
     case OpKind::kExclude:
       return "torch.where(" + name(op.inputs[1]) + " > 0, " + x + ", " + constant(op) + ")";
-    case OpKind::kSlice:
-      return "torch.narrow(" + x + ", 1, " + std::to_string(op.first) + ", " +
-             std::to_string(width) + ")";
+    case OpKind::kSlice:  // not torch.narrow, whose shape the optimiser of torch 2.11 gets wrong
+      return x + "[:, " + std::to_string(op.first) + ":" + std::to_string(op.first + width) + "]";
     case OpKind::kConcat: {
       std::string parts;
       for (const int i : op.inputs) parts += (parts.empty() ? "" : ", ") + name(i);

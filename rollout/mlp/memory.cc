@@ -1,0 +1,56 @@
+#include "rollout/mlp/memory.h"
+
+#include "rollout/mlp/dense.h"
+
+namespace rollmill {
+namespace {
+
+// By the program's own tanh: no overflow, one function to keep exact.
+float sigmoid(float x) { return 0.5f * math::tanh(0.5f * x) + 0.5f; }
+
+void gru_rows(const MemoryLayer& m, int rows, const MemoryTile& t) {
+  const int w = m.width;
+  for (int row = 0; row < rows; ++row) {
+    float* RM_RESTRICT r = t.gates + row * 3 * w;
+    float* RM_RESTRICT z = r + w;
+    float* RM_RESTRICT n = z + w;
+    const float* RM_RESTRICT u = t.recurrent + row * 3 * w;
+    const float* RM_RESTRICT h = t.before + row * w;
+    float* RM_RESTRICT next = t.after + row * w;
+    for (int j = 0; j < w; ++j) {
+      r[j] = sigmoid(r[j] + u[j]);
+      z[j] = sigmoid(z[j] + u[w + j]);
+      n[j] = math::tanh(n[j] + r[j] * u[2 * w + j]);
+      next[j] = (1.0f - z[j]) * n[j] + z[j] * h[j];
+    }
+  }
+}
+
+void min_gru_rows(const MemoryLayer& m, int rows, const MemoryTile& t) {
+  const int w = m.width;
+  for (int row = 0; row < rows; ++row) {
+    float* RM_RESTRICT z = t.gates + row * 2 * w;
+    const float* RM_RESTRICT n = z + w;
+    const float* RM_RESTRICT h = t.before + row * w;
+    float* RM_RESTRICT next = t.after + row * w;
+    for (int j = 0; j < w; ++j) {
+      z[j] = sigmoid(z[j]);
+      next[j] = (1.0f - z[j]) * h[j] + z[j] * n[j];
+    }
+  }
+}
+
+}  // namespace
+
+void memory_forward(const MemoryLayer& m, const float* params, const float* x, std::int64_t x_row,
+                    int rows, const MemoryTile& t) {
+  const int width = m.gates() * m.width;
+  dense_forward(x, x_row, m.inputs, params + m.input_weight, params + m.input_bias, width, t.gates,
+                width, rows);
+  if (m.kind == MemoryKind::kMinGru) return min_gru_rows(m, rows, t);
+  dense_forward(t.before, m.width, m.size, params + m.recurrent_weight, params + m.recurrent_bias,
+                width, t.recurrent, width, rows);
+  gru_rows(m, rows, t);
+}
+
+}  // namespace rollmill

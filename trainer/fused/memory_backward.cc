@@ -1,0 +1,66 @@
+#include "trainer/fused/memory_backward.h"
+
+#include "rollout/mlp/dense.h"
+
+namespace rollmill {
+namespace {
+
+void min_gru_backward(const MemoryLayer& m, const MemoryTile& t, int rows, float* dh,
+                      float* dgates) {
+  const int w = m.width;
+  for (int row = 0; row < rows; ++row) {
+    const float* RM_RESTRICT z = t.gates + row * 2 * w;
+    const float* RM_RESTRICT n = z + w;
+    const float* RM_RESTRICT h = t.before + row * w;
+    float* RM_RESTRICT d = dh + row * w;
+    float* RM_RESTRICT dz = dgates + row * 2 * w;
+    float* RM_RESTRICT dn = dz + w;
+    for (int j = 0; j < w; ++j) {
+      dz[j] = d[j] * (n[j] - h[j]) * (z[j] * (1.0f - z[j]));
+      dn[j] = d[j] * z[j];
+      d[j] = d[j] * (1.0f - z[j]);
+    }
+  }
+}
+
+// du: d loss / d (h U + c); dh: the part of d loss / d h that does not go through U.
+void gru_backward(const MemoryLayer& m, const MemoryTile& t, int rows, float* dh, float* dgates,
+                  float* du) {
+  const int w = m.width;
+  for (int row = 0; row < rows; ++row) {
+    const float* RM_RESTRICT r = t.gates + row * 3 * w;
+    const float* RM_RESTRICT z = r + w;
+    const float* RM_RESTRICT n = z + w;
+    const float* RM_RESTRICT u = t.recurrent + row * 3 * w + 2 * w;
+    const float* RM_RESTRICT h = t.before + row * w;
+    float* RM_RESTRICT d = dh + row * w;
+    float* RM_RESTRICT dg = dgates + row * 3 * w;
+    float* RM_RESTRICT dr = du + row * 3 * w;
+    for (int j = 0; j < w; ++j) {
+      const float by_n = d[j] * (1.0f - z[j]) * (1.0f - n[j] * n[j]);
+      const float by_z = d[j] * (h[j] - n[j]) * (z[j] * (1.0f - z[j]));
+      const float by_r = by_n * u[j] * (r[j] * (1.0f - r[j]));
+      dg[j] = dr[j] = by_r;
+      dg[w + j] = dr[w + j] = by_z;
+      dg[2 * w + j] = by_n;
+      dr[2 * w + j] = by_n * r[j];
+      d[j] = d[j] * z[j];
+    }
+  }
+}
+
+}  // namespace
+
+void memory_backward(const MemoryLayer& m, const MemoryTile& t, const float* recurrent_t, int rows,
+                     float* dh, float* dgates, float* scratch, float* gradient) {
+  if (m.kind == MemoryKind::kMinGru) return min_gru_backward(m, t, rows, dh, dgates);
+  gru_backward(m, t, rows, dh, dgates, scratch);
+  const int width = m.gates() * m.width;
+  dense_weight_grad(t.before, m.width, m.size, scratch, width, width, rows,
+                    gradient + m.recurrent_weight, gradient + m.recurrent_bias);
+  float* through = scratch + static_cast<std::int64_t>(rows) * width;
+  dense_input_grad(scratch, width, width, recurrent_t, m.width, through, m.width, rows);
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(rows) * m.width; ++i) dh[i] += through[i];
+}
+
+}  // namespace rollmill
