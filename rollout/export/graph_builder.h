@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/assert.h"
 #include "rollout/export/policy_graph.h"
 #include "rollout/mlp/distribution.h"
 
@@ -40,6 +41,7 @@ class GraphBuilder {
     return add({kind, {x, y}, add_value(name, width(x)), {}, {}});
   }
   int dense(const std::string& name, int x, const DenseLayer& layer, const float* params) {
+    RM_ASSERT(width(x) == layer.inputs);
     Operation op{OpKind::kDense, {x}, add_value(name, layer.outputs), {}, {}};
     const float* bias = params + layer.bias;
     op.constant.assign(bias, bias + layer.outputs);
