@@ -123,7 +123,9 @@ std::string policy_description(const EnvSpec& spec, const PolicyFile& policy,
   j["observation"] = observation(spec, w);
   j["normaliser"] = normaliser(w.normalizer, shape.observed.elements);
   j["network"] = {
-      {"hidden", shape.hidden}, {"activation", "tanh"}, {"parameters", w.layout.parameter_count()}};
+      {"hidden", shape.hidden},           {"activation", activation_name(shape.activation)},
+      {"trunk", trunk_name(shape.trunk)}, {"memory", memory_name(shape.memory)},
+      {"memory_size", shape.memory_size}, {"parameters", w.layout.parameter_count()}};
   j["action"] = action(spec, shape);
   return j.dump(2) + "\n";
 }

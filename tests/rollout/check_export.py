@@ -105,6 +105,8 @@ def run_numpy(case):
     metadata, tensors = read_safetensors(case.path("policy.safetensors"))
     tensors = {name: t.numpy() for name, t in tensors.items()}
     x = case.feed["observation"].astype(np.float64)
+    for key, plain in [("activation", "tanh"), ("trunk", "separate"), ("memory", "none"), ("memory_size", "0")]:
+        assert str(case.json["network"][key]) == metadata.get(key, plain), key
     normaliser = case.json["normaliser"]
     assert (normaliser is not None) == (metadata["normalize_observations"] == "1")
     if normaliser:
