@@ -50,6 +50,23 @@ PolicyChoices read_policy_choices(Config& c) {
     p.trunk = Trunk::kShared;
   if (c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed"}) == "squashed")
     p.distribution = RealDistribution::kSquashed;
+  const auto conv = [&](const char* key, std::vector<std::int64_t> fallback, std::int64_t high) {
+    return c.get_int_list(key, fallback, 1, high, 0, 8);
+  };
+  const auto channels = conv("policy.conv_channels", {}, 4096);
+  const auto kernels = conv("policy.conv_kernel", std::vector<std::int64_t>(channels.size(), 3), 64);
+  const auto strides = conv("policy.conv_stride", std::vector<std::int64_t>(channels.size(), 1), 64);
+  for (const auto& [key, list] : {std::pair{"policy.conv_kernel", kernels},
+                                  std::pair{"policy.conv_stride", strides}}) {
+    if (list.size() != channels.size()) {
+      c.fail(key, "has " + std::to_string(list.size()) + " numbers, policy.conv_channels " +
+                      std::to_string(channels.size()));
+    }
+  }
+  for (std::size_t l = 0; l < channels.size(); ++l) {
+    p.conv.push_back({static_cast<int>(channels[l]), static_cast<int>(kernels[l]),
+                      static_cast<int>(strides[l])});
+  }
   const std::string memory = c.get_choice("policy.memory", "none", {"none", "gru", "mingru"});
   if (memory != "none") p.memory = memory == "gru" ? MemoryKind::kGru : MemoryKind::kMinGru;
   const auto size = static_cast<int>(c.get_int("policy.memory_size", 64, 1, 4096));
@@ -160,6 +177,11 @@ TrainOptions read_train_options(Config& c, int world_size) {
   }
   if (cuda && o.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", "is for env.device = \"cpu\" so far");
+  if (cuda && !o.policy.conv.empty())
+    c.fail("policy.conv_channels", "is for env.device = \"cpu\" so far");
+  if (const auto problem = conv_problem(find_env(o.env.id).spec().observed, o.policy.conv);
+      !problem.empty())
+    c.fail("policy.conv_channels", problem + "; choose other convolutions for " + o.env.id);
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;

@@ -139,6 +139,15 @@ void Writer::add(const Operation& op, const std::string& indent) {
                            y.width, places_[op.output].pointer());
       return;
     }
+    case OpKind::kConv: {
+      const ConvGeometry& c = op.conv;
+      const std::string weight = array(op, "weight", op.weight);
+      code_ += fmt::format("{}{}_conv({}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n", indent, g_.name,
+                           x.pointer(), c.channels_in, c.height_in, c.width_in, weight,
+                           array(op, "bias", op.constant), c.channels, c.kernel, c.stride,
+                           places_[op.output].pointer());
+      return;
+    }
     case OpKind::kTanh: return loop(op, indent, fmt::format("{}_tanh({})", g_.name, x.at_i()));
     case OpKind::kRelu: return loop(op, indent, fmt::format("{0} > 0.0f ? {0} : 0.0f", x.at_i()));
     case OpKind::kSigmoid:  // of tanh: one approximation, and no overflow
@@ -270,6 +279,7 @@ std::string Writer::text() {
   std::string helpers;
   for (const auto& [kind, source] : {std::pair<OpKind, const char*>{OpKind::kTanh, kCTanh},
                                      {OpKind::kDense, kCDense},
+                                     {OpKind::kConv, kCConv},
                                      {OpKind::kArgmax, kCArgmax}}) {
     const bool used =
         std::any_of(g_.operations.begin(), g_.operations.end(), [k = kind](const Operation& op) {

@@ -35,6 +35,29 @@ static inline void {0}_dense(
 }}
 )";
 
+inline constexpr char kCConv[] = R"(
+// x [channels_in][height][width], weight [channels][channels_in][kernel][kernel], y [channels][][]; no padding
+static inline void {0}_conv(
+    const float* x, int channels_in, int height, int width, const float* weight, const float* bias,
+    int channels, int kernel, int stride, float* y) {{
+  for (int c = 0; c < channels; ++c) {{
+    for (int top = 0; top + kernel <= height; top += stride) {{
+      for (int left = 0; left + kernel <= width; left += stride) {{
+        const float* w = weight + c * channels_in * kernel * kernel;
+        float sum = bias[c];
+        for (int in = 0; in < channels_in; ++in) {{
+          for (int i = 0; i < kernel; ++i) {{
+            const float* row = x + (in * height + top + i) * width + left;
+            for (int j = 0; j < kernel; ++j) sum += row[j] * *w++;
+          }}
+        }}
+        *y++ = sum;
+      }}
+    }}
+  }}
+}}
+)";
+
 inline constexpr char kCArgmax[] = R"(
 static inline int {0}_argmax(const float* x, int size) {{
   int best = 0;

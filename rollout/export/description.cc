@@ -122,10 +122,16 @@ std::string policy_description(const EnvSpec& spec, const PolicyFile& policy,
   for (const GraphOutput& o : graph.outputs) j["outputs"].push_back(tensor(graph.value(o.value)));
   j["observation"] = observation(spec, w);
   j["normaliser"] = normaliser(w.normalizer, shape.observed.elements);
-  j["network"] = {
-      {"hidden", shape.hidden},           {"activation", activation_name(shape.activation)},
-      {"trunk", trunk_name(shape.trunk)}, {"memory", memory_name(shape.memory)},
-      {"memory_size", shape.memory_size}, {"parameters", w.layout.parameter_count()}};
+  Json conv = Json::array();
+  for (const ConvShape& c : shape.conv)
+    conv.push_back({{"channels", c.channels}, {"kernel", c.kernel}, {"stride", c.stride}});
+  j["network"] = {{"conv", conv},
+                  {"hidden", shape.hidden},
+                  {"activation", activation_name(shape.activation)},
+                  {"trunk", trunk_name(shape.trunk)},
+                  {"memory", memory_name(shape.memory)},
+                  {"memory_size", shape.memory_size},
+                  {"parameters", w.layout.parameter_count()}};
   j["action"] = action(spec, shape);
   return j.dump(2) + "\n";
 }

@@ -40,20 +40,22 @@ class GraphBuilder {
   int binary(OpKind kind, const std::string& name, int x, int y) {
     return add({kind, {x, y}, add_value(name, width(x)), {}, {}});
   }
-  int dense(const std::string& name, int x, const DenseLayer& layer, const float* params) {
+  // before: the convolution that x comes from, if it does.
+  int dense(const std::string& name, int x, const DenseLayer& layer, const float* params,
+            const ConvLayer* before = nullptr) {
     RM_ASSERT(width(x) == layer.inputs);
     Operation op{OpKind::kDense, {x}, add_value(name, layer.outputs), {}, {}};
     const float* bias = params + layer.bias;
     op.constant.assign(bias, bias + layer.outputs);
     for (int k = 0; k < layer.inputs; ++k) {
-      const float* row = params + layer.weight + std::int64_t{k} * layer.width;
+      const float* row = params + layer.weight + std::int64_t{our_input(k, before)} * layer.width;
       op.weight.insert(op.weight.end(), row, row + layer.outputs);
     }
     return add(std::move(op));
   }
   // The gates of a recurrent layer side by side, without the padding between them: x [layer.inputs or size].
   int gates(const std::string& name, int x, const MemoryLayer& m, std::int64_t weight,
-            std::int64_t bias, const float* params) {
+            std::int64_t bias, const float* params, const ConvLayer* before = nullptr) {
     Operation op{OpKind::kDense, {x}, add_value(name, m.gates() * m.size), {}, {}};
     const auto append = [&](std::vector<float>& to, const float* row) {
       for (int g = 0; g < m.gates(); ++g)
@@ -61,7 +63,24 @@ class GraphBuilder {
     };
     append(op.constant, params + bias);
     for (int k = 0; k < width(x); ++k)
-      append(op.weight, params + weight + std::int64_t{k} * m.gates() * m.width);
+      append(op.weight, params + weight + std::int64_t{our_input(k, before)} * m.gates() * m.width);
+    return add(std::move(op));
+  }
+  int conv(const std::string& name, int x, const ConvLayer& c, const float* params) {
+    RM_ASSERT(width(x) == c.inputs());
+    Operation op{OpKind::kConv, {x}, add_value(name, c.outputs()), {}, {}};
+    op.conv = {c.channels_in, c.height_in, c.width_in, c.channels, c.kernel, c.stride};
+    op.constant.assign(params + c.bias, params + c.bias + c.channels);
+    // Ours: [patch][channels]; a patch is (channel, ky, kx) of planes, (ky, kx, channel) of what a convolution wrote.
+    const int taps = c.kernel * c.kernel;
+    for (int o = 0; o < c.channels; ++o) {
+      for (int in = 0; in < c.channels_in; ++in) {
+        for (int tap = 0; tap < taps; ++tap) {
+          const int patch = c.planes ? in * taps + tap : tap * c.channels_in + in;
+          op.weight.push_back(params[c.weight + std::int64_t{patch} * c.channels + o]);
+        }
+      }
+    }
     return add(std::move(op));
   }
   // The whole of x under another name when it has no other columns; x is no input of the graph then.
@@ -96,6 +115,11 @@ class GraphBuilder {
   }
 
  private:
+  // Where our layer has input k: a convolution of ours leaves [y][x][channel], the graph's [channel][y][x].
+  static int our_input(int k, const ConvLayer* before) {
+    if (before == nullptr) return k;
+    return k % before->positions() * before->channels + k / before->positions();
+  }
   int add(Operation op) {
     graph_.operations.push_back(std::move(op));
     return graph_.operations.back().output;

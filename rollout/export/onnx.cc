@@ -25,8 +25,8 @@ namespace node {
 constexpr int kInput = 1, kOutput = 2, kName = 3, kKind = 4, kAttribute = 5;
 }
 namespace attribute {
-constexpr int kName = 1, kInteger = 3, kType = 20;
-constexpr std::int64_t kTypeInteger = 2;
+constexpr int kName = 1, kInteger = 3, kIntegers = 8, kType = 20;
+constexpr std::int64_t kTypeInteger = 2, kTypeIntegers = 7;
 }  // namespace attribute
 namespace tensor {
 constexpr int kDimension = 1, kType = 2, kName = 8, kRaw = 9;
@@ -87,10 +87,12 @@ class OnnxGraph {
     graph_.message(graph::kInitializer, tensor_message<float>(full, tensor::kFloat, shape, values));
     return full;
   }
-  std::string integer(const Operation& op, const char* what, std::int64_t value) {
+  std::string integers(const Operation& op, const char* what,
+                       const std::vector<std::int64_t>& values) {
     const std::string full = name(op.output) + "." + what;
+    const auto size = static_cast<std::int64_t>(values.size());
     graph_.message(graph::kInitializer,
-                   tensor_message<std::int64_t>(full, tensor::kInt64, {1}, std::span(&value, 1)));
+                   tensor_message<std::int64_t>(full, tensor::kInt64, {size}, values));
     return full;
   }
   std::string constant(const Operation& op) {
@@ -99,7 +101,8 @@ class OnnxGraph {
 
   struct Attribute {
     const char* name;
-    std::int64_t value;
+    std::vector<std::int64_t> values;
+    bool list = false;
   };
   void node(const char* kind, const std::vector<std::string>& inputs, const std::string& output,
             const std::vector<Attribute>& attributes = {}) {
@@ -108,17 +111,34 @@ class OnnxGraph {
     m.bytes(node::kOutput, output).bytes(node::kName, output).bytes(node::kKind, kind);
     for (const Attribute& a : attributes) {
       ProtobufMessage encoded;
-      encoded.bytes(attribute::kName, a.name).integer(attribute::kInteger, a.value);
-      m.message(node::kAttribute, encoded.integer(attribute::kType, attribute::kTypeInteger));
+      encoded.bytes(attribute::kName, a.name);
+      for (const std::int64_t value : a.values)
+        encoded.integer(a.list ? attribute::kIntegers : attribute::kInteger, value);
+      encoded.integer(attribute::kType,
+                      a.list ? attribute::kTypeIntegers : attribute::kTypeInteger);
+      m.message(node::kAttribute, encoded);
     }
     graph_.message(graph::kNode, m);
   }
 
   void add(const Operation& op);
+  void add_conv(const Operation& op, const std::string& x, const std::string& y);
 
   const PolicyGraph& policy_;
   ProtobufMessage graph_;
 };
+
+void OnnxGraph::add_conv(const Operation& op, const std::string& x, const std::string& y) {
+  const ConvGeometry& c = op.conv;
+  const std::string planes = y + ".planes", result = y + ".result";
+  // 0: the batch, as it is.
+  node("Reshape", {x, integers(op, "shape", {0, c.channels_in, c.height_in, c.width_in})}, planes);
+  const std::string weight =
+      floats(op, "weight", {c.channels, c.channels_in, c.kernel, c.kernel}, op.weight);
+  node("Conv", {planes, weight, floats(op, "bias", {c.channels}, op.constant)}, result,
+       {{"kernel_shape", {c.kernel, c.kernel}, true}, {"strides", {c.stride, c.stride}, true}});
+  node("Flatten", {result}, y, {{"axis", {1}}});
+}
 
 void OnnxGraph::add(const Operation& op) {
   const std::string& y = name(op.output);
@@ -130,6 +150,7 @@ void OnnxGraph::add(const Operation& op) {
       const std::string weight = floats(op, "weight", {inputs, width}, op.weight);
       return node("Gemm", {x, weight, floats(op, "bias", {width}, op.constant)}, y);
     }
+    case OpKind::kConv: return add_conv(op, x, y);
     case OpKind::kTanh: return node("Tanh", {x}, y);
     case OpKind::kRelu: return node("Relu", {x}, y);
     case OpKind::kSigmoid: return node("Sigmoid", {x}, y);
@@ -147,16 +168,17 @@ void OnnxGraph::add(const Operation& op) {
       return node("Where", {allowed, x, constant(op)}, y);
     }
     case OpKind::kSlice: {
-      const std::string first = integer(op, "first", op.first);
-      return node("Slice", {x, first, integer(op, "end", op.first + width), integer(op, "axis", 1)},
+      const std::string first = integers(op, "first", {op.first});
+      return node("Slice",
+                  {x, first, integers(op, "end", {op.first + width}), integers(op, "axis", {1})},
                   y);
     }
     case OpKind::kConcat: {
       std::vector<std::string> parts;
       for (const int i : op.inputs) parts.push_back(name(i));
-      return node("Concat", parts, y, {{"axis", 1}});
+      return node("Concat", parts, y, {{"axis", {1}}});
     }
-    case OpKind::kArgmax: return node("ArgMax", {x}, y, {{"axis", 1}, {"keepdims", 1}});
+    case OpKind::kArgmax: return node("ArgMax", {x}, y, {{"axis", {1}}, {"keepdims", {1}}});
     case OpKind::kConstant: return node("Identity", {constant(op)}, y);
   }
 }

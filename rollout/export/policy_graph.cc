@@ -63,7 +63,7 @@ int add_normaliser(GraphBuilder& b, int x, const PolicyWeights& w) {
 
 // h' of a recurrent layer (rollout/mlp/memory.h) from x and h.
 int add_memory(GraphBuilder& b, const std::string& name, int x, int h, const MemoryLayer& m,
-               const float* params) {
+               const float* params, const ConvLayer* before) {
   const auto part = [&](const std::string& gate, int gates, int index) {
     return b.slice(name + gate, gates, index * m.size, m.size);
   };
@@ -72,7 +72,7 @@ int add_memory(GraphBuilder& b, const std::string& name, int x, int h, const Mem
     const int way = b.binary(OpKind::kDifference, name + "_way", to, from);
     return b.binary(OpKind::kSum, name, from, b.binary(OpKind::kProduct, name + "_part", way, z));
   };
-  const int in = b.gates(name + "_in", x, m, m.input_weight, m.input_bias, params);
+  const int in = b.gates(name + "_in", x, m, m.input_weight, m.input_bias, params, before);
   if (m.kind == MemoryKind::kMinGru) {
     const int z = b.unary(OpKind::kSigmoid, name + "_z", part("_z_in", in, 0));
     return between(h, part("_n", in, 1), z);
@@ -98,13 +98,24 @@ NetworkOutput add_network(GraphBuilder& b, const std::string& name, int x, int h
                           const Network& net, const float* params) {
   NetworkOutput out{-1, -1};
   const bool tanh = net.activation == Activation::kTanh;
+  const auto activate = [&](const std::string& layer, int y) {
+    return b.unary(tanh ? OpKind::kTanh : OpKind::kRelu, layer + (tanh ? "_tanh" : "_relu"), y);
+  };
+  for (std::size_t l = 0; l < net.conv.size(); ++l) {
+    const std::string layer = name + "_conv_" + std::to_string(l);
+    x = activate(layer, b.conv(layer, x, net.conv[l], params));
+  }
+  const ConvLayer* before = net.conv.empty() ? nullptr : &net.conv.back();
   for (std::size_t l = 0; l + 1 < net.dense.size(); ++l) {
     const std::string layer = name + "_" + std::to_string(l);
-    x = b.dense(layer, x, net.dense[l], params);
-    x = b.unary(tanh ? OpKind::kTanh : OpKind::kRelu, layer + (tanh ? "_tanh" : "_relu"), x);
+    x = activate(layer, b.dense(layer, x, net.dense[l], params, before));
+    before = nullptr;
   }
-  if (h >= 0) x = out.memory = add_memory(b, name + "_memory", x, h, net.memory, params);
-  out.head = b.dense(name + "_head", x, net.head(), params);
+  if (h >= 0) {
+    x = out.memory = add_memory(b, name + "_memory", x, h, net.memory, params, before);
+    before = nullptr;
+  }
+  out.head = b.dense(name + "_head", x, net.head(), params, before);
   return out;
 }
 

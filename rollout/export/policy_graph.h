@@ -22,23 +22,24 @@ namespace rollmill {
 
 // y of x, the first input; c is the operation's constant, [width of y] or one number for all columns.
 enum class OpKind : std::uint8_t {
-  kDense,    // x W + c; weight W [width of x][width of y]
-  kTanh,     // tanh(x)
-  kRelu,     // max(x, 0)
-  kSigmoid,  // 1 / (1 + e^-x)
-  kSum,
-  kDifference,
-  kProduct,   // x + y, x - y, x * y; y is the second input
-  kAdd,       // x + c
-  kSubtract,  // x - c
-  kMultiply,  // x * c
-  kMinimum,   // min(x, c)
-  kMaximum,   // max(x, c)
-  kExclude,   // x where the second input is above 0, else c
-  kSlice,     // columns first .. first + width of y of x
-  kConcat,    // all inputs side by side
-  kArgmax,    // column of the largest x; the first among equals
-  kConstant,  // c in the one row of y; no input
+  kDense,       // x W + c; weight W [width of x][width of y]
+  kConv,        // torch.nn.Conv2d without padding; x, y [channel][y][x], W as in ConvGeometry
+  kTanh,        // tanh(x)
+  kRelu,        // max(x, 0)
+  kSigmoid,     // 1 / (1 + e^-x)
+  kSum,         // x + z, z being the second input
+  kDifference,  // x - z
+  kProduct,     // x * z
+  kAdd,         // x + c
+  kSubtract,    // x - c
+  kMultiply,    // x * c
+  kMinimum,     // min(x, c)
+  kMaximum,     // max(x, c)
+  kExclude,     // x where z is above 0, else c
+  kSlice,       // columns first .. first + width of y of x
+  kConcat,      // all inputs side by side
+  kArgmax,      // column of the largest x; the first among equals
+  kConstant,    // c in the one row of y; no input
 };
 
 struct GraphValue {
@@ -49,12 +50,19 @@ struct GraphValue {
   std::string meaning;    // for people; of inputs and outputs
 };
 
+// Weight [channels][channels_in][kernel][kernel].
+struct ConvGeometry {
+  int channels_in = 0, height_in = 0, width_in = 0;
+  int channels = 0, kernel = 0, stride = 1;
+};
+
 struct Operation {
   OpKind kind;
   std::vector<int> inputs;  // indices of values
   int output = 0;
   std::vector<float> constant, weight;
   int first = 0;
+  ConvGeometry conv = {};
 };
 
 enum class OutputRole : std::uint8_t { kDistribution, kMemory, kValue, kAction };

@@ -14,6 +14,9 @@ RM_HD float normalize_observation(float x, float shift, float scale, float clip)
   return math::clamp((x - shift) * scale, -clip, clip);
 }
 
+// 1 / (1 + exp(-x)), by the program's own tanh: no overflow, one function to keep exact.
+RM_HD float sigmoid(float x) { return 0.5f * math::tanh(0.5f * x) + 0.5f; }
+
 // The stream of a policy's draws for one environment's step.
 RM_HD Rng action_rng(std::uint64_t seed, std::uint32_t environment, std::uint32_t episode,
                      std::uint32_t step) {

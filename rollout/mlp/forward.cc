@@ -11,6 +11,7 @@ NetActivations::NetActivations(const Network& net, int rows) {
     total += static_cast<std::int64_t>(width) * rows;
     return offset;
   };
+  for (const auto& layer : net.conv) conv_offsets_.push_back(room(layer.outputs()));
   for (const auto& layer : net.dense) offsets_.push_back(room(layer.width));
   const MemoryLayer& m = net.memory;
   before_ = room(m.width);
@@ -51,6 +52,19 @@ void network_forward(const Network& net, const float* params, const TileInput& i
   const int layers = static_cast<int>(net.dense.size());
   const float* x = input.dense();
   int x_row = input.size();
+  thread_local ConvScratch scratch;
+  for (std::size_t l = 0; l < net.conv.size(); ++l) {
+    const ConvLayer& layer = net.conv[l];
+    float* out = activations.conv(static_cast<int>(l));
+    if (l == 0) {
+      conv_forward(layer, params, input, rows, scratch, out);
+    } else {
+      conv_forward(layer, params, x, rows, scratch, out);
+    }
+    x_row = layer.outputs();
+    activate(net.activation, out, static_cast<std::int64_t>(rows) * x_row);
+    x = out;
+  }
   for (int l = 0; l < layers; ++l) {
     const DenseLayer& layer = net.dense[static_cast<std::size_t>(l)];
     float* out = activations.layer(l);
@@ -61,7 +75,7 @@ void network_forward(const Network& net, const float* params, const TileInput& i
       x = memory.after;
       x_row = net.memory.width;
     }
-    if (l == 0 && input.sparse()) {
+    if (l == 0 && net.conv.empty() && input.sparse()) {
       sparse_forward(input.ones(), input.begin(), weight, bias, layer.width, out, layer.width,
                      rows);
     } else {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/aligned.h"
+#include "rollout/mlp/conv.h"
 #include "rollout/mlp/layout.h"
 #include "rollout/mlp/memory.h"
 #include "rollout/mlp/tile_input.h"
@@ -17,13 +18,17 @@ class NetActivations {
   explicit NetActivations(const Network& net, int rows = kTileRows);
   float* layer(int l) { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
+  float* conv(int l) { return data_.data() + conv_offsets_[static_cast<std::size_t>(l)]; }
+  const float* conv(int l) const {
+    return data_.data() + conv_offsets_[static_cast<std::size_t>(l)];
+  }
   const float* head() const { return data_.data() + offsets_.back(); }
   // Of a network with memory: the caller fills before(), [rows][width], and takes memory().after.
   float* before() { return data_.data() + before_; }
   MemoryTile memory() const { return memory_; }
 
  private:
-  std::vector<std::int64_t> offsets_;
+  std::vector<std::int64_t> offsets_, conv_offsets_;
   std::int64_t before_ = 0;
   AlignedVector<float> data_;
   MemoryTile memory_{};

@@ -34,10 +34,36 @@ MemoryLayer memory_layer(MemoryKind kind, int inputs, int size, std::int64_t& of
   return m;
 }
 
+std::vector<ConvLayer> conv_layers(const PolicyShape& s, std::int64_t& offset) {
+  std::vector<ConvLayer> layers;
+  if (s.conv.empty()) return layers;
+  int channels = s.frame_stack * s.observed.shape[0], height = s.observed.shape[1],
+      width = s.observed.shape[2];
+  for (const ConvShape& shape : s.conv) {
+    ConvLayer c;
+    c.channels_in = channels;
+    c.height_in = height;
+    c.width_in = width;
+    c.channels = channels = shape.channels;
+    c.kernel = shape.kernel;
+    c.stride = shape.stride;
+    c.height = height = (height - shape.kernel) / shape.stride + 1;
+    c.width = width = (width - shape.kernel) / shape.stride + 1;
+    c.planes = layers.empty();
+    c.weight = offset;
+    offset += static_cast<std::int64_t>(c.patch()) * c.channels;
+    c.bias = offset;
+    offset += c.channels;
+    layers.push_back(c);
+  }
+  return layers;
+}
+
 Network network(const PolicyShape& s, int outputs, std::int64_t& offset) {
   Network net;
   net.activation = s.activation;
-  int inputs = s.observations();
+  net.conv = conv_layers(s, offset);
+  int inputs = net.conv.empty() ? s.observations() : net.conv.back().outputs();
   for (const int size : s.hidden) {
     net.dense.push_back(dense_layer(inputs, size, offset));
     inputs = size;
@@ -83,6 +109,24 @@ const char* distribution_name(RealDistribution distribution) {
   return "deterministic";
 }
 
+std::string conv_problem(const ObservationSpec& observed, const std::vector<ConvShape>& conv) {
+  if (conv.empty()) return "";
+  if (observed.shape.size() != 3 || observed.kind == ObservationKind::kChoices)
+    return "the observations are no planes of a picture";
+  int height = observed.shape[1], width = observed.shape[2];
+  for (const ConvShape& c : conv) {
+    if (c.channels % 16 != 0)
+      return std::to_string(c.channels) + " channels are not a multiple of 16";
+    if (c.kernel > height || c.kernel > width) {
+      return "a kernel of " + std::to_string(c.kernel) + " does not fit " + std::to_string(height) +
+             " x " + std::to_string(width);
+    }
+    height = (height - c.kernel) / c.stride + 1;
+    width = (width - c.kernel) / c.stride + 1;
+  }
+  return "";
+}
+
 PolicyShape shape_for(const EnvSpec& spec, const PolicyChoices& c) {
   PolicyShape s;
   s.observed = spec.observed;
@@ -94,6 +138,7 @@ PolicyShape shape_for(const EnvSpec& spec, const PolicyChoices& c) {
   s.trunk = c.trunk;
   s.distribution = c.distribution;
   s.memory = c.memory;
+  s.conv = c.conv;
   s.memory_size = c.memory == MemoryKind::kNone ? 0 : c.memory_size;
   return s;
 }
@@ -114,6 +159,7 @@ MlpLayout::MlpLayout(const PolicyShape& s) : shape(s) {
   }
   for (const auto* net : {&actor, &critic}) {
     for (const auto& layer : net->dense) max_width = std::max(max_width, layer.width);
+    for (const auto& layer : net->conv) max_width = std::max(max_width, layer.outputs());
     max_width = std::max(max_width, net->memory.gates() * net->memory.width);
   }
 }
@@ -123,6 +169,8 @@ std::int64_t MlpLayout::parameter_count() const {
   for (const auto* net : {&actor, &critic}) {
     for (const auto& layer : net->dense)
       count += static_cast<std::int64_t>(layer.inputs + 1) * layer.outputs;
+    for (const auto& layer : net->conv)
+      count += static_cast<std::int64_t>(layer.patch() + 1) * layer.channels;
     const MemoryLayer& m = net->memory;
     const std::int64_t outputs = std::int64_t{m.gates()} * m.size;
     count += (m.inputs + 1) * outputs;

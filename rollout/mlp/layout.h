@@ -43,6 +43,20 @@ struct DenseLayer {
   std::int64_t weight = 0, bias = 0;  // offsets into the flat array
 };
 
+// A convolution without padding (rollout/mlp/conv.h). Weights [patch][channels], bias [channels].
+struct ConvLayer {
+  int channels_in = 0, height_in = 0, width_in = 0;
+  int channels = 0, kernel = 0, stride = 1;
+  int height = 0, width = 0;  // of the output
+  bool planes = false;        // the first: reads observations
+  std::int64_t weight = 0, bias = 0;
+
+  int inputs() const { return channels_in * height_in * width_in; }
+  int patch() const { return kernel * kernel * channels_in; }
+  int positions() const { return height * width; }
+  int outputs() const { return positions() * channels; }
+};
+
 // A recurrent layer, between the last hidden layer and the head (rollout/mlp/memory.h). Its gates lie side by side, each
 // `size` numbers wide and padded to `width`; both matrices are stored like a dense layer's of gates * width outputs.
 struct MemoryLayer {
@@ -56,11 +70,17 @@ struct MemoryLayer {
 
 // One network. Its head, the last layer, is linear.
 struct Network {
+  std::vector<ConvLayer> conv;    // before the hidden layers; often none
   std::vector<DenseLayer> dense;  // hidden layers, then the head; empty: there is no such network
   MemoryLayer memory;
-  Activation activation = Activation::kTanh;  // of the hidden layers
+  Activation activation = Activation::kTanh;  // of convolutions and hidden layers
 
   const DenseLayer& head() const { return dense.back(); }
+};
+
+struct ConvShape {
+  int channels = 0, kernel = 0, stride = 1;
+  bool operator==(const ConvShape&) const = default;
 };
 
 // Shape of a policy: what it reads, what it writes, how wide it is in between.
@@ -75,6 +95,7 @@ struct PolicyShape {
   RealDistribution distribution = RealDistribution::kGaussian;
   MemoryKind memory = MemoryKind::kNone;
   int memory_size = 0;  // of each network; 0 without memory
+  std::vector<ConvShape> conv;
 
   int observations() const { return frame_stack * observed.elements; }  // numbers a network reads
   int total_choices() const {
@@ -101,7 +122,11 @@ struct PolicyChoices {
   RealDistribution distribution = RealDistribution::kGaussian;
   MemoryKind memory = MemoryKind::kNone;
   int memory_size = 0;
+  std::vector<ConvShape> conv = {};
 };
+
+// "" if the convolutions fit the observations, else what is wrong with them.
+std::string conv_problem(const ObservationSpec& observed, const std::vector<ConvShape>& conv);
 
 PolicyShape shape_for(const EnvSpec& spec, const PolicyChoices& choices);
 PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden, int frame_stack = 1);

@@ -278,6 +278,10 @@ void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_st
   std::uint32_t index = 0;
   const auto key = [&] { return Rng(seed, Purpose::kInitWeights, index++, 0, 0); };
   for (const auto* net : {&layout.actor, &layout.critic}) {
+    for (const ConvLayer& c : net->conv) {
+      const DenseLayer patches{c.patch(), c.channels, c.channels, c.weight, c.bias};
+      initialize_outputs(patches, 0, c.channels, std::sqrt(2.0), key(), params);
+    }
     for (const DenseLayer& layer : net->dense) {
       if (&layer == &net->head()) initialize_memory(net->memory, key, params);
       if (&layer != &net->head()) {

@@ -21,7 +21,8 @@ constexpr const char* kFormats[] = {"rollmill-policy-1", "rollmill-policy-2", "r
 int format_of(const PolicyShape& s) {
   const PolicyChoices plain;
   if (s.activation != plain.activation || s.trunk != plain.trunk ||
-      s.distribution != plain.distribution || s.memory != plain.memory)
+      s.distribution != plain.distribution || s.memory != plain.memory ||
+      !s.conv.empty())
     return 3;
   const bool narrow = s.observed.kind == ObservationKind::kReal && s.frame_stack == 1 &&
                       (s.choices.empty() || (s.choices.size() == 1 && s.reals == 0));
@@ -34,47 +35,98 @@ std::string list_text(const std::vector<int>& values) {
   return text;
 }
 
-// Rows of the file are outputs; columns of our storage are outputs padded to 16.
-Tensor weight_tensor(const std::string& name, const DenseLayer& layer, const float* params) {
-  std::vector<float> w(static_cast<std::size_t>(layer.inputs) * layer.outputs);
-  for (int o = 0; o < layer.outputs; ++o) {
-    for (int i = 0; i < layer.inputs; ++i) {
-      w[static_cast<std::size_t>(o) * layer.inputs + i] =
-          params[layer.weight + static_cast<std::int64_t>(i) * layer.width + o];
-    }
-  }
-  return make_tensor<float>(name, {layer.outputs, layer.inputs}, w);
+// Where the file has input i of a network's dense layer l: as torch flattens a convolution's output, [channel][y][x], where
+// ours is [y][x][channel].
+int file_input(const Network& net, std::size_t l, int i) {
+  if (l > 0 || net.conv.empty()) return i;
+  const ConvLayer& c = net.conv.back();
+  return i % c.channels * c.positions() + i / c.channels;
 }
 
-void add_net(TensorFile& file, const std::string& name, const Network& network,
-             const float* params) {
-  const std::vector<DenseLayer>& net = network.dense;
-  for (std::size_t l = 0; l < net.size(); ++l) {
-    const std::string prefix = name + "." + std::to_string(l);
-    file.tensors.push_back(weight_tensor(prefix + ".weight", net[l], params));
-    file.tensors.push_back(make_tensor<float>(
-        prefix + ".bias", {net[l].outputs},
-        std::span(params + net[l].bias, static_cast<std::size_t>(net[l].outputs))));
-  }
-}
-
-void read_net(const TensorFile& file, const std::string& name, const Network& network,
-              float* params, const std::string& path) {
-  const std::vector<DenseLayer>& net = network.dense;
-  for (std::size_t l = 0; l < net.size(); ++l) {
-    const std::string prefix = name + "." + std::to_string(l);
-    const DenseLayer& layer = net[l];
-    const Tensor& w =
-        file.expect(prefix + ".weight", DType::kF32, {layer.outputs, layer.inputs}, path);
-    const auto* values = reinterpret_cast<const float*>(w.bytes.data());
+// Calls visit(index in the file's weight [outputs][inputs], index in ours) for all weights of dense layer l.
+template <class Visit>
+void visit_dense(const Network& net, std::size_t l, Visit&& visit) {
+  const DenseLayer& layer = net.dense[l];
+  for (int i = 0; i < layer.inputs; ++i) {
+    const auto column = static_cast<std::size_t>(file_input(net, l, i));
     for (int o = 0; o < layer.outputs; ++o) {
-      for (int i = 0; i < layer.inputs; ++i) {
-        params[layer.weight + static_cast<std::int64_t>(i) * layer.width + o] =
-            values[static_cast<std::size_t>(o) * layer.inputs + i];
-      }
+      visit(static_cast<std::size_t>(o) * static_cast<std::size_t>(layer.inputs) + column,
+            layer.weight + static_cast<std::int64_t>(i) * layer.width + o);
     }
-    const Tensor& b = file.expect(prefix + ".bias", DType::kF32, {layer.outputs}, path);
-    std::memcpy(params + layer.bias, b.bytes.data(), b.bytes.size());
+  }
+}
+
+// And of a convolution, [channels][channels in][ky][kx] in the file.
+template <class Visit>
+void visit_conv(const ConvLayer& c, Visit&& visit) {
+  const int k = c.kernel;
+  for (int e = 0; e < c.patch(); ++e) {
+    const int in = c.planes ? e / (k * k) : e % c.channels_in;
+    const int at = c.planes ? e % (k * k) : e / c.channels_in;
+    for (int o = 0; o < c.channels; ++o) {
+      visit((static_cast<std::size_t>(o) * static_cast<std::size_t>(c.channels_in) +
+             static_cast<std::size_t>(in)) *
+                    static_cast<std::size_t>(k * k) +
+                static_cast<std::size_t>(at),
+            c.weight + static_cast<std::int64_t>(e) * c.channels + o);
+    }
+  }
+}
+
+std::string conv_name(const std::string& net, std::size_t l) {
+  return net + ".conv." + std::to_string(l);
+}
+
+
+void add_net(TensorFile& file, const std::string& name, const Network& net, const float* params) {
+  const auto bias = [&](const std::string& prefix, std::int64_t at, int count) {
+    file.tensors.push_back(make_tensor<float>(
+        prefix + ".bias", {count}, std::span(params + at, static_cast<std::size_t>(count))));
+  };
+  std::vector<float> w;
+  const auto take = [&](std::size_t to, std::int64_t from) { w[to] = params[from]; };
+  for (std::size_t l = 0; l < net.conv.size(); ++l) {
+    const ConvLayer& c = net.conv[l];
+    w.resize(static_cast<std::size_t>(c.patch()) * static_cast<std::size_t>(c.channels));
+    visit_conv(c, take);
+    file.tensors.push_back(make_tensor<float>(conv_name(name, l) + ".weight",
+                                              {c.channels, c.channels_in, c.kernel, c.kernel}, w));
+    bias(conv_name(name, l), c.bias, c.channels);
+  }
+  for (std::size_t l = 0; l < net.dense.size(); ++l) {
+    const DenseLayer& layer = net.dense[l];
+    const std::string prefix = name + "." + std::to_string(l);
+    w.resize(static_cast<std::size_t>(layer.inputs) * static_cast<std::size_t>(layer.outputs));
+    visit_dense(net, l, take);
+    file.tensors.push_back(
+        make_tensor<float>(prefix + ".weight", {layer.outputs, layer.inputs}, w));
+    bias(prefix, layer.bias, layer.outputs);
+  }
+}
+
+void read_net(const TensorFile& file, const std::string& name, const Network& net, float* params,
+              const std::string& path) {
+  const auto values = [&](const std::string& tensor, const std::vector<std::int64_t>& shape) {
+    return reinterpret_cast<const float*>(
+        file.expect(tensor, DType::kF32, shape, path).bytes.data());
+  };
+  const auto bias = [&](const std::string& prefix, std::int64_t at, int count) {
+    std::copy_n(values(prefix + ".bias", {count}), count, params + at);
+  };
+  const float* w = nullptr;
+  const auto put = [&](std::size_t from, std::int64_t to) { params[to] = w[from]; };
+  for (std::size_t l = 0; l < net.conv.size(); ++l) {
+    const ConvLayer& c = net.conv[l];
+    w = values(conv_name(name, l) + ".weight", {c.channels, c.channels_in, c.kernel, c.kernel});
+    visit_conv(c, put);
+    bias(conv_name(name, l), c.bias, c.channels);
+  }
+  for (std::size_t l = 0; l < net.dense.size(); ++l) {
+    const DenseLayer& layer = net.dense[l];
+    const std::string prefix = name + "." + std::to_string(l);
+    w = values(prefix + ".weight", {layer.outputs, layer.inputs});
+    visit_dense(net, l, put);
+    bias(prefix, layer.bias, layer.outputs);
   }
 }
 
@@ -185,6 +237,17 @@ void check_size(const TensorFile& file, const PolicyShape& shape, const std::str
   std::uint64_t bytes = 0, wanted = 0;
   for (const Tensor& t : file.tensors) bytes += t.bytes.size();
   auto inputs = static_cast<std::uint64_t>(shape.observations());
+  if (!shape.conv.empty()) {  // (their own weights are few)
+    auto height = static_cast<std::uint64_t>(shape.observed.shape[1]),
+         width = static_cast<std::uint64_t>(shape.observed.shape[2]);
+    for (const ConvShape& c : shape.conv) {
+      const auto kernel = static_cast<std::uint64_t>(c.kernel),
+                 stride = static_cast<std::uint64_t>(c.stride);
+      height = (height - kernel) / stride + 1;
+      width = (width - kernel) / stride + 1;
+      inputs = height * width * static_cast<std::uint64_t>(c.channels);
+    }
+  }
   for (int h : shape.hidden) {
     wanted += (inputs + 1) * static_cast<std::uint64_t>(h) * 2 * sizeof(float);
     inputs = static_cast<std::uint64_t>(h);
@@ -225,6 +288,17 @@ void read_network_kind(const TensorFile& file, PolicyShape& shape, const std::st
   shape.memory =
       named(file, "memory", {MemoryKind::kNone, MemoryKind::kGru, MemoryKind::kMinGru}, memory_name, path);
   const bool remembers = shape.memory != MemoryKind::kNone;
+  const auto conv = [&](const char* key, int high) {
+    return number_list(metadata(file, key, path), high, 8, key, path);
+  };
+  const auto channels = conv("conv_channels", 4096), kernels = conv("conv_kernel", 64),
+             strides = conv("conv_stride", 64);
+  if (kernels.size() != channels.size() || strides.size() != channels.size())
+    fail_data(path + ": its convolutions have not as many kernels and strides");
+  for (std::size_t l = 0; l < channels.size(); ++l)
+    shape.conv.push_back({channels[l], kernels[l], strides[l]});
+  if (const auto problem = conv_problem(shape.observed, shape.conv); !problem.empty())
+    fail_data(path + ": " + problem);
   shape.memory_size = number(metadata(file, "memory_size", path), remembers ? 1 : 0,
                              remembers ? 4096 : 0, "memory_size", path);
 }
@@ -312,6 +386,15 @@ void save_policy(const std::string& path, const std::string& env_id, const std::
   if (format >= 3) {
     file.metadata["trunk"] = trunk_name(shape.trunk);
     file.metadata["distribution"] = distribution_name(shape.distribution);
+    std::vector<int> channels, kernels, strides;
+    for (const ConvShape& c : shape.conv) {
+      channels.push_back(c.channels);
+      kernels.push_back(c.kernel);
+      strides.push_back(c.stride);
+    }
+    file.metadata["conv_channels"] = list_text(channels);
+    file.metadata["conv_kernel"] = list_text(kernels);
+    file.metadata["conv_stride"] = list_text(strides);
     file.metadata["memory"] = memory_name(shape.memory);
     file.metadata["memory_size"] = std::to_string(shape.memory_size);
   }
@@ -421,7 +504,7 @@ void check_policy_fits(const PolicyFile& policy, const EnvSpec& spec, const std:
   const PolicyShape& have = policy.weights->layout.shape;
   const PolicyShape want =
       shape_for(spec, {have.hidden, have.frame_stack, have.activation, have.trunk,
-                       have.distribution, have.memory, have.memory_size});
+                       have.distribution, have.memory, have.memory_size, have.conv});
   if (policy.env_id == spec.id && have == want) return;
   const auto text = [](const PolicyShape& s) {
     std::string t = std::to_string(s.observed.elements) + " observations";

@@ -10,6 +10,7 @@ Usage: python check_export.py PATH_TO_export_probe
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from near import near
 
 CASES = ["discrete", "continuous", "linear", "mixed_frames", "choices_masked", "planes", "pixels"]
 CASES += ["shared", "squashed", "deterministic", "gru", "gru_shared", "mingru", "mingru_actor"]
+CASES += ["conv", "conv_gru"]
 
 
 class Case:
@@ -125,7 +127,15 @@ def run_numpy(case):
     memories = []
 
     def network(name):
-        y, layers = x, sum(k.startswith(name + ".") and k.endswith(".weight") for k in tensors)
+        y = x
+        if metadata.get("conv_channels"):
+            _, height, width = case.json["observation"]["frame_shape"]
+            y = y.reshape(len(x), -1, height, width)
+            for k, stride in enumerate(metadata["conv_stride"].split(",")):
+                weight, bias = (torch.tensor(tensors[f"{name}.conv.{k}.{part}"]) for part in ("weight", "bias"))
+                y = activation(torch.conv2d(torch.tensor(y), weight, bias, int(stride)).numpy())
+            y = y.reshape(len(x), -1)
+        layers = sum(re.fullmatch(name + r"\.\d+\.weight", k) is not None for k in tensors)
         for layer in range(layers):
             if layer + 1 == layers and "memory" in case.feed:
                 size = int(metadata["memory_size"])

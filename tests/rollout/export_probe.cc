@@ -171,6 +171,12 @@ void run_case(const std::string& name, const std::string& dir) {
     run<testing::MixedEnv>(dir, {{{24}, 1, kTanh, kApart, kGaussian, kGru, 20}, true});
   if (name == "gru_shared") run<Numbers>(dir, {{{24}, 1, kRelu, kShared, kGaussian, kGru, 7}});
   if (name == "mingru") run<Numbers>(dir, {{{}, 1, kTanh, kApart, kGaussian, kMinGru, 20}});
+  PolicyChoices conv{.hidden = {}, .frame_stack = 2, .activation = kRelu, .trunk = kShared};
+  conv.conv = {{16, 3, 1}};
+  if (name == "conv") run<testing::PlanesEnv>(dir, {conv});
+  conv = {.hidden = {24}, .memory = kGru, .memory_size = 9};
+  conv.conv = {{16, 3, 2}, {32, 2, 1}};
+  if (name == "conv_gru") run<CounterEnv<Pixels<3, 9, 8>, Box<2>, false>>(dir, {conv});
   if (name == "mingru_actor")
     run<Reals>(dir, {{{24}, 1, kTanh, Trunk::kActorOnly, kSquashed, kMinGru, 12}, true});
 }

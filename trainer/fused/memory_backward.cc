@@ -15,6 +15,7 @@ void min_gru_backward(const MemoryLayer& m, const MemoryTile& t, int rows, float
     float* RM_RESTRICT d = dh + row * w;
     float* RM_RESTRICT dz = dgates + row * 2 * w;
     float* RM_RESTRICT dn = dz + w;
+#pragma GCC ivdep
     for (int j = 0; j < w; ++j) {
       dz[j] = d[j] * (n[j] - h[j]) * (z[j] * (1.0f - z[j]));
       dn[j] = d[j] * z[j];
@@ -36,6 +37,7 @@ void gru_backward(const MemoryLayer& m, const MemoryTile& t, int rows, float* dh
     float* RM_RESTRICT d = dh + row * w;
     float* RM_RESTRICT dg = dgates + row * 3 * w;
     float* RM_RESTRICT dr = du + row * 3 * w;
+#pragma GCC ivdep
     for (int j = 0; j < w; ++j) {
       const float by_n = d[j] * (1.0f - z[j]) * (1.0f - n[j] * n[j]);
       const float by_z = d[j] * (h[j] - n[j]) * (z[j] * (1.0f - z[j]));

@@ -1,5 +1,7 @@
 #include "trainer/fused/mlp_backward.h"
 
+#include <utility>
+
 #include "core/base/assert.h"
 #include "rollout/mlp/dense.h"
 #include "trainer/fused/memory_backward.h"
@@ -13,6 +15,7 @@ TransposedWeights::TransposedWeights(const Network& net) {
     total += static_cast<std::int64_t>(outputs) * pad16(inputs);
     return offset;
   };
+  for (const auto& layer : net.conv) conv_offsets_.push_back(room(layer.patch(), layer.channels));
   for (const auto& layer : net.dense) offsets_.push_back(room(layer.inputs, layer.outputs));
   const MemoryLayer& m = net.memory;
   memory_input_ = room(m.inputs, m.gates() * m.width);
@@ -21,7 +24,12 @@ TransposedWeights::TransposedWeights(const Network& net) {
 }
 
 void TransposedWeights::pack(const Network& net, const float* params) {
-  for (std::size_t l = 1; l < net.dense.size(); ++l) {
+  for (std::size_t l = 1; l < net.conv.size(); ++l) {
+    const ConvLayer& layer = net.conv[l];
+    transpose_weights(params + layer.weight, layer.patch(), layer.channels, layer.channels,
+                      data_.data() + conv_offsets_[l]);
+  }
+  for (std::size_t l = net.conv.empty() ? 1 : 0; l < net.dense.size(); ++l) {
     const DenseLayer& layer = net.dense[l];
     transpose_weights(params + layer.weight, layer.inputs, layer.outputs, layer.width,
                       data_.data() + offsets_[l]);
@@ -65,6 +73,22 @@ float* memory_part(const Network& net, const TransposedWeights& transposed, cons
   return dx;
 }
 
+// From d loss / d the last convolution's sums down to the first; dy lies in one of scratch's first two rooms.
+void conv_part(const Network& net, const TransposedWeights& transposed, const TileInput& input,
+               int rows, const NetActivations& activations, float* dy, float* other,
+               float* gradient) {
+  thread_local ConvScratch scratch;
+  for (int l = static_cast<int>(net.conv.size()) - 1; l > 0; --l) {
+    const ConvLayer& layer = net.conv[static_cast<std::size_t>(l)];
+    const float* x = activations.conv(l - 1);
+    conv_weight_grad(layer, x, dy, rows, scratch, gradient);
+    conv_input_grad(layer, transposed.conv(l), dy, rows, scratch, other);
+    activate_backward(net.activation, x, other, static_cast<std::int64_t>(rows) * layer.inputs());
+    std::swap(dy, other);
+  }
+  conv_weight_grad(net.conv.front(), input, dy, rows, scratch, gradient);
+}
+
 }  // namespace
 
 void network_backward(const Network& net, const TransposedWeights& transposed,
@@ -75,13 +99,18 @@ void network_backward(const Network& net, const TransposedWeights& transposed,
   float* dy = dhead;
   for (int l = static_cast<int>(net.dense.size()) - 1; l >= 0; --l) {
     const DenseLayer& layer = net.dense[static_cast<std::size_t>(l)];
-    if (l == 0 && input.sparse()) {
+    const bool first = l == 0 && net.conv.empty();
+    if (first && input.sparse()) {
       sparse_weight_grad(input.ones(), input.begin(), dy, layer.width, layer.width, rows,
                          gradient + layer.weight, gradient + layer.bias);
       break;
     }
-    const float* x = l == 0 ? input.dense() : activations.layer(l - 1);
-    const int x_row = l == 0 ? input.size() : net.dense[static_cast<std::size_t>(l) - 1].width;
+    const float* x = first    ? input.dense()
+                     : l == 0 ? activations.conv(static_cast<int>(net.conv.size()) - 1)
+                              : activations.layer(l - 1);
+    const int x_row = first    ? input.size()
+                      : l == 0 ? net.conv.back().outputs()
+                               : net.dense[static_cast<std::size_t>(l) - 1].width;
     float* dx = nullptr;
     if (remembers && &layer == &net.head()) {
       dx = memory_part(net, transposed, x, x_row, rows, activations, dy, scratch, max_width,
@@ -89,11 +118,15 @@ void network_backward(const Network& net, const TransposedWeights& transposed,
     } else {
       dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows,
                         gradient + layer.weight, gradient + layer.bias);
-      if (l == 0) break;
+      if (first) break;
       dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
       dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), x_row, dx, x_row, rows);
     }
     activate_backward(net.activation, x, dx, static_cast<std::int64_t>(rows) * x_row);
+    if (l == 0) {
+      const std::int64_t room = std::int64_t{kTileRows} * max_width;
+      return conv_part(net, transposed, input, rows, activations, dx, scratch + room, gradient);
+    }
     dy = dx;
   }
 }

@@ -8,17 +8,18 @@
 
 namespace rollmill {
 
-// Transposed weights of all layers but the first (whose input needs no gradient), packed once per minibatch.
+// Transposed weights of all layers but the very first (whose input needs no gradient), packed once per minibatch.
 class TransposedWeights {
  public:
   explicit TransposedWeights(const Network& net);
   void pack(const Network& net, const float* params);
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
+  const float* conv(int l) const { return data_.data() + conv_offsets_[static_cast<std::size_t>(l)]; }
   const float* memory_input() const { return data_.data() + memory_input_; }
   const float* memory_recurrent() const { return data_.data() + memory_recurrent_; }
 
  private:
-  std::vector<std::int64_t> offsets_;
+  std::vector<std::int64_t> offsets_, conv_offsets_;
   std::int64_t memory_input_ = 0, memory_recurrent_ = 0;
   AlignedVector<float> data_;
 };

@@ -89,6 +89,7 @@ class TorchLearner final : public Learner {
   at::Tensor normalize(const at::Tensor& observations) const;
   at::Tensor normalized_advantages(const at::Tensor& advantages) const;
   at::Tensor hidden(const Network& net, const at::Tensor& input) const;
+  at::Tensor convolve(const Network& net, const ConvLayer& layer, const at::Tensor& input) const;
   at::Tensor dense(const DenseLayer& layer, const at::Tensor& input) const;
   at::Tensor remember(const MemoryLayer& memory, const at::Tensor& x, const at::Tensor& h) const;
   at::Tensor head(const Network& net, const at::Tensor& observations, const Sequences& at) const;
@@ -287,9 +288,27 @@ at::Tensor TorchLearner::dense(const DenseLayer& layer, const at::Tensor& x) con
   return at::matmul(x, weight) + params_.narrow(0, layer.bias, layer.outputs);
 }
 
+// Rows of numbers in and out, ordered as in rollout/mlp/conv.h.
+at::Tensor TorchLearner::convolve(const Network& net, const ConvLayer& c,
+                                  const at::Tensor& x) const {
+  const std::int64_t rows = x.size(0), k = c.kernel;
+  const at::Tensor flat = params_.narrow(0, c.weight, std::int64_t{c.patch()} * c.channels);
+  const at::Tensor weight =
+      c.planes ? flat.view({c.channels_in, k, k, c.channels}).permute({3, 0, 1, 2})
+               : flat.view({k, k, c.channels_in, c.channels}).permute({3, 2, 0, 1});
+  const at::Tensor image =
+      c.planes ? x.view({rows, c.channels_in, c.height_in, c.width_in})
+               : x.view({rows, c.height_in, c.width_in, c.channels_in}).permute({0, 3, 1, 2});
+  const at::Tensor y =
+      at::conv2d(image, weight, params_.narrow(0, c.bias, c.channels), {c.stride, c.stride});
+  const at::Tensor out = y.permute({0, 2, 3, 1}).reshape({rows, c.outputs()});
+  return net.activation == Activation::kTanh ? at::tanh(out) : at::relu(out);
+}
+
 // All layers but the head.
 at::Tensor TorchLearner::hidden(const Network& net, const at::Tensor& input) const {
   at::Tensor x = input;
+  for (const ConvLayer& c : net.conv) x = convolve(net, c, x);
   for (const DenseLayer& layer : net.dense) {
     if (&layer == &net.head()) break;
     x = dense(layer, x);

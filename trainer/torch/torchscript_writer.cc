@@ -60,6 +60,19 @@ std::string ScriptWriter::expression(const Operation& op) {
       return "torch.addmm(" + bias + ", " + x + ", " +
              buffer(op, "weight", op.weight, {g_.value(op.inputs[0]).width, width}) + ")";
     }
+    case OpKind::kConv: {
+      const ConvGeometry& c = op.conv;
+      const auto list = [](const std::vector<int>& numbers) {
+        std::string text;
+        for (const int n : numbers) text += (text.empty() ? "[" : ", ") + std::to_string(n);
+        return text + "]";
+      };
+      return "torch.conv2d(torch.reshape(" + x + ", " +
+             list({-1, c.channels_in, c.height_in, c.width_in}) + "), " +
+             buffer(op, "weight", op.weight, {c.channels, c.channels_in, c.kernel, c.kernel}) +
+             ", " + buffer(op, "bias", op.constant, {c.channels}) + ", " +
+             list({c.stride, c.stride}) + ").flatten(1)";
+    }
     case OpKind::kTanh: return "torch.tanh(" + x + ")";
     case OpKind::kRelu: return "torch.relu(" + x + ")";
     case OpKind::kSigmoid: return "torch.sigmoid(" + x + ")";

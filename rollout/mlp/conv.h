@@ -1,0 +1,38 @@
+// Convolutions on a tile of rows, one image a row, without padding (as torch.nn.Conv2d with padding 0).
+//   first layer   reads planes [channel][y][x], as numbers or as the indices of the ones; patches are (channel, ky, kx)
+//   later layers  read what the one before wrote, [y][x][channel]; patches are (ky, kx, channel)
+// Output [y][x][channel], channels a multiple of 16. A position's sum runs over its patch in ascending order, each
+// multiply-add fused, so that ones as indices and as numbers give the same bits (rollout/mlp/dense.h).
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/aligned.h"
+#include "rollout/mlp/layout.h"
+#include "rollout/mlp/tile_input.h"
+
+namespace rollmill {
+
+// Room for one image's patches [positions][patch] and for their gradients.
+struct ConvScratch {
+  AlignedVector<float> patches, gradients;
+  void reserve(const ConvLayer& layer);
+};
+
+// y [rows][positions][channels] = bias + patches W.
+void conv_forward(const ConvLayer& layer, const float* params, const TileInput& input, int rows,
+                  ConvScratch& scratch, float* y);
+// x [rows][input numbers], of a later layer.
+void conv_forward(const ConvLayer& layer, const float* params, const float* x, int rows,
+                  ConvScratch& scratch, float* y);
+
+// gradient (the whole flat array) accumulates. dy [rows][positions][channels].
+void conv_weight_grad(const ConvLayer& layer, const TileInput& input, const float* dy, int rows,
+                      ConvScratch& scratch, float* gradient);
+void conv_weight_grad(const ConvLayer& layer, const float* x, const float* dy, int rows,
+                      ConvScratch& scratch, float* gradient);
+// dx [rows][input numbers] from dy and the transposed weights [channels][pad16(patch)] of a later layer.
+void conv_input_grad(const ConvLayer& layer, const float* transposed, const float* dy, int rows,
+                     ConvScratch& scratch, float* dx);
+
+}  // namespace rollmill
