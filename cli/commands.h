@@ -12,6 +12,7 @@ int run_train(const Arguments& arguments);
 int run_generate(const Arguments& arguments);
 int run_evaluate(const Arguments& arguments);
 int run_compare(const Arguments& arguments);
+int run_export(const Arguments& arguments);
 int run_play(const Arguments& arguments);
 int run_branch(const Arguments& arguments);
 int run_render(const Arguments& arguments);

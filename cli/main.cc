@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"generate", "write a dataset of trajectories", run_generate},
     {"evaluate", "score a policy with intervals", run_evaluate},
     {"compare", "compare training runs: curves over seeds, and a table", run_compare},
+    {"export", "write a policy as ONNX, TorchScript, C or safetensors", run_export},
     {"play", "play an environment in the terminal", run_play},
     {"branch", "play on from a state twice, with another action the second time", run_branch},
     {"render", "show an episode as a picture or an animation", run_render},

@@ -122,7 +122,7 @@ struct PolicyChoices {
   RealDistribution distribution = RealDistribution::kGaussian;
   MemoryKind memory = MemoryKind::kNone;
   int memory_size = 0;
-  std::vector<ConvShape> conv;
+  std::vector<ConvShape> conv = {};
 };
 
 // "" if the convolutions fit the observations, else what is wrong with them.
