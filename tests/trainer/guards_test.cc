@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -47,7 +48,8 @@ TEST(SkippedUpdates, LeaveWeightsAndReportsFinite) {
     EXPECT_TRUE(std::isfinite(x));
   for (const float w : s.weights.params) ASSERT_TRUE(std::isfinite(w));
   // Every minibatch poisoned, for longer than is allowed.
-  s.options.normalize_advantages = true;
+  const RolloutBuffer& b = s.rollout.buffer();
+  std::fill(b.advantages, b.advantages + b.horizon * b.stride, std::numeric_limits<float>::quiet_NaN());
   s.options.epochs = 3;
   EXPECT_THROW(s.learner()->update(s.rollout.buffer(), 1, 1e-3), Error);
 }
