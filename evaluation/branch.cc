@@ -34,6 +34,7 @@ class Pair {
     q.batch = batch_.get();
     q.keys = batch_->episodes();
     q.end = 2;
+    q.logprobs = q.values = nullptr;
     count_frames(b, 0, q.keys.step, 0, 2);
     policy_.act(q);
   }

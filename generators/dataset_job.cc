@@ -78,6 +78,10 @@ DatasetSpec make_spec(const GenerateOptions& o, const EnvEntry& entry, const Pol
 }
 
 EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Policy& policy) {
+  if (o.policy_outputs && !policy.has_value()) {
+    fail_usage("generate.policy_outputs: the policy " + policy.id() +
+               " has no value function to record; set it to false");
+  }
   EpisodeJob job;
   job.env = &entry;
   job.params = o.env.params;

@@ -28,6 +28,7 @@ void SoloEpisode::step(const Policy& policy) {
   q.batch = batch_.get();
   q.keys = batch_->episodes();
   q.end = 1;
+  q.logprobs = q.values = nullptr;  // nobody reads them, and not every policy has them
   count_frames(b, 0, q.keys.step, 0, 1);
   policy.act(q);
   advance();

@@ -59,6 +59,8 @@ class Policy {
   virtual int frame_stack() const { return 1; }
   // Numbers that it remembers of an episode: rollouts must hold as many (RolloutBuffer::memory_columns).
   virtual int memory_columns() const { return 0; }
+  // Whether act() can give values.
+  virtual bool has_value() const { return true; }
   virtual void act(const ActRequest& request) const = 0;
   // Stable name and content hash: they identify the policy in datasets and reports.
   virtual std::string id() const = 0;

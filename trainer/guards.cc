@@ -61,7 +61,8 @@ std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
     std::snprintf(line, sizeof line, format, x);
     return std::string(line);
   };
-  if (updates_++ == 0) first_entropy_ = entropy;
+  ++updates_;
+  if (choices_only_ && !(first_entropy_ > 0) && entropy > 0) first_entropy_ = entropy;
   // (Comparisons with NaN, an algorithm's missing number, are false.)
   const bool unsolved = !(mean_return >= solved_at_);
   if (entropy_.observe(first_entropy_ > 0 && entropy < 0.01 * first_entropy_ && unsolved, 3)) {

@@ -19,12 +19,14 @@ bool may_step(double norm, double loss, int most, const std::string& what, Optim
 std::string first_not_finite(const RolloutBuffer& buffer);
 
 // Looks at a run's metrics, update after update, for what its user will want to know before the end:
-//   entropy collapse       below 1 % of what it was at first, while the task is not solved
+//   entropy collapse       below 1 % of what it was at first, while the task is not solved; of choices only: the entropy of
+//                          real actions has no zero to be near to
 //   exploding ratios       approx_kl above 0.5, or more than 80 % clipped, three updates in a row
 //   dead value function    explained variance below 0 for twenty updates in a row, after the first twenty
 class TrainingWatch {
  public:
-  explicit TrainingWatch(const EnvSpec& spec) : solved_at_(spec.solved_at) {}
+  explicit TrainingWatch(const EnvSpec& spec)
+      : solved_at_(spec.solved_at), choices_only_(spec.real_actions() == 0) {}
   // Warnings that are new; each is given once, and again only after it was gone for a while.
   std::vector<std::string> observe(const MetricsRecord& record);
 
@@ -35,7 +37,9 @@ class TrainingWatch {
     // Whether to warn now: present for `times` updates in a row.
     bool observe(bool present, int times);
   };
-  double solved_at_, first_entropy_ = 0;
+  double solved_at_;
+  bool choices_only_;
+  double first_entropy_ = 0;  // until there is one
   int updates_ = 0;
   Symptom entropy_, ratio_, value_;
 };

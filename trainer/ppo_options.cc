@@ -48,6 +48,10 @@ void check_sequences(Config& c, const TrainOptions& o) {
     }
     return;
   }
+  if (o.ppo.burn_in > o.ppo.horizon - (o.ppo.sequence_length > 0 ? o.ppo.sequence_length : o.ppo.horizon)) {
+    c.fail("ppo.burn_in", "is longer than what lies before the last sequence; set a "
+                          "ppo.sequence_length below ppo.horizon, or a shorter burn-in");
+  }
   if (o.ppo.sequence_length > 0 && o.ppo.horizon % o.ppo.sequence_length != 0) {
     c.fail("ppo.sequence_length", "ppo.horizon = " + std::to_string(o.ppo.horizon) +
                                       " steps cannot be cut into sequences of " +

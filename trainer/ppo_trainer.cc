@@ -115,7 +115,7 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
       read_array<float>(root, "observations", experience_->first_observations().size(), path);
   std::vector<float> memory;
   if (const std::size_t size = experience_->memory().size(); size > 0)
-    memory = read_array<float>(root, "memory", size, path);
+    memory = read_finite(root, "memory", size, path, "the policy's memory");
   return [this, optimizer = std::move(optimizer), observations = std::move(observations),
           memory = std::move(memory)]() mutable {
     optimizer_ = std::move(optimizer);

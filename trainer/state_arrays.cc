@@ -28,7 +28,7 @@ OptimizerState read_optimizer(const H5Group& root, const std::string& name, std:
   state.first.assign(first.begin(), first.end());
   state.second.assign(second.begin(), second.end());
   state.step = root.get_int64(name + "_step");
-  state.skipped = root.get_int64(name + "_skipped");
+  state.skipped = root.has_attribute(name + "_skipped") ? root.get_int64(name + "_skipped") : 0;
   return state;
 }
 

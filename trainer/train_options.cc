@@ -7,6 +7,7 @@
 #include "core/device/device.h"
 #include "envs/registry.h"
 #include "rollout/buffer.h"
+#include "rollout/mlp/distribution.h"
 
 namespace rollmill {
 
@@ -84,6 +85,11 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (cuda && o.env.trace_steps > 0)
     c.fail("env.trace_steps",
            "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
+  const bool reals = find_env(o.env.id).spec().real_actions() > 0;
+  if (o.policy.distribution == RealDistribution::kSquashed && !reals)
+    c.fail("policy.distribution", o.env.id + " has no real actions; leave it out");
+  if (o.policy.distribution == RealDistribution::kSquashed && o.log_std_init > kMaxLogStd)
+    c.fail("policy.log_std_init", "a squashed Gaussian's is at most 2");
   if (const auto problem = conv_problem(find_env(o.env.id).spec().observed, o.policy.conv);
       !problem.empty())
     c.fail("policy.conv_channels", problem + "; choose other convolutions for " + o.env.id);

@@ -16,6 +16,7 @@ namespace rollmill {
 class NetActivations {
  public:
   explicit NetActivations(const Network& net, int rows = kTileRows);
+  NetActivations(NetActivations&&) = default;  // memory_ points into data_, which moves along
   float* layer(int l) { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
   float* conv(int l) { return data_.data() + conv_offsets_[static_cast<std::size_t>(l)]; }

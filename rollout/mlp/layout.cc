@@ -123,6 +123,11 @@ std::string conv_problem(const ObservationSpec& observed, const std::vector<Conv
     }
     height = (height - c.kernel) / c.stride + 1;
     width = (width - c.kernel) / c.stride + 1;
+    constexpr std::int64_t kMost = 1 << 20;  // numbers between two layers; a tile holds 48 times as many
+    if (std::int64_t{height} * width * c.channels > kMost) {
+      return std::to_string(height) + " x " + std::to_string(width) + " positions of " +
+             std::to_string(c.channels) + " channels are more than 2^20 numbers";
+    }
   }
   return "";
 }

@@ -34,6 +34,17 @@ std::string MlpPolicy::hash() const {
     hash.update(std::as_bytes(std::span(weights_.normalizer.shift(), n)));
     hash.update(std::as_bytes(std::span(weights_.normalizer.scale(), n)));
   }
+  // What the numbers mean, where it is not what it always was.
+  const PolicyShape& shape = weights_.layout.shape;
+  std::string kind;
+  if (shape.activation != Activation::kTanh) kind += activation_name(shape.activation);
+  if (shape.trunk != Trunk::kSeparate) kind += trunk_name(shape.trunk);
+  if (shape.distribution != RealDistribution::kGaussian)
+    kind += distribution_name(shape.distribution);
+  if (shape.memory != MemoryKind::kNone) kind += memory_name(shape.memory);
+  for (const ConvShape& c : shape.conv)
+    kind += " " + std::to_string(c.kernel) + "/" + std::to_string(c.stride);
+  hash.update(std::as_bytes(std::span(kind)));
   return hash.hex() + (greedy_ ? "-greedy" : "");
 }
 

@@ -35,6 +35,7 @@ class MlpPolicy final : public Policy {
 
   int frame_stack() const override { return weights_.layout.shape.frame_stack; }
   void act(const ActRequest& request) const override;
+  bool has_value() const override { return weights_.layout.shape.has_value(); }
   int memory_columns() const override { return weights_.layout.shape.memory_columns(); }
   // V(s) of environments [begin, end), into values[i]. The policy has_value(). With memory: `memory` [memory columns]
   // [observations.stride] is what it remembered before this observation (0 where steps[i] is 0; steps may be null); it stays.

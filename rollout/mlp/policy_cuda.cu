@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kSharedBytes = 48 * 1024;  // every GPU gives a block this much
 
 DeviceNet device_net(const Network& network) {
+  RM_ASSERT(network.conv.empty() && network.memory.kind == MemoryKind::kNone);
   const std::vector<DenseLayer>& layers = network.dense;
   if (layers.size() > kMaxDeviceLayers) {
     fail_usage("policy.hidden has " + std::to_string(layers.size() - 1) +

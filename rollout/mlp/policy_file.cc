@@ -232,32 +232,46 @@ std::vector<int> number_list(const std::string& text, int high, std::size_t long
   return values;
 }
 
-// Before anything is allocated: a header may claim any shape.
-void check_size(const TensorFile& file, const PolicyShape& shape, const std::string& path) {
-  std::uint64_t bytes = 0, wanted = 0;
-  for (const Tensor& t : file.tensors) bytes += t.bytes.size();
-  auto inputs = static_cast<std::uint64_t>(shape.observations());
-  if (!shape.conv.empty()) {  // (their own weights are few)
-    auto height = static_cast<std::uint64_t>(shape.observed.shape[1]),
+// Before anything is allocated: a header may claim any shape. In 64 bits, of what MlpLayout would make.
+std::uint64_t network_numbers(const PolicyShape& shape, std::uint64_t outputs) {
+  std::uint64_t total = 0, inputs = static_cast<std::uint64_t>(shape.observations());
+  const auto dense = [&](std::uint64_t in, std::uint64_t out) { total += (in + 1) * out; };
+  if (!shape.conv.empty()) {  // their sizes are within bounds: conv_problem() has seen them
+    auto channels = static_cast<std::uint64_t>(shape.frame_stack * shape.observed.shape[0]),
+         height = static_cast<std::uint64_t>(shape.observed.shape[1]),
          width = static_cast<std::uint64_t>(shape.observed.shape[2]);
     for (const ConvShape& c : shape.conv) {
       const auto kernel = static_cast<std::uint64_t>(c.kernel),
                  stride = static_cast<std::uint64_t>(c.stride);
+      dense(kernel * kernel * channels, static_cast<std::uint64_t>(c.channels));
+      channels = static_cast<std::uint64_t>(c.channels);
       height = (height - kernel) / stride + 1;
       width = (width - kernel) / stride + 1;
-      inputs = height * width * static_cast<std::uint64_t>(c.channels);
     }
+    inputs = channels * height * width;
   }
-  for (int h : shape.hidden) {
-    wanted += (inputs + 1) * static_cast<std::uint64_t>(h) * 2 * sizeof(float);
+  for (const int h : shape.hidden) {
+    dense(inputs, static_cast<std::uint64_t>(h));
     inputs = static_cast<std::uint64_t>(h);
   }
   if (shape.memory != MemoryKind::kNone) {
     const auto size = static_cast<std::uint64_t>(shape.memory_size);
-    wanted += (inputs + size + 2) * 3 * size * 2 * sizeof(float);
+    const bool gru = shape.memory == MemoryKind::kGru;
+    dense(inputs, (gru ? 3 : 2) * size);
+    if (gru) dense(size, 3 * size);
     inputs = size;
   }
-  wanted += (inputs + 1) * (static_cast<std::uint64_t>(shape.outputs()) + 1) * sizeof(float);
+  dense(inputs, outputs);
+  return total;
+}
+
+void check_size(const TensorFile& file, const PolicyShape& shape, const std::string& path) {
+  std::uint64_t bytes = 0;
+  for (const Tensor& t : file.tensors) bytes += t.bytes.size();
+  const auto outputs = static_cast<std::uint64_t>(shape.outputs());
+  std::uint64_t wanted = network_numbers(shape, outputs + (shape.trunk == Trunk::kShared ? 1 : 0));
+  if (shape.trunk == Trunk::kSeparate) wanted += network_numbers(shape, 1);
+  wanted *= sizeof(float);
   // A tensor that is missing is named later; this is about what could not be allocated.
   if (wanted > (std::uint64_t{64} << 20) && wanted > bytes) {
     fail_data(path + ": its header describes a larger network than its tensors hold");

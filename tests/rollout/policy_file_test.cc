@@ -131,6 +131,73 @@ TEST(PolicyFile, NonsenseInTheWiderHeaderIsRefused) {
   EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 0);
 }
 
+PolicyChoices recurrent() {
+  return {.hidden = {7},
+          .frame_stack = 2,
+          .activation = Activation::kRelu,
+          .trunk = Trunk::kShared,
+          .memory = MemoryKind::kGru,
+          .memory_size = 5,
+          .conv = {{16, 2, 1}, {32, 2, 2}}};
+}
+
+TEST(PolicyFile, EveryKindOfNetworkComesBack) {
+  const TempDir dir;
+  const std::string path = dir / "policy.safetensors";
+  PolicyChoices plain = recurrent(), squashed;
+  plain.memory = MemoryKind::kMinGru;
+  plain.trunk = Trunk::kSeparate;
+  squashed.trunk = Trunk::kActorOnly;
+  const auto expect_back = [&](const EnvSpec& spec, PolicyChoices choices) {
+    for (const auto d : {RealDistribution::kSquashed, RealDistribution::kDeterministic}) {
+      choices.distribution = d;
+      PolicyWeights weights(shape_for(spec, choices));
+      initialize_weights(weights, 3, -0.5f);
+      save_policy(path, spec.id, "{}", weights);
+      const PolicyFile file = load_policy(path);
+      EXPECT_EQ(file.weights->layout.shape, weights.layout.shape);
+      EXPECT_EQ(file.weights->params, weights.params);
+      check_policy_fits(file, spec, path);
+    }
+  };
+  expect_back(describe<testing::PlanesEnv>(), recurrent());
+  expect_back(describe<testing::PlanesEnv>(), plain);
+  expect_back(describe<testing::MixedEnv>(), squashed);
+}
+
+TEST(PolicyFile, NonsenseAboutTheNetworkIsRefused) {
+  const TempDir dir;
+  const std::string path = dir / "policy.safetensors";
+  const EnvSpec spec = describe<testing::PlanesEnv>();
+  PolicyWeights weights(shape_for(spec, recurrent()));
+  save_policy(path, spec.id, "{}", weights);
+  const TensorFile good = read_safetensors(path);
+  const std::pair<const char*, const char*> wrong[] = {
+      {"activation", "gelu"},      {"trunk", "separate"},       {"trunk", ""},
+      {"distribution", "beta"},    {"memory", "lstm"},          {"memory", "none"},
+      {"memory", "mingru"},        {"memory_size", "0"},        {"memory_size", "4097"},
+      {"memory_size", "4"},        {"conv_channels", "16"},     {"conv_channels", "16,31"},
+      {"conv_channels", "16,0"},   {"conv_channels", "16,64"},  {"conv_kernel", "2,9"},
+      {"conv_kernel", "0,2"},      {"conv_kernel", "2,1"},      {"conv_stride", "1,0"},
+      {"conv_stride", "1,1,1"},    {"conv_channels", "16,4096"}, {"hidden", ""}};
+  for (const auto& [key, value] : wrong) {
+    TensorFile file = good;
+    file.metadata[key] = value;
+    write_safetensors(path, file);
+    EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 3) << key << " = " << value;
+  }
+  // Products beyond 32 bits: a million positions of 4096 channels, then a stride that makes few of them.
+  TensorFile file = good;
+  for (const auto& [key, value] :
+       {std::pair{"observation_shape", "1,1024,1024"}, {"observations", "2097152"},
+        {"conv_channels", "4096,16"}, {"conv_kernel", "1,1"}, {"conv_stride", "1,64"}})
+    file.metadata[key] = value;
+  write_safetensors(path, file);
+  EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 3);
+  write_safetensors(path, good);
+  EXPECT_EQ(exit_code_of([&] { load_policy(path); }), 0);
+}
+
 class DamagedPolicy : public ::testing::Test {
  protected:
   DamagedPolicy() {

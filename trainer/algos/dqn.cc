@@ -153,7 +153,7 @@ float DqnTrainer::beta() const {
 void DqnTrainer::learn() {
   const DqnOptions& o = run_.options.dqn;
   const OffPolicyOptions& r = o.replay;
-  collector_.replay().draw(run_.options.seed, optimizer_.step, beta(), r.batch_size, drawn_.data());
+  collector_.replay().draw(run_.options.seed, optimizer_.attempt(), beta(), r.batch_size, drawn_.data());
   actor_transposed_.pack(weights_.layout.actor, weights_.params.data());
   if (!weights_.layout.critic.dense.empty())
     critic_transposed_.pack(weights_.layout.critic, weights_.params.data());
@@ -163,7 +163,9 @@ void DqnTrainer::learn() {
   const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm,
                          run_.options.max_skipped};
   const double rate = learning_rate_at(r, env_steps_, run_.options.total_steps);
-  sums_.norm += adam_update(adam, rate, gradient_, weights_.params, optimizer_, "network");
+  const double norm = adam_update(adam, rate, gradient_, weights_.params, optimizer_, "network");
+  if (optimizer_.skipped > 0) return;  // errors that are not finite must not become priorities
+  sums_.norm += norm;
   collector_.replay().set_errors(drawn_.data(), errors_.data(), r.batch_size);
   if (optimizer_.step % o.target_every == 0) track(weights_.params, r.tau, target_);
   for (const auto& tile : tiles_) {

@@ -127,9 +127,10 @@ UpdateReport SacTrainer::step() {
 void SacTrainer::learn() {
   const SacOptions& o = run_.options.sac;
   const int rows = o.replay.batch_size;
-  collector_.replay().draw(run_.options.seed, optimizer_.step, 0.0f, rows, drawn_.data());
+  collector_.replay().draw(run_.options.seed, optimizer_.attempt(), 0.0f, rows, drawn_.data());
   learn_critics();
   learn_actor();
+  if (optimizer_.skipped > 0) return;
   double logp = 0;
   for (const auto& tile : tiles_) {
     sums_.critic_loss += tile->sums.loss / rows;
@@ -170,6 +171,7 @@ void SacTrainer::learn_actor() {
 void SacTrainer::learn_temperature(double logp) {
   const SacOptions& o = run_.options.sac;
   OptimizerState& s = temperature_optimizer_;
+  if (!may_step(logp, 0.0, run_.options.max_skipped, "temperature", s)) return;
   const auto gradient = static_cast<float>(-(logp + static_cast<double>(o.target_entropy)));
   const OffPolicyOptions& r = o.replay;
   const AdamStep step =

@@ -144,13 +144,14 @@ void Td3Trainer::learn() {
   const OffPolicyOptions& r = o.replay;
   const AdamOptions adam{r.adam_beta1, r.adam_beta2, r.adam_epsilon, r.max_grad_norm,
                          run_.options.max_skipped};
-  collector_.replay().draw(run_.options.seed, critic_.optimizer().step, 0.0f, r.batch_size,
+  collector_.replay().draw(run_.options.seed, critic_.optimizer().attempt(), 0.0f, r.batch_size,
                            drawn_.data());
   critic_.pack();
   critic_gradient_.run(*run_.pool, [&](int t, int first, int rows, float* gradient) {
     critic_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
   critic_.update(adam, rate(), critic_gradient_);
+  if (critic_.optimizer().skipped > 0) return;
   ++sums_.updates;
   for (const auto& tile : tiles_) {
     sums_.critic_loss += tile->sums.loss / r.batch_size;
@@ -163,6 +164,7 @@ void Td3Trainer::learn() {
     actor_tile(*tiles_[static_cast<std::size_t>(t)], rows, gradient);
   });
   adam_update(adam, rate(), actor_gradient_, weights_.params, optimizer_, "actor");
+  if (optimizer_.skipped > 0) return;
   track(weights_.params, r.tau, target_);
   critic_.track_target(r.tau);
   ++sums_.policy_updates;

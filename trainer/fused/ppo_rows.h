@@ -19,7 +19,7 @@ struct LossSums {
     entropy += o.entropy;
     kl += o.kl;
     clipped += o.clipped;
-    ratio_error = ratio_error > o.ratio_error ? ratio_error : o.ratio_error;
+    if (!(o.ratio_error <= ratio_error)) ratio_error = o.ratio_error;  // a NaN is kept
   }
 };
 

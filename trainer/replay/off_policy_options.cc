@@ -25,6 +25,10 @@ void refuse_what_is_not_done(Config& c, const std::string& section, int world_si
     c.fail("env.frame_stack", who + " reads single frames; set it to 1");
   if (run.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", who + " draws single transitions; set it to \"none\"");
+  if (c.has("policy.memory_size"))
+    c.fail("policy.memory_size", "is for a policy with memory, which " + who + " has not");
+  if (c.has("policy.log_std_init") && section != "sac")
+    c.fail("policy.log_std_init", who + " has no deviations; leave it out");
   if (section != "dqn" && !run.policy.conv.empty())
     c.fail("policy.conv_channels", who + " has critics without convolutions; leave it out");
   for (const char* key : {"policy.distribution", "policy.trunk"}) {
