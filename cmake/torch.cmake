@@ -62,11 +62,11 @@ set(ROLLMILL_TORCH_FOUND TRUE)
 message(STATUS "torch: ${_rm_torch_version}, CUDA ${ROLLMILL_TORCH_CUDA}")
 
 # The module: process groups, the reference learner, TorchScript files. Opened with dlopen (core/base/module_loader.h); it
-# takes nothing from the program but headers, so trainer/minibatch.cc is compiled into both.
+# takes nothing from the program but headers, so trainer/may_step.cc and minibatch.cc are compiled into both.
 add_library(rollmill_torch MODULE
   core/dist/torch/rendezvous.cc core/dist/torch/process_group_torch.cc
   $<IF:$<BOOL:${ROLLMILL_TORCH_CUDA}>,core/dist/torch/nccl_group.cc,core/dist/torch/nccl_group_none.cc>
-  trainer/torch/torch_learner.cc trainer/torch/torchscript_writer.cc trainer/minibatch.cc)
+  trainer/torch/torch_learner.cc trainer/torch/torchscript_writer.cc trainer/may_step.cc trainer/minibatch.cc)
 # (No -z defs: c10's inline functions name the CUDA runtime, which libtorch_cuda brings along.)
 target_link_libraries(rollmill_torch PRIVATE rollmill_flags rollmill::torch)
 target_compile_options(rollmill_torch PRIVATE -Wno-interference-size)

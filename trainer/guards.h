@@ -7,13 +7,8 @@
 #include "core/log/metrics.h"
 #include "envs/env_spec.h"
 #include "rollout/buffer.h"
-#include "trainer/optimizer_state.h"
 
 namespace rollmill {
-
-// Whether an optimiser step with this gradient norm and loss may be taken; it may not where one of them is NaN or infinite.
-// Counts such steps in state.skipped, and throws Error(kNumerical), naming `what`, when they are more than `most` in a row.
-bool may_step(double norm, double loss, int most, const std::string& what, OptimizerState& state);
 
 // The first number of a host rollout that is NaN or infinite, as "reward of environment 3 at step 7"; "" where all are finite.
 std::string first_not_finite(const RolloutBuffer& buffer);

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "tests/trainer/scene.h"
+#include "trainer/may_step.h"
 
 namespace rollmill {
 namespace {

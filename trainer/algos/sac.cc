@@ -8,7 +8,7 @@
 #include "core/rng/rng.h"
 #include "rollout/mlp/distribution.h"
 #include "trainer/fused/adam.h"
-#include "trainer/guards.h"
+#include "trainer/may_step.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {

@@ -6,7 +6,7 @@
 #include "core/base/assert.h"
 #include "core/base/error.h"
 #include "trainer/fused/adam.h"
-#include "trainer/guards.h"
+#include "trainer/may_step.h"
 
 namespace rollmill {
 BatchGradient::BatchGradient(std::int64_t parameters, int rows)

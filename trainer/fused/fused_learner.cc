@@ -17,8 +17,8 @@
 #include "trainer/explained_variance.h"
 #include "trainer/fused/adam.h"
 #include "trainer/fused/shard.h"
-#include "trainer/guards.h"
 #include "trainer/learner.h"
+#include "trainer/may_step.h"
 
 namespace rollmill {
 namespace {

@@ -23,7 +23,7 @@
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
 #include "rollout/mlp/distribution.h"
-#include "trainer/guards.h"
+#include "trainer/may_step.h"
 #include "trainer/reference_learner.h"
 
 namespace rollmill {
