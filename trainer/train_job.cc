@@ -307,7 +307,8 @@ std::string read_run_state(const std::string& dir) {
 namespace {
 
 // What is needed to see a numerical failure again: training repeats itself bit for bit from its last good checkpoint.
-void write_failure(const TrainJob& job, const std::string& message) {
+// Returns the rest of the message: where to go back to.
+std::string write_failure(const TrainJob& job, const std::string& message) {
   std::string problems;
   const std::string checkpoint = newest_good_checkpoint(job.out_dir, problems);
   const std::string path = job.out_dir + "/failure.json";
@@ -321,8 +322,8 @@ void write_failure(const TrainJob& job, const std::string& message) {
     j["reproduce"] = "train this config with --resume: the same bits from that checkpoint on";
   }
   write_file_atomic(path, j.dump(2) + "\n");
-  log_error("last good checkpoint: {}; how to see it again: {}",
-            checkpoint.empty() ? "none yet" : checkpoint, path);
+  return "; last good checkpoint: " + (checkpoint.empty() ? "none yet" : checkpoint) +
+         "; how to see it again: " + path;
 }
 
 }  // namespace
@@ -351,14 +352,16 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
   try {
     return Loop(job, group).run(kind == "resume");
   } catch (const Error& e) {
+    std::string message = e.what();
     if (group.rank() == 0) {
       try {
-        if (e.code() == ExitCode::kNumerical) write_failure(job, e.what());
-        write_run_status(job.out_dir, "failed", static_cast<int>(e.code()), -1, e.what());
+        if (e.code() == ExitCode::kNumerical) message += write_failure(job, message);
+        write_run_status(job.out_dir, "failed", static_cast<int>(e.code()), -1, message);
       } catch (const Error&) {
         // The same full disk, most likely: the first error is the one to report.
       }
     }
+    if (message != e.what()) throw Error(e.code(), message);
     throw;
   }
 }

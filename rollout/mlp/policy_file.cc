@@ -474,8 +474,8 @@ PolicyFile load_policy(const std::string& path) {
     agrees("outputs", shape.outputs());
   }
   shape.hidden = number_list(metadata(file, "hidden", path), 4096, 16, "hidden", path);
-  if (shape.hidden.empty() && (shape.memory != MemoryKind::kNone || !shape.conv.empty()))
-    fail_data(path + ": a memory or convolutions without a hidden layer behind them");
+  if (shape.hidden.empty() && shape.memory != MemoryKind::kNone)
+    fail_data(path + ": a memory without a hidden layer before it");
   check_size(file, shape, path);
   PolicyFile policy;
   policy.env_id = metadata(file, "env_id", path);

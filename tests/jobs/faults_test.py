@@ -330,6 +330,11 @@ class Numbers(Faults):
                         self.one_line(result, 6)
                         status = support.read_json(out / "RUN_STATUS.json")
                         self.assertEqual((status["state"], status["exit_code"]), ("failed", 6))
+                        failure = support.read_json(out / "failure.json")
+                        self.assertIn(failure["message"], result.err)
+                        newest = max(map(str, checkpoints(out)), default=None)
+                        self.assertEqual(failure["checkpoint"], newest)
+                        self.assertIn("--resume" if newest else "again", failure["reproduce"])
                     for folder in checkpoints(out):
                         self.ok("evaluate", folder, "--episodes", "5", "--quiet")
         self.assertIn(6, codes, "none of these diverges any more: choose others")

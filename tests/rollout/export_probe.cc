@@ -170,7 +170,7 @@ void run_case(const std::string& name, const std::string& dir) {
   if (name == "gru")
     run<testing::MixedEnv>(dir, {{{24}, 1, kTanh, kApart, kGaussian, kGru, 20}, true});
   if (name == "gru_shared") run<Numbers>(dir, {{{24}, 1, kRelu, kShared, kGaussian, kGru, 7}});
-  if (name == "mingru") run<Numbers>(dir, {{{}, 1, kTanh, kApart, kGaussian, kMinGru, 20}});
+  if (name == "mingru") run<Numbers>(dir, {{{24}, 1, kTanh, kApart, kGaussian, kMinGru, 20}});
   PolicyChoices conv{.hidden = {}, .frame_stack = 2, .activation = kRelu, .trunk = kShared};
   conv.conv = {{16, 3, 1}};
   if (name == "conv") run<testing::PlanesEnv>(dir, {conv});
