@@ -247,6 +247,26 @@ TEST(FusedLearner, TheFirstRatiosAreOneWithMemory) {
   }
 }
 
+TEST(FusedLearner, TheFirstRatiosAreOneWithConvolutions) {
+  const auto check = [](const EnvEntry& entry, const PolicyChoices& network) {
+    AlignedVector<float> trained;
+    for (int threads : {1, 3}) {
+      Scene s(entry, network, 6, 110, threads);
+      testing::collect_rollout(entry, s.weights, s.rollout.buffer());  // not perturbed
+      s.options.minibatches = s.options.epochs = 1;
+      const UpdateStats stats = s.learner()->update(s.rollout.buffer(), 0, 1e-3);
+      EXPECT_EQ(stats.first_ratio_error, 0) << entry.id;
+      EXPECT_GT(stats.grad_norm, 0);
+      if (threads == 1) trained = s.weights.params;
+      EXPECT_EQ(s.weights.params, trained) << "on " << threads << " threads";
+    }
+  };
+  check(testing::test_entry<testing::PlanesEnv>(),
+        {.hidden = {20}, .frame_stack = 3, .conv = {{16, 3, 1}, {32, 2, 2}}});
+  check(testing::test_entry<testing::PixelsEnv>(),
+        {.hidden = {20}, .trunk = Trunk::kShared, .conv = {{16, 2, 1}}});
+}
+
 // Mean reward of a step after PPO has learned in a test environment; a new policy's is `before`.
 template <class Env>
 double learn(int updates, int stack, double& before) {
