@@ -81,20 +81,32 @@ void expect_same_state(Trainer& a, Trainer& b) {
   }
 }
 
-// Bits and choices, action masks, and stacks of frames that reach back further than a rollout.
+// Bits and choices, action masks, stacks of frames that reach back further than a rollout, and what a policy remembers.
 TEST(Checkpoint, ResumeEqualsNoInterruption) {
-  const std::pair<const char*, int> cases[] = {
-      {"CartPole-v1", 1}, {"Pendulum-v1", 1}, {"CartPole-v1", 20}, {"Rollmill/Cups-v0", 3}};
-  for (const auto& [env, stack] : cases) {
+  struct Case {
+    const char* env;
+    int stack = 1;
+    MemoryKind memory = MemoryKind::kNone;
+  };
+  const Case cases[] = {{"CartPole-v1"},
+                        {"Pendulum-v1"},
+                        {"CartPole-v1", 20},
+                        {"Rollmill/Cups-v0", 3},
+                        {"CartPole-v1", 1, MemoryKind::kGru},
+                        {"Rollmill/Cups-v0", 1, MemoryKind::kMinGru}};
+  for (const auto& [env, stack, memory] : cases) {
     SCOPED_TRACE(env);
     const TempDir run;
-    Trainer whole(options(env, stack));
+    TrainOptions chosen = options(env, stack);
+    chosen.policy.memory = memory;
+    chosen.policy.memory_size = 9;
+    Trainer whole(chosen);
     for (int update = 0; update < 3; ++update) whole->step();
     const std::string saved = save_checkpoint(run.path(), *whole);
     EXPECT_EQ(saved,
               checkpoints_dir(run.path()) + "/step_000000001152");  // 3 updates of 24 x 16 steps
     EXPECT_EQ(check_checkpoint(saved), "");
-    Trainer resumed(options(env, stack));
+    Trainer resumed(chosen);
     std::string warnings;
     EXPECT_EQ(load_newest_checkpoint(run.path(), *resumed, warnings), saved);
     EXPECT_EQ(warnings, "");
