@@ -24,6 +24,7 @@ TARGETS = {
     "cartpole_dqn": 475,
     "pendulum_sac": -200,
     "pendulum_td3": -200,
+    "memory_corridor_ppo": 0.99,
 }
 
 
