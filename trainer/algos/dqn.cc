@@ -1,7 +1,6 @@
 #include "trainer/algos/dqn.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "core/math/math.h"
@@ -11,10 +10,6 @@
 
 namespace rollmill {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 PolicyShape shape_of(const EnvSpec& spec, const TrainOptions& o) {
   PolicyChoices choices = o.policy;
@@ -105,20 +100,13 @@ UpdateReport DqnTrainer::step() {
   std::vector<EpisodeRecord> finished;
   sums_ = {};
   env_steps_ = run_.progress.env_steps;
-  for (int made = 0; made < r.report_every; made += r.train_every) {
-    // 1. Experience.
-    const auto start = std::chrono::steady_clock::now();
-    for (int t = 0; t < r.train_every; ++t) {
-      collector_.step(EpsilonGreedy(run_.spec, weights_, o.seed, epsilon()), finished);
-      env_steps_ += o.env.num_envs;
-    }
-    report.collect_seconds += seconds_since(start);
-    // 2. Learning from what the buffer holds.
-    const auto learn_start = std::chrono::steady_clock::now();
-    const bool ready = env_steps_ >= r.learning_starts && replay().size() > 0;
-    for (int u = 0; ready && u < r.updates_per_step; ++u) learn();
-    report.learn_seconds += seconds_since(learn_start);
-  }
+  // 1. Experience, and 2. learning from what the buffer holds.
+  run_turns(
+      r, collector_, env_steps_, finished, report,
+      [&](std::vector<EpisodeRecord>& ended) {
+        collector_.step(EpsilonGreedy(run_.spec, weights_, o.seed, epsilon()), ended);
+      },
+      [&] { learn(); });
   // 3. Bookkeeping.
   report.faults = batch().take_faults();
   const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));

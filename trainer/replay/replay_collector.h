@@ -1,6 +1,7 @@
 // Fills a replay buffer: the environments of an off-policy trainer, one step of all of them at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,7 +12,9 @@
 #include "envs/registry.h"
 #include "rollout/collector.h"
 #include "rollout/policy.h"
+#include "trainer/replay/off_policy_options.h"
 #include "trainer/replay/replay_buffer.h"
+#include "trainer/update_report.h"
 
 namespace rollmill {
 
@@ -40,5 +43,29 @@ class ReplayCollector {
   ThreadPool& pool_;
   int block_;
 };
+
+// The turns of one report: train_every times act(finished), a step of all environments, then updates_per_step times learn(), once
+// learning_starts steps are made. env_steps counts along, over all environments; times go into the report.
+template <class Act, class Learn>
+void run_turns(const OffPolicyOptions& r, ReplayCollector& collector, std::int64_t& env_steps,
+               std::vector<EpisodeRecord>& finished, UpdateReport& report, Act&& act,
+               Learn&& learn) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  for (int made = 0; made < r.report_every; made += r.train_every) {
+    const auto start = Clock::now();
+    for (int t = 0; t < r.train_every; ++t) {
+      act(finished);
+      env_steps += collector.batch().num_envs();
+    }
+    report.collect_seconds += seconds_since(start);
+    const auto learn_start = Clock::now();
+    const bool ready = env_steps >= r.learning_starts && collector.replay().size() > 0;
+    for (int u = 0; ready && u < r.updates_per_step; ++u) learn();
+    report.learn_seconds += seconds_since(learn_start);
+  }
+}
 
 }  // namespace rollmill
