@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "evaluation/curve_plot.h"
+#include "tests/core/io/temp_dir.h"
 
 namespace rollmill {
 namespace {
@@ -149,16 +150,12 @@ TEST(CurvePlot, OneRecordAndEqualValuesHaveAxes) {
   EXPECT_EQ(svg.find("inf"), std::string::npos);
 }
 
-class Runs : public testing::Test {
+class Runs : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "/compare_test.XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
     put("config.toml",
         "[run]\nname = \"n\"\nseed = 7\n\n[env]\nid = \"E-v0\"\n\n[ppo]\nclip = 0.2\n");
   }
-  void TearDown() override { fs::remove_all(dir_); }
   void put(const std::string& name, const std::string& text) const {
     std::ofstream(dir_ + "/" + name, std::ios::binary) << text;
   }
@@ -176,7 +173,8 @@ class Runs : public testing::Test {
     return "";
   }
 
-  std::string dir_;
+  const rollmill::testing::TempDir folder_;
+  const std::string dir_ = folder_.path();
 };
 
 TEST_F(Runs, AreReadWithoutWhatIsNotThereYet) {

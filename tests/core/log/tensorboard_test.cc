@@ -11,21 +11,15 @@
 
 #include "core/base/error.h"
 #include "core/log/record_file.h"
+#include "tests/core/io/temp_dir.h"
 
 namespace rollmill {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Folder : public testing::Test {
+class Folder : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "/tensorboard_test.XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   static std::string read(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     std::stringstream text;
@@ -38,7 +32,8 @@ class Folder : public testing::Test {
     return {names.begin(), names.end()};
   }
 
-  std::string folder_;
+  const rollmill::testing::TempDir dir_;
+  const std::string folder_ = dir_.path();
 };
 
 // RFC 3720, B.4, and the check value of every catalogue of CRCs.
