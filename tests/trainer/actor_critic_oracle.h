@@ -10,8 +10,34 @@
 #include "core/rng/rng.h"
 #include "tests/trainer/double_loss.h"
 #include "trainer/algos/twin_critic.h"
+#include "trainer/train_options.h"
 
 namespace rollmill::testing {
+
+// A run of Pendulum that is small enough to differentiate numerically: what SAC and TD3 are tested with.
+inline TrainOptions small_pendulum(const char* algorithm,
+                                   OffPolicyOptions& (*replay_of)(TrainOptions&)) {
+  TrainOptions o;
+  o.algorithm = algorithm;
+  o.env.id = "Pendulum-v1";
+  o.env.num_envs = 3;
+  o.env.time_limit = 20;
+  o.policy.hidden = {9, 7};
+  o.threads = 1;
+  o.reward_scale = 0.1f;
+  o.total_steps = 100'000;
+  OffPolicyOptions& r = replay_of(o);
+  r.buffer_size = 300;
+  r.learning_starts = 90;
+  r.train_every = 2;
+  r.report_every = 40;
+  r.batch_size = 60;  // two tiles
+  r.n_step = 2;
+  r.gamma = 0.9f;
+  r.tau = 0.05f;
+  return o;
+}
+
 
 using Doubles = std::vector<double>;
 

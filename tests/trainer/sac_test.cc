@@ -16,24 +16,9 @@ using testing::Doubles;
 using testing::DrawnRow;
 
 TrainOptions options() {
-  TrainOptions o;
-  o.algorithm = "sac";
-  o.env.id = "Pendulum-v1";
-  o.env.num_envs = 3;
-  o.env.time_limit = 20;
-  o.policy.hidden = {9, 7};
-  o.threads = 1;
+  TrainOptions o = testing::small_pendulum(
+      "sac", [](TrainOptions& all) -> OffPolicyOptions& { return all.sac.replay; });
   o.log_std_init = -0.5f;
-  o.reward_scale = 0.1f;
-  o.total_steps = 100'000;
-  o.sac.replay.buffer_size = 300;
-  o.sac.replay.learning_starts = 90;
-  o.sac.replay.train_every = 2;
-  o.sac.replay.report_every = 40;
-  o.sac.replay.batch_size = 60;  // two tiles
-  o.sac.replay.n_step = 2;
-  o.sac.replay.gamma = 0.9f;
-  o.sac.replay.tau = 0.05f;
   o.sac.temperature = 0.3f;
   return o;
 }

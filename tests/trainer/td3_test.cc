@@ -15,23 +15,8 @@ using testing::Doubles;
 using testing::DrawnRow;
 
 TrainOptions options() {
-  TrainOptions o;
-  o.algorithm = "td3";
-  o.env.id = "Pendulum-v1";
-  o.env.num_envs = 3;
-  o.env.time_limit = 20;
-  o.policy.hidden = {9, 7};
-  o.threads = 1;
-  o.reward_scale = 0.1f;
-  o.total_steps = 100'000;
-  o.td3.replay.buffer_size = 300;
-  o.td3.replay.learning_starts = 90;
-  o.td3.replay.train_every = 2;
-  o.td3.replay.report_every = 40;
-  o.td3.replay.batch_size = 60;  // two tiles
-  o.td3.replay.n_step = 2;
-  o.td3.replay.gamma = 0.9f;
-  o.td3.replay.tau = 0.05f;
+  TrainOptions o = testing::small_pendulum(
+      "td3", [](TrainOptions& all) -> OffPolicyOptions& { return all.td3.replay; });
   o.td3.policy_every = 3;
   return o;
 }
