@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds "an environment per SIMD lane": the loops of the CPU runtime over environments that g++ must vectorise.
 
-    tools/check_vectorised.py BUILD_DIR [ENV ...]     of the environments named, or all
+    tools/check_vectorised.py BUILD_DIR [ENV ...]     of the environments named, or one of each header
     tools/check_vectorised.py --self-test
 
 Compiles each environment's batch once more as compile_commands.json says, for AVX-512, and reads g++'s report on the loops that
@@ -47,11 +47,22 @@ def environment_of(entry):
     return match.group(1) if match else None
 
 
+def header_of(entry):
+    with open(os.path.join(entry["directory"], entry["file"]), encoding="utf-8") as file:
+        return re.search(r'#include "(.+)"', file.read()).group(1)
+
+
+def one_a_header(entries):
+    """The first environment of each header: variants of one game step the same loops."""
+    seen = {}
+    for name in sorted(entries):
+        seen.setdefault(header_of(entries[name]), name)
+    return sorted(seen.values())
+
+
 def searches(entry, root):
     """Whether the environment's header says reset_searches."""
-    with open(os.path.join(entry["directory"], entry["file"]), encoding="utf-8") as file:
-        header = re.search(r'#include "(.+)"', file.read()).group(1)
-    with open(os.path.join(root, header), encoding="utf-8") as file:
+    with open(os.path.join(root, header_of(entry)), encoding="utf-8") as file:
         return "bool reset_searches = true" in file.read()
 
 
@@ -90,6 +101,7 @@ def main():
     parser.add_argument("build_dir", nargs="?")
     parser.add_argument("environments", nargs="*")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--all", action="store_true", help="variants that share a header, too")
     parser.add_argument("--self-test", action="store_true")
     arguments = parser.parse_args()
     if arguments.self_test:
@@ -105,7 +117,7 @@ def main():
         return 1
     with open(os.path.join(arguments.build_dir, "compile_commands.json"), encoding="utf-8") as file:
         entries = {environment_of(entry): entry for entry in json.load(file) if environment_of(entry)}
-    names = arguments.environments or sorted(entries)
+    names = arguments.environments or (sorted(entries) if arguments.all else one_a_header(entries))
     if unknown := [name for name in names if name not in entries]:
         print(f"no environment {', '.join(unknown)} in {arguments.build_dir}")
         return 1

@@ -12,7 +12,7 @@ EnvEntry @type@_entry() { return cpu_entry<@type@>(); }
 }  // namespace rollmill
 ")
   set(options ${ARGN})
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT ROLLMILL_SANITIZE)
     list(PREPEND options -fschedule-insns -fsched-pressure)
   endif()
   set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${options}")
