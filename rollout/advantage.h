@@ -8,9 +8,13 @@
 
 namespace rollmill {
 
-// Fills advantages and returns of environments [begin, end) from rewards * reward_scale, values (slots 0..T), ends and
+struct AdvantageOptions {
+  float gamma = 0.99f, lambda = 0.95f, reward_scale = 1.0f;
+  float reward_clip = 3.402823466e38f;  // of the scaled reward, to either side
+};
+
+// Fills advantages and returns of environments [begin, end) from scaled and clipped rewards, values (slots 0..T), ends and
 // final_values.
-void compute_gae(const RolloutBuffer& buffer, float gamma, float lambda, float reward_scale,
-                 int begin, int end);
+void compute_gae(const RolloutBuffer& buffer, const AdvantageOptions& options, int begin, int end);
 
 }  // namespace rollmill

@@ -67,7 +67,7 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
                 begin, end, buffer_.values + last * buffer_.stride, buffer_.current_memory(),
                 keys.step);
   if (buffer_.memory_columns == 0) value_truncated(0, buffer_.horizon, begin, end);
-  compute_gae(buffer_, options.gamma, options.lambda, options.reward_scale, begin, end);
+  compute_gae(buffer_, options, begin, end);
   time.all = Clock::now() - start;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "rollout/advantage.h"
 #include "rollout/buffer.h"
 #include "rollout/mlp/mlp_policy.h"
 #include "rollout/normalizer.h"
@@ -14,10 +15,6 @@
 namespace rollmill {
 
 class ThreadPool;
-
-struct AdvantageOptions {
-  float gamma = 0.99f, lambda = 0.95f, reward_scale = 1.0f;
-};
 
 // Finished episodes of a rollout, in (time, environment) order.
 struct EpisodeRecord {

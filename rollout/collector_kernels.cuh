@@ -15,9 +15,10 @@ RM_KERNEL void gae_kernel(RolloutBuffer b, AdvantageOptions options) {
   float carry = 0.0f;
   for (int t = b.horizon - 1; t >= 0; --t) {
     const std::int64_t at = t * b.stride + i;
-    carry = gae_element(b.ends[at], options.reward_scale * b.rewards[at], b.values[at],
-                        b.values[at + b.stride], b.final_values[at], options.gamma, options.lambda,
-                        carry);
+    carry = gae_element(b.ends[at],
+                        used_reward(b.rewards[at], options.reward_scale, options.reward_clip),
+                        b.values[at], b.values[at + b.stride], b.final_values[at], options.gamma,
+                        options.lambda, carry);
     b.advantages[at] = carry;
     b.returns[at] = carry + b.values[at];
   }

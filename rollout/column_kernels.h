@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/macros.h"
+#include "core/math/math.h"
 #include "envs/batch.h"
 #include "rollout/normalizer.h"
 
@@ -20,6 +21,11 @@ RM_HD float gae_element(std::uint8_t end, float scaled_reward, float value, floa
   const float delta = scaled_reward + gamma * future - value;
   const float kept = running ? carry : 0.0f;
   return delta + gamma * lambda * kept;
+}
+
+// The reward that learning sees.
+RM_HD float used_reward(float reward, float scale, float clip) {
+  return math::clamp(scale * reward, -clip, clip);
 }
 
 // Frames before an observation that are of its episode, `step` steps into it, as far as a stack of frames reaches.

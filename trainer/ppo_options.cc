@@ -1,5 +1,7 @@
 #include "trainer/ppo_options.h"
 
+#include <algorithm>
+
 #include "core/config/config.h"
 #include "trainer/train_options.h"
 
@@ -20,14 +22,20 @@ void read_ppo(Config& c, PpoOptions& o) {
   number("gamma", o.gamma, 0, 1);
   number("gae_lambda", o.gae_lambda, 0, 1);
   number("clip", o.clip, 1e-6, 10);
+  o.anneal_clip = c.get_bool("ppo.anneal_clip", o.anneal_clip);
   number("value_clip", o.value_clip, 0, 1e9);
+  number("value_huber", o.value_huber, 0, 1e9);
   number("value_coefficient", o.value_coefficient, 0, 1e3);
   number("entropy_coefficient", o.entropy_coefficient, 0, 1e3);
+  o.entropy_coefficient_end = o.entropy_coefficient;
+  number("entropy_coefficient_end", o.entropy_coefficient_end, 0, 1e3);
   number("max_grad_norm", o.max_grad_norm, 0, 1e9);
   number("target_kl", o.target_kl, 0, 1e3);
   o.sequence_length = static_cast<int>(c.get_int("ppo.sequence_length", 0, 0, 1 << 20));
   o.burn_in = static_cast<int>(c.get_int("ppo.burn_in", 0, 0, 1 << 20));
   o.normalize_advantages = c.get_bool("ppo.normalize_advantages", o.normalize_advantages);
+  o.normalize_rewards = c.get_bool("ppo.normalize_rewards", o.normalize_rewards);
+  number("clip_rewards", o.clip_rewards, 0, 1e9);
   number("adam_beta1", o.adam_beta1, 0, 0.999999);
   number("adam_beta2", o.adam_beta2, 0, 0.999999);
   number("adam_epsilon", o.adam_epsilon, 1e-12, 1);
@@ -103,6 +111,22 @@ void check_groups(const Config& c, const TrainOptions& o, int world_size) {
 
 }  // namespace
 
+PpoOptions annealed(const PpoOptions& options, double done) {
+  PpoOptions now = options;
+  const double left = std::max(0.0, 1.0 - done);
+  if (options.anneal_learning_rate) now.learning_rate = options.learning_rate * left;
+  // 0 would clip every gradient away: the last updates keep a sliver.
+  if (options.anneal_clip)
+    now.clip = std::max(1e-6f, static_cast<float>(static_cast<double>(options.clip) * left));
+  if (options.entropy_coefficient_end >= 0.0f &&
+      options.entropy_coefficient_end != options.entropy_coefficient) {
+    const auto end = static_cast<double>(options.entropy_coefficient_end);
+    now.entropy_coefficient = static_cast<float>(
+        end + (static_cast<double>(options.entropy_coefficient) - end) * left);
+  }
+  return now;
+}
+
 void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
@@ -118,6 +142,8 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;
   read_ppo(c, o.ppo);
+  if (cuda && o.ppo.normalize_rewards)
+    c.fail("ppo.normalize_rewards", "is for env.device = \"cpu\" so far; set trainer.reward_scale");
   o.ppo.max_skipped = o.max_skipped;
   check_minibatches(c, o, world_size);
   if (o.groups > 0) check_groups(c, o, world_size);

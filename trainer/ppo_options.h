@@ -13,9 +13,12 @@ struct PpoOptions {
   float gamma = 0.99f;       // discount
   float gae_lambda = 0.95f;  // Schulman et al. 2016
   float clip = 0.2f;         // of the probability ratio
+  bool anneal_clip = false;  // linearly to 0 over the run
   float value_clip = 0.0f;   // of the value's change, 0: off
+  float value_huber = 0.0f;  // beyond this error the value's loss grows linearly (Huber 1964); 0: squared everywhere
   float value_coefficient = 0.5f;
   float entropy_coefficient = 0.0f;
+  float entropy_coefficient_end = -1.0f;  // reached linearly at the end of the run; below 0: no change
   int max_skipped = 10;        // TrainOptions::max_skipped
   float max_grad_norm = 0.5f;  // 0: off
   float target_kl = 0.0f;  // end an update after an epoch whose mean KL exceeds 1.5 x this; 0: off
@@ -23,6 +26,8 @@ struct PpoOptions {
   // burn_in steps before them (Kapturowski et al. 2019). Minibatches are of whole sequences.
   int sequence_length = 0, burn_in = 0;
   bool normalize_advantages = true;  // per minibatch, over all ranks
+  bool normalize_rewards = false;    // trainer/reward_normalizer.h; before trainer.reward_scale
+  float clip_rewards = 0.0f;         // of the scaled reward, to either side; 0: off
   double learning_rate = 3e-4;
   bool anneal_learning_rate = false;  // linearly to 0 over the run
   float adam_beta1 = 0.9f, adam_beta2 = 0.999f, adam_epsilon = 1e-5f;
@@ -41,6 +46,9 @@ struct UpdateStats {
   int skipped = 0;  // minibatches whose loss or gradient was not finite: they are in none of the means
   int epochs = 0;  // done before the KL limit
 };
+
+// The options as they are after `done` (0 to 1) of the run.
+PpoOptions annealed(const PpoOptions& options, double done);
 
 // Reads [ppo] and the keys of [trainer] that are PPO's (kernels, reduction, groups) into o.ppo, o.kernels and o.groups, and
 // checks them against what o holds already. world_size: ranks of the job. Errors name the key.

@@ -35,7 +35,7 @@ std::vector<Metric> metrics_of(const UpdateStats& s, double learning_rate) {
 }  // namespace
 
 PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank)
-    : run_(options, group), weights_(shape_for(run_.spec, options.policy)) {
+    : run_(options, group), now_(options.ppo), weights_(shape_for(run_.spec, options.policy)) {
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   initialize_weights(weights_, options.seed, options.log_std_init);
@@ -52,7 +52,9 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *run_.pool);
-  LearnerContext context{&run_.options.ppo, &weights_,   &optimizer_, &group,
+  if (options.ppo.normalize_rewards)
+    rewards_.emplace(config.batch.num_envs, options.ppo.gamma);
+  LearnerContext context{&now_, &weights_,   &optimizer_, &group,
                          run_.pool.get(),   options.seed};
   context.cuda = experience_->cuda();
   context.device = config.device.gpu(local_rank);
@@ -66,12 +68,17 @@ PpoTrainer::~PpoTrainer() = default;
 UpdateReport PpoTrainer::step() {
   const TrainOptions& o = run_.options;
   UpdateReport report;
-  const double rate = learning_rate();
+  now_ = annealed(o.ppo, static_cast<double>(run_.progress.env_steps) /
+                             static_cast<double>(o.total_steps));
+  const double rate = now_.learning_rate;
 
   // 1. Experience: horizon steps in every environment, with values and advantages.
   const auto start = std::chrono::steady_clock::now();
   experience_->refresh_policy();
-  experience_->collect({o.ppo.gamma, o.ppo.gae_lambda, o.reward_scale});
+  AdvantageOptions advantage{o.ppo.gamma, o.ppo.gae_lambda, o.reward_scale};
+  if (rewards_) advantage.reward_scale *= rewards_->scale();
+  if (o.ppo.clip_rewards > 0.0f) advantage.reward_clip = o.ppo.clip_rewards;
+  experience_->collect(advantage);
   report.faults = experience_->batch().take_faults();
   report.collect_seconds = seconds_since(start);
   report.env_seconds = report.collect_seconds * experience_->environment_share();
@@ -84,6 +91,7 @@ UpdateReport PpoTrainer::step() {
 
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
   if (weights_.normalizer.enabled()) update_normalizer();
+  if (rewards_) rewards_->update(experience_->buffer(), local_groups(), *run_.pool, run_.group);
   run_.count(finished_episodes(report), std::int64_t{o.ppo.horizon} * o.env.num_envs, batch(),
              report);
   experience_->advance();
@@ -107,6 +115,7 @@ void PpoTrainer::save(H5Group& root) {
   write_array<float>(root, "observations", experience_->first_observations());
   if (const auto memory = experience_->memory(); !memory.empty())
     write_array<float>(root, "memory", memory);
+  if (rewards_) rewards_->save(root);
 }
 
 std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& path) {
@@ -116,20 +125,18 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
   std::vector<float> memory;
   if (const std::size_t size = experience_->memory().size(); size > 0)
     memory = read_finite(root, "memory", size, path, "the policy's memory");
+  std::optional<RewardNormalizer> rewards;
+  if (rewards_) {
+    rewards = RewardNormalizer::read(root, path, experience_->batch().num_envs(),
+                                     run_.options.ppo.gamma);
+  }
   return [this, optimizer = std::move(optimizer), observations = std::move(observations),
-          memory = std::move(memory)]() mutable {
+          memory = std::move(memory), rewards = std::move(rewards)]() mutable {
+    rewards_ = std::move(rewards);
     optimizer_ = std::move(optimizer);
     experience_->set_first_observations(observations);
     experience_->set_memory(memory);
   };
-}
-
-double PpoTrainer::learning_rate() const {
-  const TrainOptions& o = run_.options;
-  if (!o.ppo.anneal_learning_rate) return o.ppo.learning_rate;
-  const double done =
-      static_cast<double>(run_.progress.env_steps) / static_cast<double>(o.total_steps);
-  return o.ppo.learning_rate * std::max(0.0, 1.0 - done);
 }
 
 std::vector<EpisodeRecord> PpoTrainer::finished_episodes(UpdateReport& report) const {

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "trainer/experience.h"
 #include "trainer/learner.h"
+#include "trainer/reward_normalizer.h"
 #include "trainer/trainer.h"
 
 namespace rollmill {
@@ -22,7 +24,7 @@ class PpoTrainer final : public Trainer {
   TrainRun& run() override { return run_; }
   EnvBatch& batch() override { return experience_->batch(); }
   PolicyWeights& weights() override { return weights_; }
-  // Adam's moments and the observations that the next rollout starts from.
+  // Adam's moments, the observations that the next rollout starts from, what the policy remembers there, reward statistics.
   void save(H5Group& root) override;
   std::function<void()> read(const H5Group& root, const std::string& path) override;
 
@@ -31,15 +33,16 @@ class PpoTrainer final : public Trainer {
   Experience& experience() { return *experience_; }
 
  private:
-  double learning_rate() const;
   UpdateStats learn(double learning_rate);
   std::vector<EpisodeRecord> finished_episodes(UpdateReport& report) const;
   void update_normalizer();
   int local_groups() const;
 
   TrainRun run_;
+  PpoOptions now_;  // annealed to where the run is; the learner reads them
   PolicyWeights weights_;
   OptimizerState optimizer_;
+  std::optional<RewardNormalizer> rewards_;
   std::unique_ptr<Experience> experience_;
   std::unique_ptr<Learner> learner_;
 };

@@ -55,7 +55,7 @@ TEST(Advantage, HandComputedEnds) {
   b.ends[2 * b.stride + 3] = kTruncated;
   b.final_values[2 * b.stride + 3] = 20;
   b.ends[0 * b.stride + 3] = kTerminated;
-  compute_gae(b, 0.5f, 0.5f, 1.0f, 0, 4);
+  compute_gae(b, {0.5f, 0.5f, 1.0f}, 0, 4);
   const float expected[4][3] = {{-4.625f, 1.5f, 10}, {-5.5f, -2, 10}, {-4, 4, 10}, {-7, 2, 12}};
   for (int i = 0; i < 4; ++i) {
     for (int t = 0; t < 3; ++t) {
@@ -65,6 +65,24 @@ TEST(Advantage, HandComputedEnds) {
           << "environment " << i << " step " << t;
     }
   }
+}
+
+TEST(Advantage, ClipsTheScaledReward) {
+  const HostRollout clipped(one_number(), 2, 3), given(one_number(), 2, 3);
+  const float rewards[] = {-9, 0.25f, 9}, seen[] = {-1.5f, 0.125f, 1.5f};
+  for (const HostRollout* rollout : {&clipped, &given}) {
+    const RolloutBuffer& b = rollout->buffer();
+    for (int i = 0; i < 3; ++i) {
+      for (int t = 0; t < 2; ++t) {
+        b.rewards[t * b.stride + i] = rollout == &clipped ? rewards[i] : seen[i];
+        b.values[t * b.stride + i] = 1;
+      }
+      b.values[2 * b.stride + i] = 1;
+    }
+    compute_gae(b, {0.5f, 0.5f, rollout == &clipped ? 0.5f : 1.0f, rollout == &clipped ? 1.5f : 99.0f}, 0, 3);
+  }
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(clipped.buffer().advantages[i], given.buffer().advantages[i]) << i;
 }
 
 struct NumpyRollout {
@@ -99,7 +117,7 @@ TEST(Advantage, EqualsNumpy) {
   ASSERT_EQ(settings.size(), 12u);
   for (std::size_t s = 0; s < 4; ++s) {
     const float gamma = settings[3 * s], lambda = settings[3 * s + 1], scale = settings[3 * s + 2];
-    compute_gae(b, gamma, lambda, scale, 0, n.envs);
+    compute_gae(b, {gamma, lambda, scale}, 0, n.envs);
     const auto& expected = n.fixture.at("advantages" + std::to_string(s));
     double worst = 0;
     for (int t = 0; t < n.horizon; ++t) {
@@ -119,17 +137,17 @@ TEST(Advantage, PiecesEqualTheWhole) {
   NumpyRollout n;
   const RolloutBuffer& b = n.rollout.buffer();
   const std::size_t bytes = at(n.horizon * b.stride) * sizeof(float);
-  compute_gae(b, 0.99f, 0.95f, 1.0f, 0, n.envs);
+  compute_gae(b, {0.99f, 0.95f, 1.0f}, 0, n.envs);
   std::vector<float> whole(b.advantages, b.advantages + n.horizon * b.stride);
   for (int cut = 0; cut <= n.envs; ++cut) {
     std::fill_n(b.advantages, n.horizon * b.stride, 0.0f);
-    compute_gae(b, 0.99f, 0.95f, 1.0f, cut, n.envs);
-    compute_gae(b, 0.99f, 0.95f, 1.0f, 0, cut);
+    compute_gae(b, {0.99f, 0.95f, 1.0f}, cut, n.envs);
+    compute_gae(b, {0.99f, 0.95f, 1.0f}, 0, cut);
     EXPECT_EQ(std::memcmp(b.advantages, whole.data(), bytes), 0) << "cut at " << cut;
   }
   // Nothing outside the range is written.
   std::fill_n(b.advantages, n.horizon * b.stride, -7.0f);
-  compute_gae(b, 0.99f, 0.95f, 1.0f, 5, 6);
+  compute_gae(b, {0.99f, 0.95f, 1.0f}, 5, 6);
   for (int t = 0; t < n.horizon; ++t) {
     for (int i = 0; i < n.envs; ++i) EXPECT_EQ(b.advantages[t * b.stride + i] == -7.0f, i != 5);
   }
@@ -150,7 +168,7 @@ TEST(Advantage, ManyEnvironmentsEqualTheElementwiseText) {
                                           : k % 11 == 0 ? kTruncated
                                                         : kRunning);
   }
-  compute_gae(b, 0.97f, 0.9f, 0.5f, 0, envs);
+  compute_gae(b, {0.97f, 0.9f, 0.5f}, 0, envs);
   for (int i = 0; i < envs; ++i) {
     float carry = 0;
     for (int t = horizon - 1; t >= 0; --t) {

@@ -32,7 +32,8 @@ TrainOptions options(const std::string& env, int frame_stack = 1) {
   o.total_steps = 24 * 16 * 20;
   o.ppo.horizon = 16;
   o.ppo.minibatches = 2;
-  o.ppo.anneal_learning_rate = true;
+  o.ppo.anneal_learning_rate = o.ppo.anneal_clip = o.ppo.normalize_rewards = true;
+  o.ppo.entropy_coefficient_end = 0.01f;
   o.checkpoint_keep = 3;
   return o;
 }

@@ -132,12 +132,16 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
     const double v =
         w.layout.shape.trunk == Trunk::kShared ? head.back() : forward(w.layout.critic, p, x)[0];
     const double target = b.returns[at], old = b.values[at];
-    double squared = (v - target) * (v - target);
+    const auto value_loss = [&](double guess) {
+      const double error = std::abs(guess - target), huber = o.value_huber;
+      return huber > 0 && error > huber ? huber * error - huber * huber / 2 : error * error / 2;
+    };
+    double worse = value_loss(v);
     if (o.value_clip > 0) {
       const double near = old + std::clamp(v - old, -double{o.value_clip}, double{o.value_clip});
-      squared = std::max(squared, (near - target) * (near - target));
+      worse = std::max(worse, value_loss(near));
     }
-    loss.value += 0.5 * squared / n;
+    loss.value += worse / n;
     loss.entropy += entropy / n;
     loss.kl += (ratio - 1 - log_ratio) / n;
     loss.clipped += (std::abs(ratio - 1) > clip) / n;

@@ -23,6 +23,7 @@ struct Case {
   bool normalize;
   const EnvEntry* entry = nullptr;  // of another space
   PolicyChoices network = {.hidden = {5, 4}};
+  float huber = 0;
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -57,6 +58,7 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   Scene s = c.entry == nullptr ? Scene(c.discrete, c.network, 9, 10)
                                : Scene(*c.entry, c.network, 9, 10);
   s.options.value_clip = c.value_clip;
+  s.options.value_huber = c.huber;
   s.options.entropy_coefficient = c.entropy;
   s.options.normalize_advantages = c.normalize;
   std::vector<double> p(s.weights.params.begin(), s.weights.params.end());
@@ -130,6 +132,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"Relu", true, 0, 0.1f, true, nullptr, {{9, 8}, 1, kRelu}},
         Case{"Shared", true, 0.3f, 0.1f, true, nullptr, {{5, 4}, 1, Activation::kTanh, kShared}},
+        Case{"Huber", true, 0, 0.1f, true, nullptr, {{5, 4}}, 0.3f},
+        Case{"HuberClip", true, 0.3f, 0.1f, true, nullptr, {{5, 4}}, 0.3f},
         Case{"Squashed", false, 0, 0.1f, true, nullptr,
              {.hidden = {5, 4}, .distribution = kSquashed}},
         Case{"MixedSharedSquashedRelu", true, 0, 0.1f, true, &test_entry<testing::MixedEnv>(),

@@ -249,6 +249,10 @@ TEST_P(FusedAgainstTorch, OneMinibatchEachOption) {
   PpoOptions o = plain();
   o.value_clip = 0.2f;
   expect_equal(o, "value clipping");
+  o.value_huber = 0.5f;
+  expect_equal(o, "clipping, Huber");
+  o.value_clip = 0;
+  expect_equal(o, "Huber");
   o = plain();
   o.entropy_coefficient = 0.05f;
   expect_equal(o, "entropy");

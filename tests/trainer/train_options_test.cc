@@ -68,9 +68,14 @@ anneal_learning_rate = true
 gamma = 0.5
 gae_lambda = 0.25
 clip = 0.125
+anneal_clip = true
 value_clip = 0.0625
+value_huber = 1.5
 value_coefficient = 2
 entropy_coefficient = 0.5
+entropy_coefficient_end = 0.375
+normalize_rewards = true
+clip_rewards = 12
 max_grad_norm = 3
 target_kl = 0.75
 normalize_advantages = false
@@ -109,10 +114,13 @@ greedy = false
   const float read_floats[] = {p.gamma,         p.gae_lambda,        p.clip,
                                p.value_clip,    p.value_coefficient, p.entropy_coefficient,
                                p.max_grad_norm, p.target_kl,         p.adam_beta1,
-                               p.adam_beta2,    p.adam_epsilon};
-  const float wanted[] = {0.5f, 0.25f, 0.125f, 0.0625f, 2,       0.5f,
-                          3,    0.75f, 0.625f, 0.875f,  0.03125f};
-  for (int i = 0; i < 11; ++i) EXPECT_EQ(read_floats[i], wanted[i]) << i;
+                               p.adam_beta2,    p.adam_epsilon,      p.value_huber,
+                               p.clip_rewards,  p.entropy_coefficient_end};
+  const float wanted[] = {0.5f,  0.25f,  0.125f,   0.0625f, 2,  0.5f,  3,
+                          0.75f, 0.625f, 0.875f, 0.03125f, 1.5f, 12, 0.375f};
+  for (int i = 0; i < 14; ++i) EXPECT_EQ(read_floats[i], wanted[i]) << i;
+  EXPECT_TRUE(p.anneal_clip);
+  EXPECT_TRUE(p.normalize_rewards);
   EXPECT_FALSE(p.normalize_advantages);
   EXPECT_EQ(o.stop_at_return, -150);
   EXPECT_EQ(o.stop_window, 20);
@@ -121,6 +129,23 @@ greedy = false
   EXPECT_EQ(o.checkpoint_keep, 7);
   EXPECT_EQ(o.evaluation_episodes, 12);
   EXPECT_FALSE(o.evaluation_greedy);
+}
+
+TEST(TrainOptions, PpoIsAnnealedLinearly) {
+  const PpoOptions plain = read(kSmall, {"ppo.entropy_coefficient=0.25"}).ppo;
+  EXPECT_EQ(annealed(plain, 0.75).entropy_coefficient, 0.25f);
+  EXPECT_EQ(annealed(plain, 0.75).clip, plain.clip);
+  EXPECT_EQ(annealed(plain, 0.75).learning_rate, plain.learning_rate);
+  const PpoOptions o = read(kSmall, {"ppo.entropy_coefficient=0.25", "ppo.entropy_coefficient_end=0.5",
+                                     "ppo.anneal_clip=true", "ppo.anneal_learning_rate=true",
+                                     "ppo.clip=0.5", "ppo.learning_rate=0.125"})
+                           .ppo;
+  const PpoOptions now = annealed(o, 0.75);
+  EXPECT_EQ(now.entropy_coefficient, 0.4375f);
+  EXPECT_EQ(now.clip, 0.125f);
+  EXPECT_EQ(now.learning_rate, 0.03125);
+  EXPECT_GT(annealed(o, 1.25).clip, 0.0f);  // the last update of a run that does not divide evenly
+  EXPECT_EQ(annealed(o, 1.25).entropy_coefficient, 0.5f);
 }
 
 TEST(TrainOptions, StopReturnAloneImpliesAWindow) {

@@ -186,6 +186,15 @@ inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const Til
   sums.entropy += static_cast<double>(gaussian_entropy) * rows;
 }
 
+// Of one error of the value: its loss, squared or beyond `huber` (if that is not 0) linear, and the loss's derivative.
+RM_HD float value_loss(float error, float huber) {
+  const float size = math::abs(error);
+  return huber > 0.0f && size > huber ? huber * (size - 0.5f * huber) : 0.5f * error * error;
+}
+RM_HD float value_slope(float error, float huber) {
+  return huber > 0.0f ? math::clamp(error, -huber, huber) : error;
+}
+
 // d loss / d value of each row.
 inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* RM_RESTRICT value,
                        int rows, float inv_n, float* RM_RESTRICT dvalue, LossSums& sums) {
@@ -193,17 +202,19 @@ inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* R
   float loss[kTileRows];
   for (int r = 0; r < rows; ++r) {
     const float error = value[r] - tile.target[r];
-    loss[r] = 0.5f * error * error;
-    dvalue[r] = scale * error;
+    loss[r] = value_loss(error, o.value_huber);
+    dvalue[r] = scale * value_slope(error, o.value_huber);
   }
   if (o.value_clip > 0.0f) {
     for (int r = 0; r < rows; ++r) {
       const float change = value[r] - tile.old_value[r];
       const float bounded = math::clamp(change, -o.value_clip, o.value_clip);
       const float error = tile.old_value[r] + bounded - tile.target[r];
-      const float clipped_loss = 0.5f * error * error;
+      const float clipped_loss = value_loss(error, o.value_huber);
       const bool use_clipped = clipped_loss > loss[r];
-      const float gradient = math::abs(change) <= o.value_clip ? scale * error : 0.0f;
+      const float gradient = math::abs(change) <= o.value_clip
+                                 ? scale * value_slope(error, o.value_huber)
+                                 : 0.0f;
       dvalue[r] = use_clipped ? gradient : dvalue[r];
       loss[r] = math::max(loss[r], clipped_loss);
     }

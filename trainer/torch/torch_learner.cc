@@ -445,11 +445,16 @@ Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observat
   const at::Tensor log_ratio = logp - rows.logprobs, ratio = log_ratio.exp();
   const at::Tensor held = ratio.clamp(1.0 - o_.clip, 1.0 + o_.clip);
   const at::Tensor policy = -at::minimum(ratio * rows.advantages, held * rows.advantages);
-  at::Tensor value_loss = 0.5 * (value - rows.returns).square();
+  const double delta = o_.value_huber;
+  const auto loss_of = [&](const at::Tensor& v) {
+    return delta > 0.0 ? at::huber_loss(v, rows.returns, at::Reduction::None, delta)
+                       : 0.5 * (v - rows.returns).square();
+  };
+  at::Tensor value_loss = loss_of(value);
   if (o_.value_clip > 0.0f) {
     const at::Tensor near =
         rows.values + (value - rows.values).clamp(-o_.value_clip, o_.value_clip);
-    value_loss = at::maximum(value_loss, 0.5 * (near - rows.returns).square());
+    value_loss = at::maximum(value_loss, loss_of(near));
   }
   // Sums over this rank's rows divided by all ranks' count: summed over ranks the gradient is the
   // minibatch's mean.

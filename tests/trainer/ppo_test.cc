@@ -1,0 +1,62 @@
+// PPO's whole loop: a golden hash of short trainings, one for each kind of network and each kind of option. The same bits on
+// every machine, thread count and instruction set, from one release to the next: who changes one says so in the CHANGELOG.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/trainer/resume.h"
+
+namespace rollmill {
+namespace {
+
+TrainOptions options(const char* env) {
+  TrainOptions o;
+  o.env.id = env;
+  o.env.num_envs = 40;
+  o.threads = 1;
+  o.total_steps = 40 * 16 * 10;
+  o.policy.hidden = {24, 20};
+  o.ppo.horizon = 16;
+  o.ppo.minibatches = 2;
+  o.ppo.learning_rate = 3e-3;
+  o.ppo.entropy_coefficient = 0.01f;
+  return o;
+}
+
+TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
+  TrainOptions pendulum = options("Pendulum-v1");
+  pendulum.normalize_observations = true;
+  pendulum.ppo.normalize_rewards = pendulum.ppo.anneal_clip = pendulum.ppo.anneal_learning_rate = true;
+  pendulum.ppo.clip_rewards = 4.0f;
+  pendulum.ppo.value_huber = 0.5f;
+  pendulum.ppo.value_clip = 0.3f;
+  pendulum.ppo.entropy_coefficient_end = 0.0f;
+  TrainOptions cups = options("Rollmill/Cups-v0");
+  cups.policy = {.hidden = {24}, .activation = Activation::kRelu, .trunk = Trunk::kShared,
+                 .memory = MemoryKind::kGru, .memory_size = 20};
+  cups.ppo.sequence_length = 8;
+  cups.ppo.burn_in = 4;
+  TrainOptions corridor = options("Rollmill/MemoryCorridor-v0");
+  corridor.policy.hidden = {24};
+  corridor.policy.memory = MemoryKind::kMinGru;
+  corridor.policy.memory_size = 20;
+  TrainOptions breakout = options("MinAtar/Breakout-v1");
+  breakout.policy.conv = {{16, 3, 1}, {16, 2, 2}};
+  breakout.policy.hidden = {32};
+  breakout.policy.activation = Activation::kRelu;
+  EXPECT_EQ(testing::weights_hash(options("CartPole-v1"), 5), "7129f78ee1fd572cde9940cc457391be");
+  EXPECT_EQ(testing::weights_hash(pendulum, 5), "96848ed76e915333f3dce17ad7d1b881");
+  EXPECT_EQ(testing::weights_hash(cups, 5), "4b2415c7bcd6e65ab7e09fc26d6b0d5c");
+  EXPECT_EQ(testing::weights_hash(corridor, 5), "eaeb8518b1b1c92c87d35de40adaec29");
+  EXPECT_EQ(testing::weights_hash(breakout, 5), "45add124200777a493150214c6ade0a7");
+}
+
+TEST(Ppo, ThreadsChangeNothing) {
+  TrainOptions o = options("Pendulum-v1");
+  o.env.num_envs = 600;
+  o.normalize_observations = o.ppo.normalize_rewards = true;
+  testing::expect_same_on_two_threads(o);
+}
+
+}  // namespace
+}  // namespace rollmill
