@@ -47,14 +47,17 @@ class FusedLearner final : public Learner {
     const std::uint32_t* order;  // group k's units at order[k * group_units_ + r]
     int units;                   // of one group
     double total;                // samples of all groups on all ranks
-    float advantage_mean, advantage_scale;
+    float advantage_mean = 0.0f, advantage_scale = 1.0f;
     float inv_n;
   };
 
   void draw_order(const RolloutBuffer& b, std::int64_t update, int epoch);
-  double sum_groups(const std::vector<double>& parts, const char* what);
+  std::vector<double> sum_groups(const std::vector<double>& parts, const char* what);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
-  Minibatch prepare(const RolloutBuffer& b, const std::uint32_t* order, int units);
+  std::vector<Minibatch> cut_epoch(const RolloutBuffer& b);
+  std::vector<double> sum_advantages(const RolloutBuffer& b, const std::vector<Minibatch>& epoch,
+                                     const std::vector<double>& means, bool squared,
+                                     const char* what);
   void reduce_shards(int shards);
   void add_groups();
   double gradient_norm_squared();
@@ -98,10 +101,10 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   stats.explained_variance = explained_variance(b, groups_, *c_.pool, *c_.group);
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
-    const int units = static_cast<int>(group_units_ / o_.minibatches);
     double epoch_kl = 0;
+    const std::vector<Minibatch> minibatches_of_epoch = cut_epoch(b);
     for (int m = 0; m < o_.minibatches; ++m) {
-      const Minibatch mb = prepare(b, order_.data() + static_cast<std::int64_t>(m) * units, units);
+      const Minibatch& mb = minibatches_of_epoch[static_cast<std::size_t>(m)];
       const LossSums sums = minibatch_gradient(b, mb);
       const double norm = std::sqrt(gradient_norm_squared());
       if (m == 0 && epoch == 0) stats.first_ratio_error = sums.ratio_error;
@@ -128,50 +131,71 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   return stats;
 }
 
-// Adds one number a group, of all ranks, in group order.
-double FusedLearner::sum_groups(const std::vector<double>& parts, const char* what) {
+// parts [groups_][n]: each of the n numbers added over the groups of all ranks, in group order. One collective.
+std::vector<double> FusedLearner::sum_groups(const std::vector<double>& parts, const char* what) {
+  const std::size_t n = parts.size() / static_cast<std::size_t>(groups_);
   const std::string mine(reinterpret_cast<const char*>(parts.data()),
                          parts.size() * sizeof(double));
-  double sum = 0;
+  std::vector<double> sums(n);
   for (const std::string& part : c_.group->all_gather(mine, what)) {
-    for (std::size_t at = 0; at < part.size(); at += sizeof(double)) {
+    for (std::size_t i = 0; i < part.size() / sizeof(double); ++i) {
       double value;
-      std::memcpy(&value, part.data() + at, sizeof value);
-      sum += value;
+      std::memcpy(&value, part.data() + i * sizeof value, sizeof value);
+      sums[i % n] += value;
     }
   }
-  return sum;
+  return sums;
 }
 
-// Advantage statistics over the minibatch of all ranks.
-FusedLearner::Minibatch FusedLearner::prepare(const RolloutBuffer& b, const std::uint32_t* order,
-                                              int units) {
+// Of each minibatch: its samples' advantages added up, or the squares of their distance from its mean.
+std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
+                                                 const std::vector<Minibatch>& epoch,
+                                                 const std::vector<double>& means, bool squared,
+                                                 const char* what) {
+  const int length = b.memory_columns > 0 ? b.sequence_length : 1;
+  const auto n = static_cast<std::uint32_t>(b.num_envs);
+  const auto count = static_cast<int>(epoch.size());
+  std::vector<double> parts(static_cast<std::size_t>(groups_ * count));
+  c_.pool->run(groups_ * count, [&](int task) {
+    const Minibatch& mb = epoch[static_cast<std::size_t>(task % count)];
+    const std::uint32_t* unit = mb.order + task / count * group_units_;
+    const double mean = means[static_cast<std::size_t>(task % count)];
+    double part = 0;
+    for (int r = 0; r < mb.units; ++r) {
+      const std::int64_t t = std::int64_t{unit[r] / n} * length, i = unit[r] % n;
+      for (int j = 0; j < length; ++j) {
+        const double a = static_cast<double>(b.advantages[(t + j) * b.stride + i]) - mean;
+        part += squared ? a * a : a;
+      }
+    }
+    parts[static_cast<std::size_t>(task)] = part;
+  });
+  return sum_groups(parts, what);
+}
+
+// The epoch's minibatches with the advantages' statistics of each over all ranks: advantages do not change meanwhile, so two
+// collectives do for all of them.
+std::vector<FusedLearner::Minibatch> FusedLearner::cut_epoch(const RolloutBuffer& b) {
+  const int units = static_cast<int>(group_units_ / o_.minibatches);
   const int length = b.memory_columns > 0 ? b.sequence_length : 1;
   const double total = static_cast<double>(units) * length * groups_ * c_.group->world_size();
-  Minibatch mb{order, units, total, 0.0f, 1.0f, static_cast<float>(1.0 / total)};
-  if (!o_.normalize_advantages) return mb;
-  const auto n = static_cast<std::uint32_t>(b.num_envs);
-  std::vector<double> parts(static_cast<std::size_t>(groups_));
-  const auto sum = [&](double mean, bool squared, const char* what) {
-    for (int k = 0; k < groups_; ++k) {
-      const std::uint32_t* unit = order + k * group_units_;
-      double part = 0;
-      for (int r = 0; r < units; ++r) {
-        const std::int64_t t = std::int64_t{unit[r] / n} * length, i = unit[r] % n;
-        for (int j = 0; j < length; ++j) {
-          const double a = static_cast<double>(b.advantages[(t + j) * b.stride + i]) - mean;
-          part += squared ? a * a : a;
-        }
-      }
-      parts[static_cast<std::size_t>(k)] = part;
-    }
-    return sum_groups(parts, what);
-  };
-  const double mean = sum(0.0, false, "advantage mean") / total;
-  const double variance = sum(mean, true, "advantage variance") / total;
-  mb.advantage_mean = static_cast<float>(mean);
-  mb.advantage_scale = static_cast<float>(1.0 / (std::sqrt(variance) + 1e-8));
-  return mb;
+  std::vector<Minibatch> epoch;
+  for (int m = 0; m < o_.minibatches; ++m) {
+    epoch.push_back({.order = order_.data() + static_cast<std::int64_t>(m) * units,
+                     .units = units,
+                     .total = total,
+                     .inv_n = static_cast<float>(1.0 / total)});
+  }
+  if (!o_.normalize_advantages) return epoch;
+  std::vector<double> means =
+      sum_advantages(b, epoch, std::vector<double>(epoch.size()), false, "advantage means");
+  for (double& mean : means) mean /= total;
+  const std::vector<double> squares = sum_advantages(b, epoch, means, true, "advantage variances");
+  for (std::size_t m = 0; m < epoch.size(); ++m) {
+    epoch[m].advantage_mean = static_cast<float>(means[m]);
+    epoch[m].advantage_scale = static_cast<float>(1.0 / (std::sqrt(squares[m] / total) + 1e-8));
+  }
+  return epoch;
 }
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
@@ -199,18 +223,22 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   reduce_shards(shards);
   add_groups();
   LossSums sums;
-  std::vector<double> parts[5];
+  std::vector<double> parts;
   for (int k = 0; k < groups_; ++k) {
     LossSums group;
     for (int s = 0; s < shards; ++s)
       group.add(shards_[static_cast<std::size_t>(k * shards + s)]->sums);
-    const double values[5] = {group.policy, group.value, group.entropy, group.kl, group.clipped};
-    for (int v = 0; v < 5; ++v) parts[v].push_back(values[v]);
+    parts.insert(parts.end(),
+                 {group.policy, group.value, group.entropy, group.kl, group.clipped});
     sums.add(group);
   }
   if (c_.group->world_size() == 1 && groups_ == 1) return sums;
-  double* totals[5] = {&sums.policy, &sums.value, &sums.entropy, &sums.kl, &sums.clipped};
-  for (int v = 0; v < 5; ++v) *totals[v] = sum_groups(parts[v], "loss sums");
+  const std::vector<double> totals = sum_groups(parts, "loss sums");
+  sums.policy = totals[0];
+  sums.value = totals[1];
+  sums.entropy = totals[2];
+  sums.kl = totals[3];
+  sums.clipped = totals[4];
   return sums;
 }
 

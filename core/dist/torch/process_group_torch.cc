@@ -1,6 +1,7 @@
 // The process group of many ranks: Gloo for host memory, NCCL for device memory, both c10d's.
 // Deadlines are the launch info's; what c10d throws becomes Error(kPeer) that names this rank, the
 // collective and the deadline.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -71,19 +72,27 @@ class TorchProcessGroup final : public ProcessGroup {
   std::vector<std::string> all_gather(const std::string& bytes, const char* what) override {
     std::vector<std::string> result(static_cast<std::size_t>(world_size()));
     guarded(what, [&] {
-      // Sizes first, then arrays padded to the largest: Gloo gathers equal sizes only.
-      const auto size = static_cast<std::int64_t>(bytes.size());
-      const at::Tensor sizes = gather(at::full({1}, size, at::kLong));
-      const std::int64_t width = sizes.max().item<std::int64_t>();
-      if (width == 0) return;
-      at::Tensor own = at::zeros({width}, at::kByte);
-      std::memcpy(own.data_ptr(), bytes.data(), bytes.size());
-      const at::Tensor all = gather(own);
-      for (int r = 0; r < world_size(); ++r) {
-        const auto* from = static_cast<const char*>(all.const_data_ptr()) + r * width;
-        result[static_cast<std::size_t>(r)].assign(
-            from, static_cast<std::size_t>(sizes[r].item<std::int64_t>()));
+      // Gloo gathers equal sizes only: first every size with as much of the bytes as fits, which is all of them as a rule,
+      // then what is left, padded to the largest.
+      const std::size_t size = bytes.size(), head = std::min(size, kHeadBytes);
+      std::string own(sizeof size + kHeadBytes, '\0');
+      std::memcpy(own.data(), &size, sizeof size);
+      std::memcpy(own.data() + sizeof size, bytes.data(), head);
+      std::size_t most = 0;
+      std::vector<std::size_t> sizes(result.size());
+      const std::string heads = gather_bytes(own);
+      for (std::size_t r = 0; r < result.size(); ++r) {
+        const char* from = heads.data() + r * own.size();
+        std::memcpy(&sizes[r], from, sizeof size);
+        result[r].assign(from + sizeof size, std::min(sizes[r], kHeadBytes));
+        most = std::max(most, sizes[r]);
       }
+      if (most <= kHeadBytes) return;
+      std::string rest = bytes.substr(head);
+      rest.resize(most - kHeadBytes);
+      const std::string tails = gather_bytes(rest);
+      for (std::size_t r = 0; r < result.size(); ++r)
+        result[r].append(tails, r * rest.size(), sizes[r] - result[r].size());
     });
     return result;
   }
@@ -93,6 +102,16 @@ class TorchProcessGroup final : public ProcessGroup {
   }
 
  private:
+  static constexpr std::size_t kHeadBytes = 1016;
+
+  // The same number of bytes of each rank, one rank's after the other's.
+  std::string gather_bytes(const std::string& own) {
+    const at::Tensor mine = at::empty({static_cast<std::int64_t>(own.size())}, at::kByte);
+    std::memcpy(mine.mutable_data_ptr(), own.data(), own.size());
+    const at::Tensor all = gather(mine);
+    return {static_cast<const char*>(all.const_data_ptr()), static_cast<std::size_t>(all.numel())};
+  }
+
   // [n] of this rank -> [world_size * n] of all, in rank order.
   at::Tensor gather(const at::Tensor& own) {
     const at::Tensor all = at::empty({own.numel() * world_size()}, own.options());
