@@ -54,6 +54,12 @@ class ShardData {
     return found->bytes;
   }
 
+  std::span<const std::byte> raw(const std::string& name) const {
+    const ShardColumn* found = find(name);
+    RM_ASSERT(found != nullptr);
+    return found->bytes;
+  }
+
   // XXH3-128 over the number of columns, then per column in order: name, dtype, rank, dimensions, values.
   std::string content_hash() const;
 

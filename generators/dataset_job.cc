@@ -22,6 +22,7 @@
 #include "datasets/writer.h"
 #include "envs/fault_trace.h"
 #include "generators/shard_builder.h"
+#include "rollout/dataset_columns.h"
 #include "rollout/fault_report.h"
 
 namespace rollmill {

@@ -10,64 +10,11 @@
 #include "envs/env_options.h"
 #include "envs/registry.h"
 #include "generators/shard_builder.h"
+#include "rollout/dataset_columns.h"
+#include "rollout/recorded_actions.h"
 
 namespace rollmill {
 namespace {
-
-// The actions of a shard as the words that environments take, whatever their columns are.
-class RecordedActions {
- public:
-  RecordedActions(const EnvSpec& spec, const ShardData& shard)
-      : choices_(static_cast<int>(spec.choices.size())), reals_(spec.real_actions()) {
-    if (choices_ == 0) {
-      real_ = shard.values<float>("actions");
-    } else if (spec.single_choice() && spec.choices[0] <= 127) {
-      small_ = shard.values<std::int8_t>("actions");
-    } else {
-      wide_ = shard.values<std::int32_t>("actions");
-    }
-    if (choices_ > 0 && reals_ > 0) real_ = shard.values<float>("real_actions");
-  }
-  int columns() const { return choices_ + reals_; }
-  std::int32_t choice(std::int64_t row, int k) const {
-    const auto at = static_cast<std::size_t>(row * choices_ + k);
-    return wide_.empty() ? std::int32_t{small_[at]} : wide_[at];
-  }
-  float real(std::int64_t row, int k) const {
-    return real_[static_cast<std::size_t>(row * reals_ + k)];
-  }
-  std::uint32_t word(std::int64_t row, int k) const {
-    return k < choices_ ? static_cast<std::uint32_t>(choice(row, k))
-                        : __builtin_bit_cast(std::uint32_t, real(row, k - choices_));
-  }
-
- private:
-  int choices_, reals_;
-  std::span<const std::int8_t> small_;
-  std::span<const std::int32_t> wide_;
-  std::span<const float> real_;
-};
-
-// Recorded actions must be actions: anything else was not written by a policy, and an environment may index with it.
-void check_actions(const EnvSpec& spec, const ShardData& shard, const std::string& where) {
-  const RecordedActions actions(spec, shard);
-  const int choices = static_cast<int>(spec.choices.size());
-  const auto bad = [&](std::int64_t row, const std::string& action) {
-    fail_data(where + ": row " + std::to_string(row) + ": " + action + " is not an action of " +
-              spec.id);
-  };
-  for (std::int64_t row = 0; row < static_cast<std::int64_t>(shard.steps()); ++row) {
-    for (int k = 0; k < choices; ++k) {
-      const std::int32_t v = actions.choice(row, k);
-      if (v < 0 || v >= spec.choices[static_cast<std::size_t>(k)]) bad(row, std::to_string(v));
-    }
-    for (int k = 0; k < spec.real_actions(); ++k) {
-      const FieldSpec& f = spec.action[static_cast<std::size_t>(choices + k)];
-      const auto v = static_cast<double>(actions.real(row, k));
-      if (!(v >= f.low && v <= f.high)) bad(row, fmt::format("{}", actions.real(row, k)));
-    }
-  }
-}
 
 // Acts as the shard recorded: the action of (episode, step), wherever the runner asks for it. Past the recorded end of an
 // episode it repeats action 0: the comparison finds the difference in length.

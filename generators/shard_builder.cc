@@ -8,6 +8,7 @@
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
 #include "envs/world_options.h"
+#include "rollout/dataset_columns.h"
 
 namespace rollmill {
 namespace {
@@ -53,19 +54,6 @@ Columns view(ShardData& d) {
   c.final_observations = d.raw("episodes/final_observation");
   return c;
 }
-
-// Bytes of one stored observation: its words, without what pads the last one. (Words are little-endian on every machine
-// this runs on, so their bytes are bits 0-7, 8-15, ... and pixels 0, 1, ....)
-std::size_t observation_bytes(const ObservationSpec& o) {
-  switch (o.kind) {
-    case ObservationKind::kBits: return static_cast<std::size_t>((o.elements + 7) / 8);
-    case ObservationKind::kPixels: return static_cast<std::size_t>(o.elements);
-    default: return static_cast<std::size_t>(o.columns) * 4;
-  }
-}
-
-// One small number a step: as many environments' only action.
-bool small_action(const EnvSpec& spec) { return spec.single_choice() && spec.choices[0] <= 127; }
 
 // Rows of one episode from words to columns; `at` is its first row.
 void scatter_rows(Columns& c, const EnvSpec& spec, const std::uint32_t* words, int width,
@@ -118,39 +106,6 @@ void record_worlds(const EpisodeJob& job, const EnvSpec& spec, ShardData& data) 
 }
 
 }  // namespace
-
-std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs, const World& world) {
-  const auto size = [](auto n) { return static_cast<std::uint64_t>(n); };
-  const ObservationSpec& o = env.observed;
-  SpaceColumns spaces;
-  switch (o.kind) {
-    case ObservationKind::kReal: spaces.observation_shape = {size(o.columns)}; break;
-    case ObservationKind::kChoices:
-      spaces.observation = DType::kI32;
-      if (o.columns > 1) spaces.observation_shape = {size(o.columns)};
-      break;
-    case ObservationKind::kBits:
-      spaces.observation = DType::kU8;
-      spaces.observation_shape = {size(observation_bytes(o))};
-      break;
-    case ObservationKind::kPixels:
-      spaces.observation = DType::kU8;
-      spaces.observation_shape.assign(o.shape.begin(), o.shape.end());
-      break;
-  }
-  if (env.continuous()) {
-    spaces.action.row_shape = {size(env.action_size())};
-  } else {
-    spaces.action.dtype = small_action(env) ? DType::kI8 : DType::kI32;
-    if (env.choices.size() > 1) spaces.action.row_shape = {size(env.choices.size())};
-    spaces.real_actions = size(env.real_actions());
-  }
-  if (env.mask_columns > 0) spaces.mask_choices = size(env.total_choices());
-  const bool drawn = !world.draws.empty() || world.levels.count != 0;
-  auto columns = standard_columns(spaces, policy_outputs, drawn ? size(env.params.size()) : 0);
-  if (world.levels.count != 0) columns.push_back({"episodes/level", DType::kI64, {}});
-  return columns;
-}
 
 void describe_observations(const EnvSpec& env, DatasetSpec& spec) {
   spec.observation_kind = observation_kind_name(env.observed.kind);

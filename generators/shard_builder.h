@@ -11,11 +11,6 @@ namespace rollmill {
 
 class ThreadPool;
 
-// The columns of an environment's shards.
-// Where the world varies, episodes/params and episodes/level say how each episode was drawn.
-std::vector<Column> dataset_columns(const EnvSpec& env, bool policy_outputs,
-                                    const World& world = {});
-
 // What a dataset says of the environment's observations.
 void describe_observations(const EnvSpec& env, DatasetSpec& spec);
 

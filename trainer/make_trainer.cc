@@ -1,4 +1,5 @@
 #include "core/base/assert.h"
+#include "trainer/algos/bc.h"
 #include "trainer/algos/dqn.h"
 #include "trainer/algos/sac.h"
 #include "trainer/algos/td3.h"
@@ -11,7 +12,8 @@ std::unique_ptr<Trainer> make_trainer(const TrainOptions& options, ProcessGroup&
   if (options.algorithm == "dqn") return std::make_unique<DqnTrainer>(options, group);
   if (options.algorithm == "sac") return std::make_unique<SacTrainer>(options, group);
   if (options.algorithm == "td3") return std::make_unique<Td3Trainer>(options, group);
-  RM_ASSERT(options.algorithm == "ppo");
+  if (options.algorithm == "bc") return std::make_unique<BcTrainer>(options, group);
+  RM_ASSERT(options.algorithm == "ppo" || options.algorithm == "distill");
   return std::make_unique<PpoTrainer>(options, group, local_rank);
 }
 

@@ -6,7 +6,15 @@ namespace rollmill {
 class Config;
 struct TrainOptions;
 
+// What the policy's part of an update wants.
+//   kPpo              a better return: PPO's clipped surrogate
+//   kImitate          the actions of the rollout, whoever took them: -log pi(a|s)
+//   kImitateWeighted  the same, each row weighted with its "advantage", the value's loss, too
+// Set by the trainers, not by a key.
+enum class Objective { kPpo, kImitate, kImitateWeighted };
+
 struct PpoOptions {
+  Objective objective = Objective::kPpo;
   int horizon = 128;         // steps per environment and update
   int epochs = 4;            // passes over a rollout
   int minibatches = 4;       // per epoch; divides horizon * num_envs (all ranks together)

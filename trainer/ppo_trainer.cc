@@ -8,6 +8,8 @@
 #include "envs/env.h"
 #include "envs/registry.h"
 #include "trainer/guards.h"
+#include "trainer/imitation/imitation.h"
+#include "trainer/imitation/initial_policy.h"
 #include "trainer/make_learner.h"
 #include "trainer/state_arrays.h"
 
@@ -39,6 +41,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   initialize_weights(weights_, options.seed, options.log_std_init);
+  if (!options.init.policy.empty()) start_from("init.policy", options.init.policy, weights_);
   optimizer_.first.resize(weights_.params.size());
   optimizer_.second.resize(weights_.params.size());
   ExperienceConfig config;
@@ -61,6 +64,12 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   context.groups = options.groups;
   learner_ = make_learner(options.kernels, context);
   experience_->reset();
+  if (options.algorithm == "distill") {
+    const RolloutBuffer& b = experience_->buffer();
+    teacher_ = std::make_unique<Teacher>(options.distill.teacher, run_.spec,
+                                         weights_.layout.shape, b.num_envs, b.stride, options.seed,
+                                         options.distill.greedy_teacher);
+  }
 }
 
 PpoTrainer::~PpoTrainer() = default;
@@ -72,13 +81,17 @@ UpdateReport PpoTrainer::step() {
                              static_cast<double>(o.total_steps));
   const double rate = now_.learning_rate;
 
+  if (run_.progress.update == 0 && !o.init.dataset.empty()) imitate_first(run_, weights_);
+
   // 1. Experience: horizon steps in every environment, with values and advantages.
   const auto start = std::chrono::steady_clock::now();
   experience_->refresh_policy();
+  if (teacher_) teacher_->watch(batch().episodes());
   AdvantageOptions advantage{o.ppo.gamma, o.ppo.gae_lambda, o.reward_scale};
   if (rewards_) advantage.reward_scale *= rewards_->scale();
   if (o.ppo.clip_rewards > 0.0f) advantage.reward_clip = o.ppo.clip_rewards;
   experience_->collect(advantage);
+  if (teacher_) teacher_->label(experience_->buffer(), *run_.pool);
   report.faults = experience_->batch().take_faults();
   report.collect_seconds = seconds_since(start);
   report.env_seconds = report.collect_seconds * experience_->environment_share();
@@ -116,6 +129,8 @@ void PpoTrainer::save(H5Group& root) {
   if (const auto memory = experience_->memory(); !memory.empty())
     write_array<float>(root, "memory", memory);
   if (rewards_) rewards_->save(root);
+  if (teacher_ && !teacher_->memory().empty())
+    write_array<float>(root, "teacher_memory", teacher_->memory());
 }
 
 std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& path) {
@@ -130,8 +145,15 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
     rewards = RewardNormalizer::read(root, path, experience_->batch().num_envs(),
                                      run_.options.ppo.gamma);
   }
+  std::vector<float> teacher;
+  if (teacher_ && !teacher_->memory().empty()) {
+    teacher = read_finite(root, "teacher_memory", teacher_->memory().size(), path,
+                          "the teacher's memory");
+  }
   return [this, optimizer = std::move(optimizer), observations = std::move(observations),
-          memory = std::move(memory), rewards = std::move(rewards)]() mutable {
+          memory = std::move(memory), rewards = std::move(rewards),
+          teacher = std::move(teacher)]() mutable {
+    if (!teacher.empty()) teacher_->memory() = std::move(teacher);
     rewards_ = std::move(rewards);
     optimizer_ = std::move(optimizer);
     experience_->set_first_observations(observations);

@@ -1,4 +1,5 @@
-// Reinforcement learning with PPO on vectorised environments: the loop, readable top to bottom in ppo_trainer.cc.
+// Reinforcement learning with PPO on vectorised environments: the loop, readable top to bottom in ppo_trainer.cc. With a
+// teacher it is distillation: the rollouts are the student's, the actions to learn the teacher's.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "trainer/experience.h"
+#include "trainer/imitation/teacher.h"
 #include "trainer/learner.h"
 #include "trainer/reward_normalizer.h"
 #include "trainer/trainer.h"
@@ -45,6 +47,7 @@ class PpoTrainer final : public Trainer {
   std::optional<RewardNormalizer> rewards_;
   std::unique_ptr<Experience> experience_;
   std::unique_ptr<Learner> learner_;
+  std::unique_ptr<Teacher> teacher_;  // of distillation
 };
 
 }  // namespace rollmill

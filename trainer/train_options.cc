@@ -93,7 +93,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (const auto problem = conv_problem(find_env(o.env.id).spec().observed, o.policy.conv);
       !problem.empty())
     c.fail("policy.conv_channels", problem + "; choose other convolutions for " + o.env.id);
-  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3"});
+  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3", "bc", "distill"});
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {
@@ -102,10 +102,13 @@ TrainOptions read_train_options(Config& c, int world_size) {
                                std::to_string(world_size) + " ranks");
   }
   o.max_skipped = static_cast<int>(c.get_int("trainer.max_skipped", o.max_skipped, 0, 1 << 20));
-  if (o.algorithm == "ppo") read_ppo_options(c, world_size, o);
+  if (o.algorithm == "ppo" || o.algorithm == "distill") read_ppo_options(c, world_size, o);
+  if (o.algorithm == "distill") read_distill_options(c, o);
+  if (o.algorithm == "bc") read_bc_options(c, world_size, o);
   if (o.algorithm == "dqn") read_dqn_options(c, world_size, o);
   if (o.algorithm == "sac") read_sac_options(c, world_size, o);
   if (o.algorithm == "td3") read_td3_options(c, world_size, o);
+  read_init_options(c, o);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));

@@ -11,6 +11,7 @@
 #include "trainer/algos/sac_options.h"
 #include "trainer/algos/td3_options.h"
 #include "trainer/curriculum.h"
+#include "trainer/imitation/imitation_options.h"
 #include "trainer/ppo_options.h"
 
 namespace rollmill {
@@ -37,7 +38,10 @@ struct TrainOptions {
   float reward_scale =
       1.0f;  // multiplies rewards where advantages are computed; logs and datasets keep the raw ones
   int max_skipped = 10;  // optimiser steps in a row with NaN or infinity before a run stops
-  PpoOptions ppo;
+  PpoOptions ppo;  // of "bc" and "distill", too
+  InitOptions init;
+  BcOptions bc;
+  DistillOptions distill;
   DqnOptions dqn;
   SacOptions sac;
   Td3Options td3;

@@ -127,8 +127,14 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
     const std::vector<double> head = forward(w.layout.actor, p, x);
     const double log_ratio = log_prob(b, w.layout, p, head, t, i, entropy) - b.logprobs[at];
     const double ratio = std::exp(log_ratio), clip = o.clip;
-    loss.policy -=
-        std::min(ratio * advantage, std::clamp(ratio, 1 - clip, 1 + clip) * advantage) / n;
+    const bool ppo = o.objective == Objective::kPpo;
+    const double weight = o.objective == Objective::kImitateWeighted ? advantage : 1;
+    if (ppo) {
+      loss.policy -=
+          std::min(ratio * advantage, std::clamp(ratio, 1 - clip, 1 + clip) * advantage) / n;
+    } else {
+      loss.policy -= weight * (log_ratio + b.logprobs[at]) / n;
+    }
     const double v =
         w.layout.shape.trunk == Trunk::kShared ? head.back() : forward(w.layout.critic, p, x)[0];
     const double target = b.returns[at], old = b.values[at];
@@ -141,8 +147,9 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
       const double near = old + std::clamp(v - old, -double{o.value_clip}, double{o.value_clip});
       worse = std::max(worse, value_loss(near));
     }
-    loss.value += worse / n;
+    loss.value += weight * worse / n;
     loss.entropy += entropy / n;
+    if (!ppo) return;
     loss.kl += (ratio - 1 - log_ratio) / n;
     loss.clipped += (std::abs(ratio - 1) > clip) / n;
     loss.ratio_error = std::max(loss.ratio_error, std::abs(ratio - 1));

@@ -24,6 +24,7 @@ struct Case {
   const EnvEntry* entry = nullptr;  // of another space
   PolicyChoices network = {.hidden = {5, 4}};
   float huber = 0;
+  Objective objective = Objective::kPpo;
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -59,6 +60,7 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
                                : Scene(*c.entry, c.network, 9, 10);
   s.options.value_clip = c.value_clip;
   s.options.value_huber = c.huber;
+  s.options.objective = c.objective;
   s.options.entropy_coefficient = c.entropy;
   s.options.normalize_advantages = c.normalize;
   std::vector<double> p(s.weights.params.begin(), s.weights.params.end());
@@ -98,6 +100,7 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   EXPECT_GT(std::abs(loss.explained_variance), 1e-3);  // is not nothing
   EXPECT_NEAR(stats.grad_norm, std::sqrt(norm), 1e-5 * std::sqrt(norm));
   EXPECT_EQ(stats.epochs, 1);
+  if (c.objective != Objective::kPpo) return;
   // The scene takes the branches it is for.
   EXPECT_GT(loss.clipped, 0.2);
   EXPECT_LT(loss.clipped, 0.8);
@@ -138,6 +141,22 @@ INSTANTIATE_TEST_SUITE_P(
              {.hidden = {5, 4}, .distribution = kSquashed}},
         Case{"MixedSharedSquashedRelu", true, 0, 0.1f, true, &test_entry<testing::MixedEnv>(),
              {{9, 8}, 2, kRelu, kShared, kSquashed}}),
+    [](const auto& which) { return std::string(which.param.name); });
+
+constexpr auto kWeighted = Objective::kImitateWeighted;
+
+INSTANTIATE_TEST_SUITE_P(
+    Imitation, Gradient,
+    ::testing::Values(
+        Case{"Discrete", true, 0, 0.1f, false, nullptr, {{5, 4}}, 0, Objective::kImitate},
+        Case{"DiscreteWeighted", true, 0, 0, false, nullptr, {{5, 4}}, 0, kWeighted},
+        Case{"SharedWeighted", true, 0, 0.1f, false, nullptr,
+             {{5, 4}, 1, Activation::kTanh, kShared}, 0.3f, kWeighted},
+        Case{"Continuous", false, 0, 0, false, nullptr, {{5, 4}}, 0, Objective::kImitate},
+        Case{"SquashedWeighted", false, 0, 0, false, nullptr,
+             {.hidden = {5, 4}, .distribution = kSquashed}, 0, kWeighted},
+        Case{"MixedWeighted", true, 0, 0, false, &test_entry<testing::MixedEnv>(), {{5, 4}}, 0,
+             kWeighted}),
     [](const auto& which) { return std::string(which.param.name); });
 
 TEST(GradientClipping, ScalesToTheNormAndReportsTheUnclipped) {

@@ -265,6 +265,16 @@ TEST_P(FusedAgainstTorch, OneMinibatchEachOption) {
   expect_equal(everything(), "everything");
 }
 
+TEST_P(FusedAgainstTorch, Imitation) {
+  PpoOptions o = everything();
+  o.normalize_advantages = false;
+  o.value_clip = 0;
+  o.objective = Objective::kImitate;
+  expect_equal(o, "imitation");
+  o.objective = Objective::kImitateWeighted;
+  expect_equal(o, "weighted imitation");
+}
+
 TEST_P(FusedAgainstTorch, ManyMinibatchesAndUpdates) {
   PpoOptions o = everything();
   o.minibatches = 4;

@@ -41,6 +41,13 @@ struct TileRows {
 inline void policy_gradient_rows(const PpoOptions& o, const TileRows& tile,
                                  const float* RM_RESTRICT logp, int rows, float inv_n,
                                  float* RM_RESTRICT dlogp, LossSums& sums) {
+  if (o.objective != Objective::kPpo) {
+    const bool weighted = o.objective == Objective::kImitateWeighted;
+    for (int r = 0; r < rows; ++r) dlogp[r] = -inv_n * (weighted ? tile.advantage[r] : 1.0f);
+    for (int r = 0; r < rows; ++r)
+      sums.policy -= static_cast<double>(logp[r] * (weighted ? tile.advantage[r] : 1.0f));
+    return;
+  }
   float policy[kTileRows], kl[kTileRows], clipped[kTileRows], error[kTileRows];
   for (int r = 0; r < rows; ++r) {
     const float log_ratio = logp[r] - tile.old_logp[r];
@@ -217,6 +224,12 @@ inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* R
                                  : 0.0f;
       dvalue[r] = use_clipped ? gradient : dvalue[r];
       loss[r] = math::max(loss[r], clipped_loss);
+    }
+  }
+  if (o.objective == Objective::kImitateWeighted) {
+    for (int r = 0; r < rows; ++r) {
+      loss[r] *= tile.advantage[r];
+      dvalue[r] *= tile.advantage[r];
     }
   }
   for (int r = 0; r < rows; ++r) sums.value += static_cast<double>(loss[r]);

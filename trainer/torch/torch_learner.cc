@@ -444,7 +444,10 @@ Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observat
                                : head(layout_.critic, observations, at).squeeze(1);
   const at::Tensor log_ratio = logp - rows.logprobs, ratio = log_ratio.exp();
   const at::Tensor held = ratio.clamp(1.0 - o_.clip, 1.0 + o_.clip);
-  const at::Tensor policy = -at::minimum(ratio * rows.advantages, held * rows.advantages);
+  const bool weighted = o_.objective == Objective::kImitateWeighted;
+  const at::Tensor policy = o_.objective == Objective::kImitate ? -logp
+                            : weighted ? -logp * rows.advantages
+                                       : -at::minimum(ratio * rows.advantages, held * rows.advantages);
   const double delta = o_.value_huber;
   const auto loss_of = [&](const at::Tensor& v) {
     return delta > 0.0 ? at::huber_loss(v, rows.returns, at::Reduction::None, delta)
@@ -456,6 +459,7 @@ Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observat
         rows.values + (value - rows.values).clamp(-o_.value_clip, o_.value_clip);
     value_loss = at::maximum(value_loss, loss_of(near));
   }
+  if (weighted) value_loss = value_loss * rows.advantages;
   // Sums over this rank's rows divided by all ranks' count: summed over ranks the gradient is the
   // minibatch's mean.
   const double count = static_cast<double>(value.size(0)) * c_.group->world_size();
@@ -470,6 +474,7 @@ Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observat
   out.policy = total(policy);
   out.value = total(value_loss);
   out.entropy = total(entropy);
+  if (o_.objective != Objective::kPpo) return out;
   out.kl = total((ratio - 1.0) - log_ratio);
   out.clipped = total((ratio - 1.0).abs() > o_.clip);
   out.ratio_error = (ratio - 1.0).abs().max().item<double>();

@@ -1,0 +1,277 @@
+// Imitation: what a dataset becomes, that nothing of it is lost or doubled, and that policies learn what they are shown.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "datasets/reader.h"
+#include "generators/dataset_job.h"
+#include "generators/policies.h"
+#include "rollout/mlp/policy_file.h"
+#include "tests/core/io/temp_dir.h"
+#include "tests/trainer/resume.h"
+#include "trainer/imitation/demonstrations.h"
+#include "trainer/imitation/initial_policy.h"
+#include "trainer/imitation/teacher.h"
+
+namespace rollmill {
+namespace {
+
+using testing::exit_code_of;
+using testing::TempDir;
+
+// A dataset of `policy` in `env`, in two shards or more.
+void write_dataset(const std::string& dir, const char* env, const char* policy, int episodes) {
+  GenerateOptions o;
+  o.env.id = env;
+  o.policy = policy;
+  o.episodes = episodes;
+  o.shard_transitions = 600;
+  ThreadPool pool(1);
+  const auto group = make_process_group(LaunchInfo{}, false);
+  const LoadedPolicy loaded = load_named_policy(policy, find_env(env), 3, false);
+  run_dataset_job(o, *loaded.policy, dir, false, "", *group, pool, [](const auto&) {},
+                  [] { return false; });
+}
+
+// All steps of a dataset in order, the plain way.
+struct Flat {
+  explicit Flat(const std::string& dir) {
+    const DatasetReader reader(dir);
+    for (std::size_t k = 0; k < reader.shards(); ++k) {
+      const ShardData s = reader.load(k);
+      for (std::size_t e = 0; e < s.episodes(); ++e) {
+        const auto start = s.values<std::int64_t>("episodes/start")[e];
+        const auto length = s.values<std::int32_t>("episodes/length")[e];
+        for (std::int32_t j = 0; j < length; ++j) {
+          const auto row = static_cast<std::size_t>(start + j);
+          const float* o = s.values<float>("observations").data() + row * 4;
+          rows.push_back({{o[0], o[1], o[2], o[3]},
+                          static_cast<int>(s.values<std::int8_t>("actions")[row]), j, length,
+                          s.values<std::uint8_t>("terminals")[row] != 0});
+        }
+      }
+    }
+  }
+  struct Row {
+    std::array<float, 4> observation;
+    int action, step, length;
+    bool terminal;
+  };
+  std::vector<Row> rows;
+};
+
+PolicyShape shape_of(const char* env, MemoryKind memory = MemoryKind::kNone, int frames = 1) {
+  PolicyChoices choices;
+  choices.frame_stack = frames;
+  choices.memory = memory;
+  choices.memory_size = memory == MemoryKind::kNone ? 0 : 4;
+  return shape_for(find_env(env).spec(), choices);
+}
+
+// Each step of the dataset is in a pass once, as it is in the file; streams wrap around at the end of the pass.
+TEST(Demonstrations, APassHasEveryStepOnce) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "CartPole-v1", "random", 90);
+  const Flat flat(dir.path() + "/d");
+  const EnvSpec spec = find_env("CartPole-v1").spec();
+  std::map<std::array<float, 4>, std::size_t> where;
+  for (std::size_t r = 0; r < flat.rows.size(); ++r) where[flat.rows[r].observation] = r;
+  ASSERT_EQ(where.size(), flat.rows.size());
+  for (const MemoryKind memory : {MemoryKind::kNone, MemoryKind::kGru}) {
+    constexpr int kHorizon = 24, kFrames = 3;
+    const PolicyShape shape = shape_of("CartPole-v1", memory, kFrames);
+    Demonstrations d(dir.path() + "/d", spec, shape, 0.5f, 2.0f);
+    EXPECT_EQ(d.steps(), static_cast<std::int64_t>(flat.rows.size()));
+    EXPECT_EQ(d.episodes(), 90);
+    d.begin_pass(7, 1, kHorizon);
+    const auto streams = static_cast<int>(d.streams());
+    const HostRollout rollout(spec, kHorizon, streams, kFrames,
+                              {shape.memory_columns(), kHorizon, 0});
+    const RolloutBuffer& b = rollout.buffer();
+    d.fill(b, 0, 0, streams);
+    std::set<std::size_t> seen;
+    double weights = 0;
+    for (int i = 0; i < streams; ++i) {
+      for (int t = 0; t < kHorizon; ++t) {
+        const std::int64_t at = t * b.stride + i;
+        weights += static_cast<double>(b.advantages[at]);
+        if (b.advantages[at] == 0.0f) continue;
+        const auto observation = [&](int slot) {
+          std::array<float, 4> o;
+          for (int k = 0; k < 4; ++k) o[static_cast<std::size_t>(k)] = b.observation_slot(slot)[k * b.stride + i];
+          return o;
+        };
+        const auto found = where.find(observation(t));
+        ASSERT_NE(found, where.end());
+        const std::size_t r = found->second;
+        const Flat::Row& row = flat.rows[r];
+        EXPECT_TRUE(seen.insert(r).second);
+        EXPECT_EQ(b.discrete_slot(t)[i], row.action);
+        const bool last = row.step + 1 == row.length;
+        EXPECT_EQ(b.ends[at], !last ? kRunning : row.terminal ? kTerminated : kTruncated);
+        // Rewards are 1: sum of 2 x 0.5^k over what is left of the episode.
+        EXPECT_NEAR(b.returns[at], 4 * (1 - std::pow(0.5, row.length - row.step)), 1e-5);
+        const int frames = b.frame_slot(t)[i];
+        EXPECT_EQ(frames, std::min(row.step, kFrames - 1));
+        for (int back = 1; back <= frames; ++back)
+          EXPECT_EQ(observation(t - back), flat.rows[r - static_cast<std::size_t>(back)].observation);
+        // A policy with memory sees an episode from its beginning wherever it fits into a stream.
+        if (memory != MemoryKind::kNone && t == 0 && row.length <= kHorizon) { EXPECT_EQ(row.step, 0); }
+      }
+    }
+    EXPECT_EQ(seen.size(), flat.rows.size());
+    EXPECT_NEAR(weights / (kHorizon * streams), 1.0, 1e-5);
+    // The window after the last stream is the first again.
+    const std::vector<float> first(b.observation_slot(0), b.observation_slot(1));
+    d.fill(b, streams, streams, streams);
+    EXPECT_EQ(std::vector<float>(b.observation_slot(0), b.observation_slot(1)), first);
+    d.begin_pass(7, 2, kHorizon);
+    d.fill(b, 0, 0, std::min(streams, static_cast<int>(d.streams())));
+    EXPECT_NE(std::vector<float>(b.observation_slot(0), b.observation_slot(1)), first);
+  }
+}
+
+TEST(Demonstrations, RefusesWhatIsNotThisEnvironments) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "CartPole-v1", "random", 3);
+  const auto open = [&](const char* env, const std::string& name) {
+    return [=, path = dir.path() + name] {
+      Demonstrations(path, find_env(env).spec(), shape_of(env), 0.9f, 1.0f);
+    };
+  };
+  std::string message;
+  EXPECT_EQ(exit_code_of(open("Acrobot-v1", "/d"), &message), 3);
+  EXPECT_NE(message.find("CartPole-v1"), std::string::npos) << message;
+  EXPECT_EQ(exit_code_of(open("CartPole-v1", "/none"), &message), 3);
+}
+
+TEST(RawAction, IsTheInverseOfBounding) {
+  for (const float action : {-1.9f, 0.0f, 1.25f}) {
+    EXPECT_FLOAT_EQ(raw_action(RealDistribution::kGaussian, action, 0.5f, 3.0f), (action - 0.5f) / 3);
+    EXPECT_NEAR(std::tanh(raw_action(RealDistribution::kSquashed, action, 0.0f, 2.0f)), action / 2, 1e-6);
+  }
+  EXPECT_TRUE(std::isfinite(raw_action(RealDistribution::kSquashed, 2.0f, 0.0f, 2.0f)));
+}
+
+TrainOptions cloning(const std::string& dataset, const char* env) {
+  TrainOptions o;
+  o.algorithm = "bc";
+  o.env.id = env;
+  o.env.num_envs = 4;
+  o.threads = 1;
+  o.total_steps = 1'000'000;
+  o.policy.hidden = {24, 20};
+  o.ppo.objective = Objective::kImitateWeighted;
+  o.ppo.epochs = 1;
+  o.ppo.normalize_advantages = false;
+  o.ppo.horizon = 16;
+  o.ppo.minibatches = 4;
+  o.ppo.learning_rate = 3e-3;
+  o.bc = {dataset, 32};
+  return o;
+}
+
+TEST(Bc, ResumesAndRepeatsBitForBit) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "Rollmill/MemoryCorridor-v0", "expert", 120);
+  write_dataset(dir.path() + "/p", "Pendulum-v1", "random", 10);
+  TrainOptions corridor = cloning(dir.path() + "/d", "Rollmill/MemoryCorridor-v0");
+  corridor.policy.hidden = {24};
+  corridor.policy.memory = MemoryKind::kGru;
+  corridor.policy.memory_size = 12;
+  testing::expect_resume_equals_no_interruption(corridor, 3, 40);  // over the end of a pass
+  EXPECT_EQ(testing::weights_hash(corridor, 5), "247c6a1019b1e21d2545b66007eff9de");
+  TrainOptions pendulum = cloning(dir.path() + "/p", "Pendulum-v1");
+  pendulum.normalize_observations = true;
+  testing::expect_resume_equals_no_interruption(pendulum);
+  testing::expect_same_on_two_threads(pendulum);
+  EXPECT_EQ(testing::weights_hash(pendulum, 5), "18493c76d171ca3f2215d5e54175faaa");
+}
+
+// The expert's action is a function of what a recurrent policy can know: cross entropy goes to nothing.
+TEST(Bc, LearnsTheMemoryCorridorsExpert) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "Rollmill/MemoryCorridor-v0", "expert", 2000);
+  TrainOptions o = cloning(dir.path() + "/d", "Rollmill/MemoryCorridor-v0");
+  o.policy.memory = MemoryKind::kGru;
+  o.policy.memory_size = 32;
+  o.policy.hidden = {32};
+  o.policy.activation = Activation::kRelu;
+  o.policy.trunk = Trunk::kShared;
+  o.ppo.horizon = 32;
+  testing::Run run(o);
+  UpdateReport report;
+  for (int k = 0; k < 900; ++k) report = run->step();
+  EXPECT_LT(report.metric("policy_loss"), 0.02);
+}
+
+TEST(InitialPolicy, IsTheOtherRunsAndMustFit) {
+  const TempDir dir;
+  PolicyWeights teacher(shape_of("CartPole-v1"));
+  initialize_weights(teacher, 12, 0.0f);
+  save_policy(dir.path() + "/policy.safetensors", "CartPole-v1", "{}", teacher);
+  PolicyWeights same(shape_of("CartPole-v1"));
+  start_from("init.policy", dir.path() + "/policy.safetensors", same);
+  EXPECT_EQ(same.params, teacher.params);
+  PolicyWeights other(shape_of("CartPole-v1", MemoryKind::kNone, 2));
+  std::string message;
+  const auto start = [&] { start_from("init.policy", dir.path() + "/policy.safetensors", other); };
+  EXPECT_EQ(exit_code_of(start, &message), 2);
+  EXPECT_NE(message.find("init.policy"), std::string::npos) << message;
+}
+
+TrainOptions distilling(const std::string& teacher, const char* env) {
+  TrainOptions o;
+  o.algorithm = "distill";
+  o.env.id = env;
+  o.env.num_envs = 32;
+  o.threads = 1;
+  o.total_steps = 1'000'000;
+  o.policy.hidden = {32};
+  o.ppo.horizon = 16;
+  o.ppo.minibatches = 2;
+  o.ppo.learning_rate = 3e-3;
+  o.ppo.normalize_advantages = false;
+  o.ppo.objective = Objective::kImitate;
+  o.distill.teacher = teacher;
+  return o;
+}
+
+// A teacher with opinions: its last layer is scaled up. The student's loss is the cross entropy with its samples, so it comes
+// down to about the teacher's own entropy, whatever the teacher remembers.
+TEST(Distill, TheStudentComesToTheTeachersDistribution) {
+  for (const MemoryKind memory : {MemoryKind::kNone, MemoryKind::kGru}) {
+    const TempDir dir;
+    PolicyWeights teacher(shape_of("CartPole-v1", memory));
+    initialize_weights(teacher, 12, 0.0f);
+    const DenseLayer& head = teacher.layout.actor.head();
+    for (std::int64_t k = 0; k < std::int64_t{head.inputs} * head.width; ++k)
+      teacher.params[static_cast<std::size_t>(head.weight + k)] *= 5000.0f;
+    const std::string path = dir.path() + "/policy.safetensors";
+    save_policy(path, "CartPole-v1", "{}", teacher);
+    TrainOptions o = distilling(path, "CartPole-v1");
+    o.policy.memory = memory;
+    o.policy.memory_size = memory == MemoryKind::kNone ? 0 : 16;
+    testing::expect_resume_equals_no_interruption(o, 2, 2);
+    testing::Run run(o);
+    const double first = run->step().metric("policy_loss");
+    for (int k = 0; k < 200; ++k) run->step();
+    double last = 0, entropy = 0;
+    for (int k = 0; k < 20; ++k) {
+      const UpdateReport r = run->step();
+      last += r.metric("policy_loss") / 20;
+      entropy += r.metric("entropy") / 20;
+    }
+    EXPECT_NEAR(first, std::log(2.0), 0.03);
+    EXPECT_LT(last, 0.6);
+    // 10,240 samples: log pi has a standard error of about 0.5 / sqrt(10,240) = 0.005. The rest is what 32 units miss of 64.
+    EXPECT_NEAR(last, entropy, 0.05);
+  }
+}
+
+}  // namespace
+}  // namespace rollmill

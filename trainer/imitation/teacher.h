@@ -1,0 +1,41 @@
+// A trained policy that says what it would have done in the states of a rollout.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/thread_pool.h"
+#include "rollout/mlp/mlp_policy.h"
+#include "rollout/mlp/policy_file.h"
+
+namespace rollmill {
+
+class Teacher {
+ public:
+  // path: a run, checkpoint or policy.safetensors of this environment. shape: the student's. Errors: no such policy (bad data),
+  // one for another environment or of another number of stacked frames (usage).
+  Teacher(const std::string& path, const EnvSpec& spec, const PolicyShape& student, int num_envs,
+          std::int64_t stride, std::uint64_t seed, bool greedy);
+
+  // Before a rollout is collected: where its episodes stand.
+  void watch(const EpisodeColumns& episodes);
+  // After: writes the teacher's actions over the rollout's, with the student's raw samples that would have given them.
+  void label(const RolloutBuffer& buffer, ThreadPool& pool);
+
+  // What it remembers of the running episodes, [memory columns][stride]: for checkpoints.
+  std::vector<float>& memory() { return memory_; }
+
+ private:
+  void label_range(const RolloutBuffer& buffer, int begin, int end);
+
+  PolicyFile file_;
+  MlpPolicy policy_;
+  RealDistribution distribution_;  // the student's
+  std::vector<float> middle_, half_range_;
+  int num_envs_;
+  std::vector<std::uint32_t> environment_, episode_, step_;  // [num_envs]
+  std::vector<float> memory_;
+};
+
+}  // namespace rollmill
