@@ -8,9 +8,28 @@
 #include "cli/output.h"
 #include "core/base/error.h"
 #include "envs/registry.h"
+#include "evaluation/roofline.h"
 #include "evaluation/speed.h"
 
 namespace rollmill {
+
+namespace {
+
+std::string describe(const Roofline& roof, const SpeedFigures& f) {
+  const auto percent = [](double part, double whole) { return 100.0 * part / whole; };
+  const double allowed = roof.allowed(f.environment);
+  return fmt::format(
+      "  peak of float32 multiply-adds    {:>10.1f} GFLOP/s, from registers\n"
+      "  64-64 actor and critic           {:>10} flops a step, {} as padded and computed\n"
+      "  forward pass alone, in the cache {:>10} steps/s: {:.1f} GFLOP/s, {:.0f} % of the peak\n"
+      "  R if only arithmetic and E cost  {:>10} steps/s: R is {:.0f} % of it\n",
+      roof.peak / 1e9, static_cast<std::int64_t>(roof.flops),
+      static_cast<std::int64_t>(roof.padded_flops), human(roof.forward),
+      roof.forward * roof.padded_flops / 1e9, percent(roof.forward * roof.padded_flops, roof.peak),
+      human(allowed), percent(f.rollout, allowed));
+}
+
+}  // namespace
 
 int run_bench(const Arguments& arguments) {
   std::string env_id;
@@ -18,7 +37,7 @@ int run_bench(const Arguments& arguments) {
   double seconds = 1.0;
   std::optional<double> seconds_option;
   std::vector<std::string> ids;
-  bool json = false, env_only = false, actions_ahead = false;
+  bool json = false, env_only = false, actions_ahead = false, roofline = false;
   Args parser(
       "bench",
       "Measures E (environment), R (environment + policy) and T (training), in steps per second.");
@@ -30,12 +49,15 @@ int run_bench(const Arguments& arguments) {
   parser.flag("--env-only", env_only, "measure E only");
   parser.flag("--actions-ahead", actions_ahead,
               "draw E's random actions before the clock starts (not where actions are masked)");
+  parser.flag("--roofline", roofline,
+              "beside R what the policy's arithmetic alone would allow on this machine");
   parser.flag("--json", json,
               "print a list of objects with env, num_envs, threads, E, R, T and bytes");
   if (!parser.parse(arguments)) return 0;
   if (seconds_option) seconds = *seconds_option;
   if (!(seconds >= 0.001 && seconds <= 3600))
     fail_usage("--seconds must lie between 0.001 and 3600");
+  if (roofline && env_only) fail_usage("--roofline is about R, --env-only leaves it out");
   if (env_id.empty()) {
     for (const EnvEntry& entry : env_registry()) ids.emplace_back(entry.id);
   } else {
@@ -50,6 +72,11 @@ int run_bench(const Arguments& arguments) {
     const SpeedFigures f =
         measure_speed({id, static_cast<int>(num_envs), static_cast<int>(threads),
                        static_cast<int>(horizon), seconds, env_only, actions_ahead});
+    std::optional<Roofline> roof;
+    if (roofline) {
+      roof = measure_roofline(shape_for(find_env(id).spec(), {64, 64}), static_cast<int>(threads),
+                              seconds);
+    }
     if (json) {
       list.push_back({{"env", id},
                       {"num_envs", num_envs},
@@ -60,11 +87,20 @@ int run_bench(const Arguments& arguments) {
                       {"bytes_per_env", f.bytes_per_environment},
                       {"field_bytes_per_env", f.field_bytes},
                       {"processor", processor_name()}});
+      if (roof) {
+        auto& j = list.back();
+        j["peak_flops"] = roof->peak;
+        j["policy_flops"] = roof->flops;
+        j["policy_flops_padded"] = roof->padded_flops;
+        j["forward_alone"] = roof->forward;
+        j["R_allowed"] = roof->allowed(f.environment);
+      }
     } else {
       print_out(fmt::format("{:<28}{:>9}{:>8}{:>12}{:>12}{:>12}{:>10}{:>8}\n", id, num_envs,
                             threads, human(f.environment), env_only ? "-" : human(f.rollout),
                             env_only ? "-" : human(f.training), f.bytes_per_environment,
                             f.field_bytes));
+      if (roof) print_out(describe(*roof, f));
     }
   }
   if (json) print_out(list.dump(2) + "\n");

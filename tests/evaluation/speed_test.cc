@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "envs/registry.h"
+#include "evaluation/roofline.h"
 #include "evaluation/step_memory.h"
 
 namespace rollmill {
@@ -42,6 +43,17 @@ TEST(Speed, ActionsDrawnAheadAreUniformOverTheChoices) {
   }
   // 32,000 draws: a third of them has a standard deviation of 84; five of those.
   for (const int count : seen) EXPECT_NEAR(count, 32000 / 3.0, 5 * 84);
+}
+
+// By hand: 4 x 64 + 64 x 64 + 64 x 2 multiply-adds for the actor, x 1 at the end for the critic; heads are 16 wide as computed.
+TEST(Roofline, CountsTheArithmeticAndIsAboveWhatIsMeasured) {
+  const Roofline r = measure_roofline(shape_for(find_env("CartPole-v1").spec(), {64, 64}), 1, 0.05);
+  EXPECT_EQ(r.flops, 2 * (4 * 64 + 64 * 64 + 64 * 2 + 4 * 64 + 64 * 64 + 64 * 1));
+  EXPECT_EQ(r.padded_flops, 2 * 2 * (4 * 64 + 64 * 64 + 64 * 16));
+  EXPECT_GT(r.forward, 0);
+  // Timed at other moments, so with room for a machine whose clock changes.
+  EXPECT_LT(r.forward * r.padded_flops, 1.5 * r.peak);
+  EXPECT_LT(r.allowed(1e6), 1e6);
 }
 
 }  // namespace
