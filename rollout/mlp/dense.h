@@ -12,6 +12,7 @@
 #include "core/base/macros.h"
 #include "core/base/simd.h"
 #include "core/math/math.h"
+#include "rollout/mlp/elementwise.h"
 #include "rollout/mlp/layout.h"
 
 namespace rollmill {
@@ -218,7 +219,7 @@ inline void transpose_weights(const float* w, int inputs, int outputs, int width
 // In place over n activations.
 inline void activate(Activation kind, float* RM_RESTRICT y, std::int64_t n) {
   if (kind == Activation::kTanh) {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = math::tanh(y[i]);
+    for (std::int64_t i = 0; i < n; ++i) y[i] = activation_tanh(y[i]);
   } else {
     for (std::int64_t i = 0; i < n; ++i) y[i] = math::max(y[i], 0.0f);
   }

@@ -73,7 +73,7 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
       }
       for (int r = 0; r < kRowsPerThread; ++r) {
         const float y = !hidden ? sum[r]
-                        : p.activation == Activation::kTanh ? math::tanh(sum[r])
+                        : p.activation == Activation::kTanh ? activation_tanh(sum[r])
                                                             : math::max(sum[r], 0.0f);
         out[(first + r) * layer.width + j] = y;
       }

@@ -44,10 +44,10 @@ TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
   breakout.policy.conv = {{16, 3, 1}, {16, 2, 2}};
   breakout.policy.hidden = {32};
   breakout.policy.activation = Activation::kRelu;
-  EXPECT_EQ(testing::weights_hash(options("CartPole-v1"), 5), "7129f78ee1fd572cde9940cc457391be");
-  EXPECT_EQ(testing::weights_hash(pendulum, 5), "96848ed76e915333f3dce17ad7d1b881");
+  EXPECT_EQ(testing::weights_hash(options("CartPole-v1"), 5), "832b7db8024f1d6d5ef6cbcddda98546");
+  EXPECT_EQ(testing::weights_hash(pendulum, 5), "3eea48bdac7ab5ad75a6f90b8f75a9e6");
   EXPECT_EQ(testing::weights_hash(cups, 5), "4b2415c7bcd6e65ab7e09fc26d6b0d5c");
-  EXPECT_EQ(testing::weights_hash(corridor, 5), "eaeb8518b1b1c92c87d35de40adaec29");
+  EXPECT_EQ(testing::weights_hash(corridor, 5), "0458c1674f2ad40d02023d81d161a43d");
   EXPECT_EQ(testing::weights_hash(breakout, 5), "45add124200777a493150214c6ade0a7");
 }
 

@@ -109,7 +109,7 @@ TEST(Td3, ThreadsChangeNothing) {
 }
 
 TEST(Td3, ShortTrainingHasItsGoldenHash) {
-  EXPECT_EQ(testing::weights_hash(options(), 5), "eaebd007bb2188345522f93bbd1abf22");
+  EXPECT_EQ(testing::weights_hash(options(), 5), "8cfdc6d9192da983ef3759b2130b6583");
 }
 
 // The gradient by actions, several of them, at an input from the middle of a tile.
