@@ -47,6 +47,10 @@ void Args::option(const std::string& names, std::int64_t& value, const std::stri
                   std::int64_t low, std::int64_t high) {
   impl_->app.add_option(names, value, help)->check(CLI::Range(low, high))->capture_default_str();
 }
+void Args::option(const std::string& names, std::optional<std::string>& value,
+                  const std::string& help) {
+  impl_->app.add_option(names, value, help);
+}
 void Args::option(const std::string& names, std::optional<std::int64_t>& value,
                   const std::string& help) {
   impl_->app.add_option(names, value, help);
@@ -91,6 +95,8 @@ bool Args::parse(const std::vector<std::string>& arguments) {
   if (impl_->takes_plugins) load_named_plugins(impl_->plugins);
   return true;
 }
+
+const std::vector<std::string>& Args::plugins() const { return impl_->plugins; }
 
 void JobArgs::add_to(Args& args) {
   args.positional("CONFIG", config, "TOML file that describes the job");

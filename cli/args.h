@@ -25,6 +25,7 @@ class Args {
   void option(const std::string& names, std::string& value, const std::string& help);
   void option(const std::string& names, std::int64_t& value, const std::string& help,
               std::int64_t low, std::int64_t high);
+  void option(const std::string& names, std::optional<std::string>& value, const std::string& help);
   void option(const std::string& names, std::optional<std::int64_t>& value,
               const std::string& help);
   void option(const std::string& names, std::optional<double>& value, const std::string& help);
@@ -33,6 +34,8 @@ class Args {
 
   // False: help was printed and there is nothing to do. Throws a usage error for anything it cannot take.
   bool parse(const std::vector<std::string>& arguments);
+  // What --plugin named: for processes that this one starts.
+  const std::vector<std::string>& plugins() const;
 
  private:
   struct Impl;

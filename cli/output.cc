@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <ctime>
 
 #include "core/base/error.h"
 
@@ -14,9 +16,22 @@ namespace rollmill {
 namespace {
 
 volatile std::sig_atomic_t received = 0;
+volatile std::int64_t received_at = 0;
 
+std::int64_t milliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{1000} * now.tv_sec + now.tv_nsec / 1'000'000;
+}
+
+// Slurm signals every process of a job, and launchers (torchrun, rollmill sweep) pass on what they get: the same request
+// may come twice within moments. A person's second one comes later.
 void on_signal(int number) {
-  if (received != 0) _exit(number == SIGINT ? 130 : 75);
+  if (received != 0) {
+    if (milliseconds() - received_at < 200) return;
+    _exit(number == SIGINT ? 130 : 75);
+  }
+  received_at = milliseconds();
   received = number;
 }
 

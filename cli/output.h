@@ -8,7 +8,8 @@ namespace rollmill {
 // Writes all of it; a closed pipe or full disk is an Error(kIo).
 void print_out(const std::string& text);
 
-// SIGINT, SIGTERM and SIGUSR1 set a flag that jobs poll; a second one of any leaves at once (exit 130 or 75).
+// SIGINT, SIGTERM and SIGUSR1 set a flag that jobs poll; a second one of any, 0.2 s or more later, leaves at once (exit 130 or
+// 75).
 void install_signal_handlers();
 // Back to the system's defaults: for work after which nothing is lost.
 void restore_signal_handlers();

@@ -122,4 +122,14 @@ TrainOptions read_train_options(Config& c, int world_size) {
   return o;
 }
 
+bool depends_on_length(const TrainOptions& o) {
+  if (o.algorithm == "ppo")
+    return o.ppo.anneal_learning_rate || o.ppo.anneal_clip ||
+           o.ppo.entropy_coefficient_end != o.ppo.entropy_coefficient;
+  if (o.algorithm == "dqn")  // DqnTrainer::beta grows to 1 over the run
+    return o.dqn.replay.anneal_learning_rate || o.dqn.priority_alpha > 0;
+  return o.algorithm == "sac" ? o.sac.replay.anneal_learning_rate
+                              : o.td3.replay.anneal_learning_rate;
+}
+
 }  // namespace rollmill

@@ -58,4 +58,7 @@ struct TrainOptions {
 // Reads all keys of a training config and checks what spans several of them. world_size: ranks of the job.
 TrainOptions read_train_options(Config& config, int world_size);
 
+// Whether something is annealed over trainer.total_steps. If not, the first half of a long run is the short run, bit for bit.
+bool depends_on_length(const TrainOptions& options);
+
 }  // namespace rollmill

@@ -3,6 +3,7 @@
 #include "core/config/config.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/base/assert.h"
 #include "core/base/error.h"
@@ -156,20 +157,29 @@ void Config::record(const std::string& key, const ConfigValue& value) {
   const std::string text = to_toml(value);
   const auto [at, is_new] = resolved_index_.try_emplace(key, resolved_.size());
   if (is_new) {
-    resolved_.push_back({key, text, given ? entry->second.where : "default"});
+    resolved_.push_back({key, text, given ? entry->second.where : "default", given});
   } else {
     RM_ASSERT(given || resolved_[at->second].text == text);  // two readers with different defaults
   }
 }
 
-std::string Config::resolved_toml(Origins origins) const {
+std::string Config::resolved_toml(Origins origins) const { return print(resolved_, origins); }
+
+std::string Config::given_toml() const {
+  std::vector<Resolved> given;
+  std::copy_if(resolved_.begin(), resolved_.end(), std::back_inserter(given),
+               [](const Resolved& item) { return item.given; });
+  return print(given, Origins::kOmit);
+}
+
+std::string Config::print(const std::vector<Resolved>& items, Origins origins) {
   // Keys without a section must come first in TOML.
   std::vector<std::string> sections = {""};
-  for (const Resolved& item : resolved_) add_once(sections, parent(item.key));
+  for (const Resolved& item : items) add_once(sections, parent(item.key));
   std::string out;
   for (const std::string& section : sections) {
     if (!section.empty()) out += (out.empty() ? "[" : "\n[") + section + "]\n";
-    for (const Resolved& item : resolved_) {
+    for (const Resolved& item : items) {
       if (parent(item.key) != section) continue;
       out += item.key.substr(item.key.rfind('.') + 1) + " = " + item.text;
       out += origins == Origins::kShow ? "  # " + item.origin + "\n" : "\n";

@@ -52,6 +52,10 @@ class Config {
                                            const std::vector<std::string>& fallback,
                                            std::size_t min_length = 0,
                                            std::size_t max_length = 1u << 20);
+  // A list of anything that a setting can be, for keys that hold settings of other configs.
+  std::vector<ConfigValue> get_list(const std::string& key,
+                                    const std::vector<ConfigValue>& fallback,
+                                    std::size_t min_length = 0, std::size_t max_length = 1u << 20);
 
   // The same without a default: a missing key is an error that names file and key.
   std::int64_t require_int(const std::string& key, std::int64_t min = kIntMin,
@@ -87,6 +91,9 @@ class Config {
   };  // kShow: a comment says whether it is a default or where it was set
   std::string resolved_toml(Origins origins = Origins::kOmit) const;
 
+  // The same with only those keys that were given: a config as a person would write it.
+  std::string given_toml() const;
+
   const std::string& name() const { return name_; }
 
  private:
@@ -104,12 +111,14 @@ class Config {
   };
   struct Resolved {
     std::string key, text, origin;
+    bool given;
   };
 
   void apply_override(const std::string& text);
   void set(const std::string& key, Entry entry);
   void add_section(const std::string& key, const std::string& where);
 
+  static std::string print(const std::vector<Resolved>& items, Origins origins);
   void know(const std::string& key);
   Entry* find(const std::string& key, const std::string& wanted);
   ConfigValue value_or(const std::string& key, const ConfigValue& fallback,

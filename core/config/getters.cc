@@ -203,6 +203,19 @@ std::vector<std::string> Config::get_string_list(const std::string& key,
   return x;
 }
 
+std::vector<ConfigValue> Config::get_list(const std::string& key,
+                                          const std::vector<ConfigValue>& fallback,
+                                          std::size_t min_length, std::size_t max_length) {
+  const ConfigValue value = value_or(key, {fallback}, "a list");
+  const std::vector<ConfigValue> x = check_list(key, value, min_length, max_length);
+  for (const ConfigValue& item : x) {
+    if (std::holds_alternative<ConfigValue::Unsupported>(item.data))
+      fail(key, "holds " + describe_type(item) + ", which no setting is");
+  }
+  record(key, {x});
+  return x;
+}
+
 // ---- without a default ----
 
 std::int64_t Config::require_int(const std::string& key, std::int64_t min, std::int64_t max) {

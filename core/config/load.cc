@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -70,11 +71,18 @@ Config Config::from_string(const std::string& text, const std::string& name,
   config.name_ = name;
   TomlDocument document = parse_toml(text, name);
   const auto where = [&](int line) { return name + ":" + std::to_string(line); };
-  for (auto& section : document.sections) config.add_section(section.key, where(section.line));
+  // In the order of the text, a section before what it holds: keys_under() gives it back.
+  auto section = document.sections.begin();
+  const auto add_sections_to = [&](int line) {
+    for (; section != document.sections.end() && section->line <= line; ++section)
+      config.add_section(section->key, where(section->line));
+  };
   for (auto& item : document.values) {
+    add_sections_to(item.line);
     config.set(item.key,
                Entry{.value = std::move(item.value), .where = where(item.line), .raw = ""});
   }
+  add_sections_to(std::numeric_limits<int>::max());
   for (const std::string& override_text : overrides) config.apply_override(override_text);
   return config;
 }

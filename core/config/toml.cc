@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -56,7 +57,9 @@ class Flattener {
   void add_table(const std::string& prefix, const toml::table& table, int depth) {
     for (const auto& [key, node] : table) {
       const std::string_view part = key;
-      if (!is_bare_key(part)) {
+      // "ppo.clip" in quotes is what ppo.clip is: what --set takes. toml++ sees two keys, so the same setting in both
+      // spellings is found here.
+      if (!is_dotted_key(part) || std::count(part.begin(), part.end(), '.') >= kMaxSectionDepth) {
         fail_at(name_, position(node),
                 "key \"" + one_line(part, 40) + "\": keys consist of letters, digits, _ and -");
       }
@@ -75,6 +78,7 @@ class Flattener {
       sections_.emplace_back(at, TomlDocument::Section{key, line});
       add_table(key, *table, depth + 1);
     } else {
+      if (!keys_.insert(key).second) fail_at(name_, at, one_line(key) + " is given twice");
       values_.emplace_back(at, TomlDocument::Value{key, convert(node), line});
     }
   }
@@ -91,6 +95,7 @@ class Flattener {
 
  private:
   std::string name_;
+  std::set<std::string> keys_;
   std::vector<std::pair<Position, TomlDocument::Value>> values_;
   std::vector<std::pair<Position, TomlDocument::Section>> sections_;
 };

@@ -11,7 +11,8 @@
 
 namespace rollmill {
 
-// Both lists are in the order of the text. Inline tables are sections like any other.
+// Both lists are in the order of the text. Inline tables are sections like any other. A key in quotes may be a dotted one:
+// "a.b" = 1 is a.b = 1.
 struct TomlDocument {
   struct Value {
     std::string key;  // dotted

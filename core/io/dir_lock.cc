@@ -94,7 +94,8 @@ bool same_file(int fd, const std::string& path) {
 
 }  // namespace
 
-DirLock::DirLock(const std::string& dir, const std::string& job_kind) : path_(dir + "/lock.json") {
+DirLock::DirLock(const std::string& dir, const std::string& job_kind, const std::string& name)
+    : path_(dir + "/" + name) {
   for (;;) {
     const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)

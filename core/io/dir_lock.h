@@ -10,8 +10,10 @@ namespace rollmill {
 
 class DirLock {
  public:
-  // The folder must exist. Throws Error kIo, naming job, host and pid, when another process holds it.
-  DirLock(const std::string& dir, const std::string& job_kind);
+  // The folder must exist. Throws Error kIo, naming job, host and pid, when another process holds it. `name`: of the lock
+  // file, where a folder has several parts that are held one by one.
+  DirLock(const std::string& dir, const std::string& job_kind,
+          const std::string& name = "lock.json");
   ~DirLock();
   DirLock(DirLock&& other) noexcept;
   DirLock& operator=(DirLock&&) = delete;

@@ -25,6 +25,7 @@ enum class Purpose : std::uint32_t {
   kReplay = 10,       // which stored transitions an update learns from; episode = update
   kUpdateNoise = 11,  // actions sampled inside an update; environment = row, episode = update
   kDemonstrations = 12,  // order of a dataset's episodes; episode = pass
+  kSweep = 13,        // a sweep's values; environment = hash of the key, episode = trial
 };
 
 // Unbiased integer in [0, n) from a 32-bit word needs a rejection now and then; see Rng::integer.

@@ -287,7 +287,35 @@ TEST(Config, DeepNestingIsAnErrorNotACrash) {
   EXPECT_EQ(parse("", {"a=" + std::string(100000, '[')}).get_string("a", "").size(), 100000u);
 }
 
+TEST(Config, KeysInQuotesMayBeDotted) {
+  Config c = parse("\"a.b\" = 1\n[c]\n\"d.e\" = { f = 2 }\n");
+  EXPECT_EQ(c.get_int("a.b", 0), 1);
+  EXPECT_EQ(c.get_int("c.d.e.f", 0), 2);
+  c.finish();
+  EXPECT_EQ(error_of([] { parse("a.b = 1\n\"a.b\" = 2\n"); }), "run.toml:2:9: a.b is given twice");
+  for (const char* bad : {"\"a..b\" = 1", "\".a\" = 1", "\"a.\" = 1", "\"\" = 1", "\"a. b\" = 1",
+                          "\"a.b\" = 1\na.b.c = 2"})
+    error_of([&] { parse(bad); });
+  error_of([] { parse("\"a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a\" = 1"); });
+}
+
+TEST(Config, ListsOfAnything) {
+  Config c = parse("a = [1, 2.5, \"x\", [true]]\nb = [1979-05-27]\nc = 3\n");
+  const std::vector<ConfigValue> list = c.get_list("a", {});
+  ASSERT_EQ(list.size(), 4u);
+  EXPECT_EQ(to_toml({list}), "[1, 2.5, \"x\", [true]]");
+  EXPECT_EQ(error_of([&] { c.get_list("a", {}, 5, 9); }), "run.toml:1: a: has 4 items; allowed 5 to 9");
+  EXPECT_EQ(error_of([&] { c.get_list("b", {}); }), "run.toml:2: b: holds a date or time, which no setting is");
+  EXPECT_EQ(error_of([&] { c.get_list("c", {}); }), "run.toml:3: c: must be a list, not an integer");
+}
+
 // ---- the resolved print ----
+
+TEST(Config, GivenPrintHoldsWhatWasGiven) {
+  Config c = parse("b = 1\n[s]\nx = 2\n", {"s.y=3"});
+  for (const char* key : {"a", "b", "s.x", "s.y", "s.z", "t.u"}) c.get_int(key, 0);
+  EXPECT_EQ(c.given_toml(), "b = 1\n\n[s]\nx = 2\ny = 3\n");
+}
 
 TEST(Config, ResolvedPrintReadsBackTheSame) {
   const auto read = [](Config& c) {
