@@ -9,6 +9,7 @@ namespace rollmill {
 using Arguments = std::vector<std::string>;
 
 int run_train(const Arguments& arguments);
+int run_sweep(const Arguments& arguments);
 int run_generate(const Arguments& arguments);
 int run_evaluate(const Arguments& arguments);
 int run_compare(const Arguments& arguments);

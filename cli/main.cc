@@ -23,6 +23,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"train", "train a policy on generated experience", run_train},
+    {"sweep", "search for the best values of a recipe's keys", run_sweep},
     {"generate", "write a dataset of trajectories", run_generate},
     {"evaluate", "score a policy with intervals", run_evaluate},
     {"compare", "compare training runs: curves over seeds, and a table", run_compare},

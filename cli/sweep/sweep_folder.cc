@@ -1,0 +1,183 @@
+#include "cli/sweep/sweep_folder.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "core/base/error.h"
+#include "core/io/atomic_file.h"
+#include "trainer/train_job.h"
+
+namespace rollmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kJob = "sweep";
+constexpr std::uint64_t kMostBytes = 4u << 20;
+
+std::string part_text(const SweepPart& part) {
+  return fmt::format("{}-of-{}", part.index, part.count);
+}
+
+// Parts that start together make the folder one after the other; that takes moments.
+DirLock lock_patiently(const std::string& dir) {
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return DirLock(dir, kJob);
+    } catch (const Error&) {
+      if (attempt == 100) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
+}
+
+bool may_change(const TrialRecord& r) {  // a numerical failure comes again, bit for bit
+  return r.exit_code != 0 && r.exit_code != static_cast<int>(ExitCode::kNumerical);
+}
+
+}  // namespace
+
+SweepFolder::SweepFolder(std::string dir, const SweepPlan& plan, std::optional<SweepPart> part,
+                         bool resume)
+    : dir_(std::move(dir)), plan_(plan), part_(part) {
+  make_dirs(dir_);
+  if (part_) {
+    const DirLock door = lock_patiently(dir_);
+    lock_.emplace(dir_, kJob, "lock." + part_text(*part_) + ".json");
+    make_or_check();
+    load(resume);
+    write();  // from here on the part is known to have begun
+    return;
+  }
+  lock_.emplace(dir_, kJob);
+  for (const std::string& name : part_names("lock.", ".json")) DirLock(dir_, kJob, name);
+  make_or_check();
+  load(resume);
+}
+
+// lock.0-of-4.json and the like.
+std::vector<std::string> SweepFolder::part_names(const std::string& prefix,
+                                                 const std::string& ending) const {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(dir_)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(ending) &&
+        name.find("-of-") != std::string::npos)
+      names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void SweepFolder::make_or_check() {
+  remove_leftovers(dir_);
+  const std::string path = dir_ + "/sweep.toml";
+  if (file_exists(path)) {
+    const std::string difference = config_difference(read_file(path, kMostBytes), plan_.text);
+    if (!difference.empty())
+      fail_io(dir_ + " holds another sweep (" + difference + "); choose another --out");
+    if (read_file(recipe(), kMostBytes) != plan_.recipe)
+      fail_io(dir_ + " holds a sweep of this recipe as it was before (" + recipe() +
+              "); choose another --out");
+    return;
+  }
+  for (const auto& entry : fs::directory_iterator(dir_)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("lock.") || name == "recipe.toml") continue;
+    fail_io(dir_ + " holds files that are not a sweep (" + name + "); choose another --out");
+  }
+  check_writable(dir_);
+  write_file_atomic(recipe(), plan_.recipe);
+  write_file_atomic(path, plan_.text);  // last: with it the folder is a sweep's
+}
+
+std::string SweepFolder::trials_path() const {
+  return dir_ + (part_ ? "/trials." + part_text(*part_) + ".jsonl" : "/trials.jsonl");
+}
+
+void SweepFolder::load(bool resume) {
+  std::vector<std::string> names = part_names("trials.", ".jsonl");
+  if (part_) {
+    const std::string ending = "-of-" + std::to_string(part_->count) + ".jsonl";
+    for (const std::string& name : names) {
+      if (!name.ends_with(ending))
+        fail_io(dir_ + " is worked on in other parts (" + name + "); choose the same number");
+    }
+    names = {"trials." + part_text(*part_) + ".jsonl"};
+  }
+  names.insert(names.begin(), "trials.jsonl");
+  const auto values_of = [&](std::int64_t trial) {
+    return trial < plan_.options.trials ? plan_.trials[static_cast<std::size_t>(trial)]
+                                        : TrialValues{};
+  };
+  for (const std::string& name : names) {
+    if (!file_exists(dir_ + "/" + name)) continue;
+    for (TrialRecord& r : read_trials(dir_ + "/" + name, values_of)) {
+      if ((!part_ || part_->has(r.trial)) && find(r.trial, r.rung) == nullptr)
+        records_.push_back(std::move(r));
+    }
+  }
+  sort_trials(records_);
+  if (resume) {
+    std::erase_if(records_, may_change);
+  } else if (!is_whole() && (!part_ || file_exists(trials_path()))) {
+    // A part that has not begun may join others; a whole sweep that finds a sweep.toml of its own making may not.
+    const bool begun = fs::exists(dir_ + "/trials.jsonl") || !records_.empty() ||
+                       std::any_of(fs::directory_iterator(dir_), fs::directory_iterator(),
+                                   [](const fs::directory_entry& entry) {
+                                     return entry.path().filename().string().starts_with("trial");
+                                   });
+    if (begun)
+      fail_io(dir_ +
+              " holds an unfinished sweep; continue it with --resume, or choose another --out");
+  }
+}
+
+// Whether all trials of this part have their records; with halving, whether the last rung has one.
+bool SweepFolder::is_whole() const {
+  if (plan_.rungs.size() > 1) return fs::exists(dir_ + "/best.toml");
+  for (std::int64_t k = 0; k < plan_.options.trials; ++k) {
+    if ((!part_ || part_->has(k)) && find(k, 0) == nullptr) return false;
+  }
+  return true;
+}
+
+const TrialRecord* SweepFolder::find(std::int64_t trial, std::int64_t rung) const {
+  for (const TrialRecord& r : records_) {
+    if (r.trial == trial && r.rung == rung) return &r;
+  }
+  return nullptr;
+}
+
+void SweepFolder::add(TrialRecord record) {
+  records_.push_back(std::move(record));
+  sort_trials(records_);
+  write();
+}
+
+void SweepFolder::write() const {
+  std::string text;
+  for (const TrialRecord& r : records_) text += trial_json(r) + "\n";
+  write_file_atomic(trials_path(), text);
+}
+
+void SweepFolder::finish(const std::string& best_recipe) {
+  write();
+  if (part_) return;
+  if (!best_recipe.empty()) write_file_atomic(dir_ + "/best.toml", best_recipe);
+  for (const std::string& name : part_names("trials.", ".jsonl")) fs::remove(dir_ + "/" + name);
+  fsync_dir(dir_);
+}
+
+std::string SweepFolder::run_dir(std::int64_t trial, std::int64_t rung, std::int64_t seed) const {
+  const std::string anew = rung > 0 && !plan_.extends[static_cast<std::size_t>(trial)]
+                               ? fmt::format("rung_{}/", rung)
+                               : "";
+  return fmt::format("{}/trial_{:04}/{}seed_{}", dir_, trial, anew, seed);
+}
+
+}  // namespace rollmill
