@@ -57,7 +57,8 @@ Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds)
   std::vector<float> sink(static_cast<std::size_t>(threads) * 16);
   const double spent = fastest(seconds, [&] {
     pool.run(threads, [&](int t) {
-      sink[static_cast<std::size_t>(t) * 16] = multiply_add_on_registers(sink[static_cast<std::size_t>(t) * 16]);
+      sink[static_cast<std::size_t>(t) * 16] =
+          multiply_add_on_registers(sink[static_cast<std::size_t>(t) * 16]);
     });
   });
   r.peak = 2.0 * 16 * kSums * kRounds * threads / spent;
@@ -72,14 +73,16 @@ Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds)
     }
   }
   std::vector<std::unique_ptr<ForwardScratch>> scratch;
-  std::vector<std::uint32_t> words(static_cast<std::size_t>(shape.observed.columns) * kTileRows, 0x33CC55AAu);
+  std::vector<std::uint32_t> words(static_cast<std::size_t>(shape.observed.columns) * kTileRows,
+                                   0x33CC55AAu);
   if (shape.observed.kind == ObservationKind::kReal)
     std::fill(words.begin(), words.end(), __builtin_bit_cast(std::uint32_t, 0.25f));
   if (shape.observed.kind == ObservationKind::kChoices) std::fill(words.begin(), words.end(), 0u);
   for (int t = 0; t < threads; ++t) {
     scratch.push_back(std::make_unique<ForwardScratch>(layout));
-    scratch.back()->input.gather({reinterpret_cast<const float*>(words.data()), kTileRows, 0, nullptr}, 0,
-                                 kTileRows, weights.normalizer);
+    scratch.back()->input.gather(
+        {reinterpret_cast<const float*>(words.data()), kTileRows, 0, nullptr}, 0, kTileRows,
+        weights.normalizer);
   }
   constexpr int kTurns = 200;
   const double forward = fastest(seconds, [&] {

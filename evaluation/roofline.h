@@ -7,11 +7,13 @@
 namespace rollmill {
 
 struct Roofline {
-  double peak = 0;            // float32 operations per second: fused multiply-adds on registers, all threads
-  double flops = 0;           // of one step's forward pass, actor and critic; a multiply-add is two
-  double padded_flops = 0;    // the same with layers padded to 16, as they are computed
-  double forward = 0;         // steps per second of the forward pass alone, on tiles in the cache, all threads
-  double allowed(double environment) const {  // R if environments cost what they cost in E and the policy its arithmetic
+  double peak = 0;   // float32 operations per second: fused multiply-adds on registers, all threads
+  double flops = 0;  // of one step's forward pass, actor and critic; a multiply-add is two
+  double padded_flops = 0;  // the same with layers padded to 16, as they are computed
+  double forward =
+      0;  // steps per second of the forward pass alone, on tiles in the cache, all threads
+  double allowed(double environment)
+      const {  // R if environments cost what they cost in E and the policy its arithmetic
     return 1.0 / (1.0 / environment + padded_flops / peak);
   }
 };

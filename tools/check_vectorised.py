@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds "an environment per SIMD lane": the loops of the CPU runtime over environments that g++ must vectorise.
+"""Holds "an environment per SIMD lane": the loops of the CPU runtime over environments that g++ must vectorise (of each header's
+first environment; --all: of all).
 
     tools/check_vectorised.py BUILD_DIR [ENV ...]     of the environments named, or one of each header
     tools/check_vectorised.py --self-test

@@ -50,7 +50,9 @@ std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
   if (choices_only_ && !(first_entropy_ > 0) && entropy > 0) first_entropy_ = entropy;
   // (Comparisons with NaN, an algorithm's missing number, are false.)
   const bool unsolved = !(mean_return >= solved_at_);
-  if (entropy_.observe(first_entropy_ > 0 && entropy < 0.01 * first_entropy_ && unsolved, 3)) {
+  // Who imitates may be sure of what it does; its updates have no KL divergence.
+  const bool explores = kl > 0;
+  if (entropy_.observe(first_entropy_ > 0 && entropy < 0.01 * first_entropy_ && unsolved && explores, 3)) {
     warnings.push_back(text("the policy hardly explores any more (entropy %.3g) and has not solved "
                             "the task: try a higher ppo.entropy_coefficient or a lower "
                             "ppo.learning_rate",

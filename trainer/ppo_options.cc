@@ -50,10 +50,12 @@ std::int64_t units_of(const TrainOptions& o, std::int64_t envs) {
 
 void check_sequences(Config& c, const TrainOptions& o) {
   if (o.policy.memory == MemoryKind::kNone) {
-    for (const char* key : {"ppo.sequence_length", "ppo.burn_in", "policy.memory_size"}) {
-      if (c.has(key))
-        c.fail(key, "is for a policy with memory; set policy.memory = \"gru\" or \"mingru\"");
-    }
+    // Defaults are no mistake: a resolved config has them.
+    const char* cure = "is for a policy with memory; set policy.memory = \"gru\" or \"mingru\"";
+    if (o.ppo.sequence_length > 0) c.fail("ppo.sequence_length", cure);
+    if (o.ppo.burn_in > 0) c.fail("ppo.burn_in", cure);
+    if (c.has("policy.memory_size") && c.get_int("policy.memory_size", 64) != 64)
+      c.fail("policy.memory_size", cure);
     return;
   }
   if (o.ppo.burn_in > o.ppo.horizon - (o.ppo.sequence_length > 0 ? o.ppo.sequence_length : o.ppo.horizon)) {

@@ -9,7 +9,7 @@ struct TrainOptions;
 // What the policy's part of an update wants.
 //   kPpo              a better return: PPO's clipped surrogate
 //   kImitate          the actions of the rollout, whoever took them: -log pi(a|s)
-//   kImitateWeighted  the same, each row weighted with its "advantage", the value's loss, too
+//   kImitateWeighted  the same, each row weighted with its "advantage", the value's loss, too; without an entropy bonus
 // Set by the trainers, not by a key.
 enum class Objective { kPpo, kImitate, kImitateWeighted };
 

@@ -1,5 +1,6 @@
 #include "trainer/ppo_trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -41,7 +42,6 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   initialize_weights(weights_, options.seed, options.log_std_init);
-  if (!options.init.policy.empty()) start_from("init.policy", options.init.policy, weights_);
   optimizer_.first.resize(weights_.params.size());
   optimizer_.second.resize(weights_.params.size());
   ExperienceConfig config;
@@ -81,6 +81,9 @@ UpdateReport PpoTrainer::step() {
                              static_cast<double>(o.total_steps));
   const double rate = now_.learning_rate;
 
+  // 0. What the run starts from, if not from random weights; a checkpoint has it.
+  if (run_.progress.update == 0 && !o.init.policy.empty())
+    start_from("init.policy", o.init.policy, weights_);
   if (run_.progress.update == 0 && !o.init.dataset.empty()) imitate_first(run_, weights_);
 
   // 1. Experience: horizon steps in every environment, with values and advantages.
@@ -129,8 +132,10 @@ void PpoTrainer::save(H5Group& root) {
   if (const auto memory = experience_->memory(); !memory.empty())
     write_array<float>(root, "memory", memory);
   if (rewards_) rewards_->save(root);
-  if (teacher_ && !teacher_->memory().empty())
-    write_array<float>(root, "teacher_memory", teacher_->memory());
+  if (!teacher_) return;
+  const std::string hash = teacher_->hash();
+  write_array<std::uint8_t>(root, "teacher", {reinterpret_cast<const std::uint8_t*>(hash.data()), hash.size()});
+  if (!teacher_->memory().empty()) write_array<float>(root, "teacher_memory", teacher_->memory());
 }
 
 std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& path) {
@@ -144,6 +149,14 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
   if (rewards_) {
     rewards = RewardNormalizer::read(root, path, experience_->batch().num_envs(),
                                      run_.options.ppo.gamma);
+  }
+  if (teacher_) {
+    const auto saved = root.open_dataset("teacher").read_vector<std::uint8_t>();
+    const std::string hash = teacher_->hash();
+    if (!std::equal(saved.begin(), saved.end(), hash.begin(), hash.end())) {
+      fail_data(path + ": the run began with another teacher than distill.teacher = \"" +
+                run_.options.distill.teacher + "\" is now; name the checkpoint that it was");
+    }
   }
   std::vector<float> teacher;
   if (teacher_ && !teacher_->memory().empty()) {

@@ -30,7 +30,8 @@ Moments RewardNormalizer::chunk_moments(const RolloutBuffer& b, int begin, int e
     for (int i = begin; i < end; ++i) {
       double& own = sums_[static_cast<std::size_t>(i)];
       const bool fresh = t > 0 && b.ends[at - b.stride + i] != kRunning;
-      own = (fresh ? 0.0 : static_cast<double>(gamma_) * own) + static_cast<double>(b.rewards[at + i]);
+      own = (fresh ? 0.0 : static_cast<double>(gamma_) * own) +
+            static_cast<double>(b.rewards[at + i]);
       sum += own;
     }
     const double count = end - begin, mean = sum / count;
@@ -42,7 +43,8 @@ Moments RewardNormalizer::chunk_moments(const RolloutBuffer& b, int begin, int e
   }
   // Episodes that ended with the rollout start anew in the next.
   for (int i = begin; i < end; ++i) {
-    if (b.ends[(b.horizon - 1) * b.stride + i] != kRunning) sums_[static_cast<std::size_t>(i)] = 0.0;
+    if (b.ends[(b.horizon - 1) * b.stride + i] != kRunning)
+      sums_[static_cast<std::size_t>(i)] = 0.0;
   }
   return all;
 }
@@ -58,8 +60,10 @@ void RewardNormalizer::update(const RolloutBuffer& b, int groups, ThreadPool& po
         chunk_moments(b, first + begin, first + std::min(begin + kChunk, envs));
   });
   std::vector<Moments> mine(static_cast<std::size_t>(groups));
-  for (std::size_t p = 0; p < parts.size(); ++p) mine[p / static_cast<std::size_t>(chunks)].merge(parts[p]);
-  const std::string bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(Moments));
+  for (std::size_t p = 0; p < parts.size(); ++p)
+    mine[p / static_cast<std::size_t>(chunks)].merge(parts[p]);
+  const std::string bytes(reinterpret_cast<const char*>(mine.data()),
+                          mine.size() * sizeof(Moments));
   for (const std::string& part : group.all_gather(bytes, "reward statistics")) {
     for (std::size_t at = 0; at < part.size(); at += sizeof(Moments)) {
       Moments m;

@@ -18,7 +18,8 @@ class ThreadPool;
 
 class RewardNormalizer {
  public:
-  RewardNormalizer(int num_envs, float gamma) : gamma_(gamma), sums_(static_cast<std::size_t>(num_envs)) {}
+  RewardNormalizer(int num_envs, float gamma)
+      : gamma_(gamma), sums_(static_cast<std::size_t>(num_envs)) {}
 
   // What the next rollout's rewards are multiplied with.
   float scale() const;
@@ -27,7 +28,8 @@ class RewardNormalizer {
 
   void save(H5Group& root) const;
   // Throws Error(kBadData) where the checkpoint's numbers do not fit or are not finite.
-  static RewardNormalizer read(const H5Group& root, const std::string& path, int num_envs, float gamma);
+  static RewardNormalizer read(const H5Group& root, const std::string& path, int num_envs,
+                               float gamma);
 
  private:
   Moments chunk_moments(const RolloutBuffer& buffer, int begin, int end);

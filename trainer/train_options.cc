@@ -108,12 +108,14 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (o.algorithm == "dqn") read_dqn_options(c, world_size, o);
   if (o.algorithm == "sac") read_sac_options(c, world_size, o);
   if (o.algorithm == "td3") read_td3_options(c, world_size, o);
-  read_init_options(c, o);
+  read_init_options(c, world_size, o);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =
       static_cast<int>(c.get_int("stop.window", c.has("stop.mean_return") ? 100 : 0, 0, 1 << 20));
   if (o.stop_window > 0 && !c.has("stop.mean_return"))
     c.fail("stop.window", "needs stop.mean_return");
+  if (o.stop_window > 0 && o.algorithm == "bc")
+    c.fail("stop.mean_return", "has no effect in behaviour cloning, which ends no episodes");
   o.checkpoint_updates = c.get_int("checkpoint.every_updates", 0, 0);
   o.checkpoint_seconds = c.get_float("checkpoint.every_seconds", 60, 0, 1e9);
   o.checkpoint_keep = static_cast<int>(c.get_int("checkpoint.keep", 3, 2, 1 << 20));
@@ -123,9 +125,10 @@ TrainOptions read_train_options(Config& c, int world_size) {
 }
 
 bool depends_on_length(const TrainOptions& o) {
-  if (o.algorithm == "ppo")
+  if (o.algorithm == "ppo" || o.algorithm == "distill" || o.algorithm == "bc")
     return o.ppo.anneal_learning_rate || o.ppo.anneal_clip ||
-           o.ppo.entropy_coefficient_end != o.ppo.entropy_coefficient;
+           (o.ppo.entropy_coefficient_end >= 0.0f &&
+            o.ppo.entropy_coefficient_end != o.ppo.entropy_coefficient);
   if (o.algorithm == "dqn")  // DqnTrainer::beta grows to 1 over the run
     return o.dqn.replay.anneal_learning_rate || o.dqn.priority_alpha > 0;
   return o.algorithm == "sac" ? o.sac.replay.anneal_learning_rate

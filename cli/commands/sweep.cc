@@ -90,7 +90,7 @@ void require_success(const std::vector<TrialRecord>& ranked, const std::string& 
   const int code = r.exit_code >= 2 && r.exit_code <= 7 ? r.exit_code : 4;
   throw Error(
       static_cast<ExitCode>(code),
-      fmt::format("all {} trials failed; why is in the logs, {}/trial_{:04}/*.log the first",
+      fmt::format("all {} trials failed; why is in the logs, {}/trial_{:04}/log_* the first",
                   ranked.size(), dir, r.trial));
 }
 

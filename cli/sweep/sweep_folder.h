@@ -2,7 +2,7 @@
 //
 //   DIR/sweep.toml          resolved; --resume compares against it
 //   DIR/recipe.toml         the recipe's bytes: what every trial is trained from
-//   DIR/trial_0007/seed_1/  run folders, with a log beside each that had something to say
+//   DIR/trial_0007/seed_1/  run folders, beside each log_seed_1.txt if it had something to say
 //   DIR/trials.jsonl        a line a finished trial, replaced as a whole each time; in order
 //   DIR/best.toml           at the end
 //   DIR/trials.0-of-4.jsonl of `--part 0/4`, in place of the two above; the next run without --part takes it in

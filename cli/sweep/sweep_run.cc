@@ -101,7 +101,9 @@ int SweepRun::train(const std::vector<std::int64_t>& trials, std::int64_t rung) 
 }
 
 std::string SweepRun::log_path(const Task& task) const {
-  return folder_.run_dir(task.trial, rung_, task.seed) + ".log";
+  // Not seed_1.log: `compare DIR/trial_*/seed_*` names runs only.
+  const fs::path run = folder_.run_dir(task.trial, rung_, task.seed);
+  return (run.parent_path() / ("log_" + run.filename().string() + ".txt")).string();
 }
 
 void SweepRun::start(std::size_t id) {

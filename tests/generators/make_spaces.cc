@@ -8,6 +8,7 @@
 #include "datasets/writer.h"
 #include "generators/dataset_job.h"
 #include "generators/shard_builder.h"
+#include "rollout/dataset_columns.h"
 #include "rollout/policy.h"
 #include "tests/support/counter_env.h"
 

@@ -113,12 +113,30 @@ class Imitation(JobTest):
         self.fails(2, "train", config, "--set", f"init.policy={teacher}", "--set", f"distill.teacher={teacher}",
                    "--out", self.dir / "other", says=["init.policy", "64, 64", "16"])
 
+    def test_another_teacher_in_the_same_place(self):
+        teacher = self.dir / "teacher"
+        train = ["train", support.recipe("cartpole_ppo.toml"), "--out", teacher, "--quiet", "--set", "evaluation.episodes=0"]
+        self.ok(*train, "--set", "trainer.total_steps=20000")
+        config = self.write("distill.toml", CARTPOLE.format(algorithm="distill"))
+        student = ["train", config, "--set", f"distill.teacher={teacher}", "--out", self.dir / "student", "--quiet",
+                   "--set", "evaluation.episodes=0"]
+        self.ok(*student, "--set", "trainer.total_steps=8192")
+        self.ok(*student, "--set", "trainer.total_steps=16384", "--resume")
+        self.ok(*train, "--set", "trainer.total_steps=40000", "--resume")
+        self.fails(3, *student, "--set", "trainer.total_steps=32768", "--resume", says=["another teacher", "distill.teacher"])
+
     def test_wrong_input(self):
         data = self.dataset()
         config = self.write("bc.toml", CORRIDOR.format(data=data))
         out = ["--out", self.dir / "run"]
         self.fails(2, "train", config, *out, "--set", "bc.batch_size=100", says=["bc.batch_size", "bc.horizon"])
         self.fails(2, "train", config, *out, "--set", "bc.epochs=3", says=["bc.epochs"])
+        self.fails(2, "train", config, *out, "--set", "stop.mean_return=1", says=["stop.mean_return"])
+        huge = ["bc.horizon=1", "bc.batch_size=1048576", "bc.batches=4096"]
+        self.fails(2, "train", config, *out, *[w for key in huge for w in ("--set", key)], says=["bc.batches"])
+        ppo = self.write("ppo.toml", CORRIDOR.format(data="").split("[bc]")[0].replace('"bc"', '"ppo"'))
+        uneven = ["ppo.horizon=64", "ppo.sequence_length=16", "ppo.minibatches=64", f"init.dataset={data}"]
+        self.fails(2, "train", ppo, *out, *[w for key in uneven for w in ("--set", key)], says=["init.dataset", "minibatches"])
         self.fails(2, "train", config, *out, "--set", "init.epochs=3", says=["init.epochs"])
         self.fails(3, "train", config, *out, "--set", f"bc.dataset={self.dir}/none", says=["none"])
         self.fails(3, "train", config, "--out", self.dir / "run2", "--set", "env.id=CartPole-v1",
@@ -127,6 +145,7 @@ class Imitation(JobTest):
         self.fails(3, "train", config, "--out", self.dir / "run3", says=["shard-000000.h5"])
         distill = self.write("distill.toml", CARTPOLE.format(algorithm="distill"))
         self.fails(2, "train", distill, *out, says=["distill.teacher"])
+        self.fails(2, "train", distill, *out, "--set", "distill.teacher=x", "--set", "ppo.clip=0.1", says=["ppo.clip"])
         self.fails(3, "train", distill, "--out", self.dir / "run4", "--set", f"distill.teacher={data}",
                    says=[str(data)])
 

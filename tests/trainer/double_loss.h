@@ -148,7 +148,8 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
       worse = std::max(worse, value_loss(near));
     }
     loss.value += weight * worse / n;
-    loss.entropy += entropy / n;
+    // Of choices: a real action's entropy is the same in all states.
+    loss.entropy += (o.objective == Objective::kImitateWeighted && b.real_columns == 0 ? weight : 1) * entropy / n;
     if (!ppo) return;
     loss.kl += (ratio - 1 - log_ratio) / n;
     loss.clipped += (std::abs(ratio - 1) > clip) / n;

@@ -150,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"Discrete", true, 0, 0.1f, false, nullptr, {{5, 4}}, 0, Objective::kImitate},
         Case{"DiscreteWeighted", true, 0, 0, false, nullptr, {{5, 4}}, 0, kWeighted},
-        Case{"SharedWeighted", true, 0, 0.1f, false, nullptr,
+        Case{"SharedWeighted", true, 0, 0, false, nullptr,
              {{5, 4}, 1, Activation::kTanh, kShared}, 0.3f, kWeighted},
         Case{"Continuous", false, 0, 0, false, nullptr, {{5, 4}}, 0, Objective::kImitate},
         Case{"SquashedWeighted", false, 0, 0, false, nullptr,

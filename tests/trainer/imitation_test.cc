@@ -33,8 +33,8 @@ void write_dataset(const std::string& dir, const char* env, const char* policy, 
   ThreadPool pool(1);
   const auto group = make_process_group(LaunchInfo{}, false);
   const LoadedPolicy loaded = load_named_policy(policy, find_env(env), 3, false);
-  run_dataset_job(o, *loaded.policy, dir, false, "", *group, pool, [](const auto&) {},
-                  [] { return false; });
+  run_dataset_job(
+      o, *loaded.policy, dir, false, "", *group, pool, [](const auto&) {}, [] { return false; });
 }
 
 // All steps of a dataset in order, the plain way.
@@ -50,7 +50,9 @@ struct Flat {
           const auto row = static_cast<std::size_t>(start + j);
           const float* o = s.values<float>("observations").data() + row * 4;
           rows.push_back({{o[0], o[1], o[2], o[3]},
-                          static_cast<int>(s.values<std::int8_t>("actions")[row]), j, length,
+                          static_cast<int>(s.values<std::int8_t>("actions")[row]),
+                          j,
+                          length,
                           s.values<std::uint8_t>("terminals")[row] != 0});
         }
       }
@@ -102,7 +104,8 @@ TEST(Demonstrations, APassHasEveryStepOnce) {
         if (b.advantages[at] == 0.0f) continue;
         const auto observation = [&](int slot) {
           std::array<float, 4> o;
-          for (int k = 0; k < 4; ++k) o[static_cast<std::size_t>(k)] = b.observation_slot(slot)[k * b.stride + i];
+          for (int k = 0; k < 4; ++k)
+            o[static_cast<std::size_t>(k)] = b.observation_slot(slot)[k * b.stride + i];
           return o;
         };
         const auto found = where.find(observation(t));
@@ -118,9 +121,12 @@ TEST(Demonstrations, APassHasEveryStepOnce) {
         const int frames = b.frame_slot(t)[i];
         EXPECT_EQ(frames, std::min(row.step, kFrames - 1));
         for (int back = 1; back <= frames; ++back)
-          EXPECT_EQ(observation(t - back), flat.rows[r - static_cast<std::size_t>(back)].observation);
+          EXPECT_EQ(observation(t - back),
+                    flat.rows[r - static_cast<std::size_t>(back)].observation);
         // A policy with memory sees an episode from its beginning wherever it fits into a stream.
-        if (memory != MemoryKind::kNone && t == 0 && row.length <= kHorizon) { EXPECT_EQ(row.step, 0); }
+        if (memory != MemoryKind::kNone && t == 0 && row.length <= kHorizon) {
+          EXPECT_EQ(row.step, 0);
+        }
       }
     }
     EXPECT_EQ(seen.size(), flat.rows.size());
@@ -151,8 +157,10 @@ TEST(Demonstrations, RefusesWhatIsNotThisEnvironments) {
 
 TEST(RawAction, IsTheInverseOfBounding) {
   for (const float action : {-1.9f, 0.0f, 1.25f}) {
-    EXPECT_FLOAT_EQ(raw_action(RealDistribution::kGaussian, action, 0.5f, 3.0f), (action - 0.5f) / 3);
-    EXPECT_NEAR(std::tanh(raw_action(RealDistribution::kSquashed, action, 0.0f, 2.0f)), action / 2, 1e-6);
+    EXPECT_FLOAT_EQ(raw_action(RealDistribution::kGaussian, action, 0.5f, 3.0f),
+                    (action - 0.5f) / 3);
+    EXPECT_NEAR(std::tanh(raw_action(RealDistribution::kSquashed, action, 0.0f, 2.0f)), action / 2,
+                1e-6);
   }
   EXPECT_TRUE(std::isfinite(raw_action(RealDistribution::kSquashed, 2.0f, 0.0f, 2.0f)));
 }

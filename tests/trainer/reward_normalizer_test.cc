@@ -57,7 +57,8 @@ TEST(RewardNormalizer, DividesByTheDeviationOfDiscountedSums) {
     }
     double mean = 0, variance = 0;
     for (const double s : sums) mean += s / static_cast<double>(sums.size());
-    for (const double s : sums) variance += (s - mean) * (s - mean) / static_cast<double>(sums.size());
+    for (const double s : sums)
+      variance += (s - mean) * (s - mean) / static_cast<double>(sums.size());
     // float32 is what is left of it.
     EXPECT_FLOAT_EQ(one.scale(), static_cast<float>(1 / std::sqrt(variance + 1e-8)));
     EXPECT_FLOAT_EQ(three.scale(), one.scale());

@@ -18,7 +18,6 @@ BcTrainer::BcTrainer(const TrainOptions& options, ProcessGroup& group)
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   initialize_weights(weights_, options.seed, options.log_std_init);
-  if (!options.init.policy.empty()) start_from("init.policy", options.init.policy, weights_);
   imitation_ = std::make_unique<Imitation>(options.bc.dataset, run_, now_, options.bc.streams,
                                            weights_, optimizer_);
   const HostRollout first(run_.spec, 1, batch_->num_envs(), options.policy.frame_stack);
@@ -29,8 +28,10 @@ UpdateReport BcTrainer::step() {
   using Clock = std::chrono::steady_clock;
   const TrainOptions& o = run_.options;
   UpdateReport report;
-  now_ = annealed(o.ppo, static_cast<double>(run_.progress.env_steps) /
-                             static_cast<double>(o.total_steps));
+  now_ = annealed(
+      o.ppo, static_cast<double>(run_.progress.env_steps) / static_cast<double>(o.total_steps));
+  if (run_.progress.update == 0 && !o.init.policy.empty())
+    start_from("init.policy", o.init.policy, weights_);
   const auto start = Clock::now();
   const UpdateStats stats = imitation_->update(now_.learning_rate);
   report.learn_seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -24,7 +24,7 @@ class BcTrainer final : public Trainer {
 
  private:
   TrainRun run_;
-  PpoOptions now_;  // annealed
+  PpoOptions now_;                   // annealed
   std::unique_ptr<EnvBatch> batch_;  // stands at its first states
   PolicyWeights weights_;
   OptimizerState optimizer_;

@@ -180,7 +180,10 @@ inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const Til
     const float* h = entropy + column * kTileRows;
     categorical_backward(tile.choices.data() + column * kTileRows, head + first * kTileRows, h,
                          dlogp, o.entropy_coefficient * inv_n, n, rows, dhead + first * kTileRows);
-    for (int r = 0; r < rows; ++r) sums.entropy += static_cast<double>(h[r]);
+    // (A Gaussian's entropy is the same in all states.)
+    const bool weighted = o.objective == Objective::kImitateWeighted && shape.reals == 0;
+    for (int r = 0; r < rows; ++r)
+      sums.entropy += static_cast<double>(weighted ? h[r] * tile.advantage[r] : h[r]);
     first += n;
     ++column;
   }

@@ -58,7 +58,8 @@ void Demonstrations::load(const std::string& dir, const EnvSpec& spec) {
   content_hash_ = m.content_hash();
   const auto total = static_cast<std::size_t>(m.steps());
   if (total == 0) fail_data(dir + " has no steps to imitate");
-  const auto words = static_cast<std::size_t>(words_), action = static_cast<std::size_t>(action_words_),
+  const auto words = static_cast<std::size_t>(words_),
+             action = static_cast<std::size_t>(action_words_),
              mask = static_cast<std::size_t>(mask_words_);
   check_memory(total * 4 * (words + action + mask + 2), dir + ", which is held in memory",
                "imitate a smaller dataset");
@@ -200,7 +201,8 @@ void Demonstrations::fill_stream(const RolloutBuffer& b, int i, std::int64_t str
       actions[a * b.stride + i] =
           row < 0 ? 0u : actions_[static_cast<std::size_t>(row * action_words_ + a)];
     for (int a = 0; a < b.real_columns; ++a) {
-      const float action = __builtin_bit_cast(float, actions[(b.choice_columns + a) * b.stride + i]);
+      const float action =
+          __builtin_bit_cast(float, actions[(b.choice_columns + a) * b.stride + i]);
       const auto k = static_cast<std::size_t>(a);
       b.raw_action_slot(t)[a * b.stride + i] =
           row < 0 ? 0.0f : raw_action(shape_.distribution, action, middle_[k], half_range_[k]);

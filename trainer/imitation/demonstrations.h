@@ -43,8 +43,8 @@ class Demonstrations {
     std::int64_t row;   // first step
     std::int32_t from;  // steps of its episode before that
     std::int32_t length;
-    bool last;          // ends its episode
-    bool terminated;    // how that ended
+    bool last;        // ends its episode
+    bool terminated;  // how that ended
   };
   void load(const std::string& dir, const EnvSpec& spec);
   void add_returns(float gamma, float reward_scale);

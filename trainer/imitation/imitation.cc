@@ -1,5 +1,6 @@
 #include "trainer/imitation/imitation.h"
 
+#include "core/base/assert.h"
 #include "core/log/log.h"
 #include "trainer/make_learner.h"
 
@@ -19,8 +20,11 @@ Imitation::Imitation(const std::string& dataset, TrainRun& run, const PpoOptions
     weights.normalizer.merge(demonstrations_.observation_moments());
   optimizer.first.resize(weights.params.size());
   optimizer.second.resize(weights.params.size());
-  learner_ = make_learner(run.options.kernels, {&options_, &weights, &optimizer, &run.group,
-                                                run.pool.get(), run.options.seed});
+  RM_ASSERT(options.entropy_coefficient == 0.0f);  // padding would be pushed, too
+  LearnerContext context{&options_,  &weights,       &optimizer,
+                         &run.group, run.pool.get(), run.options.seed};
+  context.groups = run.options.groups;
+  learner_ = make_learner(run.options.kernels, context);
   demonstrations_.begin_pass(run.options.seed, 0, options.horizon);
 }
 
@@ -47,6 +51,7 @@ void imitate_first(TrainRun& run, PolicyWeights& weights) {
   options.objective = Objective::kImitateWeighted;
   options.epochs = 1;
   options.normalize_advantages = false;
+  options.entropy_coefficient = 0.0f;
   options.target_kl = 0.0f;
   options.value_clip = 0.0f;  // about values that there are none of
   options.sequence_length = options.burn_in = 0;

@@ -31,7 +31,7 @@ struct DistillOptions {
 
 // Each checks what o holds already and names the key in its errors.
 void read_bc_options(Config& config, int world_size, TrainOptions& o);
-void read_init_options(Config& config, TrainOptions& o);
+void read_init_options(Config& config, int world_size, TrainOptions& o);
 void read_distill_options(Config& config, TrainOptions& o);
 
 }  // namespace rollmill

@@ -32,7 +32,8 @@ void start_from(const std::string& key, const std::string& path, PolicyWeights& 
                (weights.normalizer.enabled() ? "false" : "true") + "; set the same here");
   }
   weights.params = file.weights->params;
-  weights.normalizer = file.weights->normalizer;
+  if (weights.normalizer.enabled())
+    weights.normalizer.set_moments(file.weights->normalizer.moments());  // the clip is this run's
 }
 
 }  // namespace rollmill

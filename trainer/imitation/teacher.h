@@ -23,6 +23,9 @@ class Teacher {
   // After: writes the teacher's actions over the rollout's, with the student's raw samples that would have given them.
   void label(const RolloutBuffer& buffer, ThreadPool& pool);
 
+  // Which policy it is, and how it acts: a run that resumes must have the same teacher.
+  std::string hash() const { return policy_.hash(); }
+
   // What it remembers of the running episodes, [memory columns][stride]: for checkpoints.
   std::vector<float>& memory() { return memory_; }
 

