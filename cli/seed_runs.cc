@@ -10,7 +10,7 @@
 
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/table.h"
+#include "evaluation/table.h"
 #include "cli/training.h"
 #include "core/base/error.h"
 #include "core/config/config.h"

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
-#include "core/log/console.h"
+#include "evaluation/table.h"
 
 namespace rollmill {
 namespace {
@@ -109,10 +109,6 @@ void label(std::vector<CurveGroup>& groups) {
   }
 }
 
-std::size_t columns_of(const std::string& text) {
-  return static_cast<std::size_t>(text_columns(text));
-}
-
 std::string short_number(double v) {
   const double size = std::abs(v);
   if (size >= 1e6) return fmt::format("{:.2f} M", v / 1e6);
@@ -185,21 +181,9 @@ std::vector<std::vector<std::string>> comparison_table(const Comparison& c) {
 }
 
 std::string format_text(const Comparison& c) {
-  const auto rows = comparison_table(c);
-  std::vector<std::size_t> widths(rows[0].size());
-  for (const auto& row : rows) {
-    for (std::size_t k = 0; k < row.size(); ++k)
-      widths[k] = std::max(widths[k], columns_of(row[k]));
-  }
-  std::string text = fmt::format("{} of {} over {}\n", c.key, c.environment,
-                                 c.axis == CurveAxis::kSteps ? "steps" : "seconds");
-  for (const auto& row : rows) {
-    text += "  " + row[0] + std::string(widths[0] - columns_of(row[0]), ' ');
-    for (std::size_t k = 1; k < row.size(); ++k)
-      text += std::string(2 + widths[k] - columns_of(row[k]), ' ') + row[k];
-    text += "\n";
-  }
-  return text;
+  return fmt::format("{} of {} over {}\n", c.key, c.environment,
+                     c.axis == CurveAxis::kSteps ? "steps" : "seconds") +
+         format_table(comparison_table(c));
 }
 
 std::string format_json(const Comparison& c) {

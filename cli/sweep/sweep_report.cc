@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
-#include "cli/table.h"
+#include "evaluation/table.h"
 #include "evaluation/sweep/halving.h"
 
 namespace rollmill {

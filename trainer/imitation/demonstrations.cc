@@ -37,16 +37,20 @@ float raw_action(RealDistribution distribution, float action, float middle, floa
   return 0.5f * (math::log(1.0f + inside) - math::log(1.0f - inside));
 }
 
+ActionRange::ActionRange(const EnvSpec& spec) {
+  for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
+    middle.push_back(static_cast<float>(0.5 * (spec.action[a].low + spec.action[a].high)));
+    half.push_back(static_cast<float>(0.5 * (spec.action[a].high - spec.action[a].low)));
+  }
+}
+
 Demonstrations::Demonstrations(const std::string& dir, const EnvSpec& spec,
                                const PolicyShape& shape, float gamma, float reward_scale)
     : shape_(shape),
       words_(spec.observation_columns()),
       action_words_(spec.action_size()),
-      mask_words_(spec.mask_columns) {
-  for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
-    middle_.push_back(static_cast<float>(0.5 * (spec.action[a].low + spec.action[a].high)));
-    half_range_.push_back(static_cast<float>(0.5 * (spec.action[a].high - spec.action[a].low)));
-  }
+      mask_words_(spec.mask_columns),
+      range_(spec) {
   load(dir, spec);
   add_returns(gamma, reward_scale);
 }
@@ -205,7 +209,7 @@ void Demonstrations::fill_stream(const RolloutBuffer& b, int i, std::int64_t str
           __builtin_bit_cast(float, actions[(b.choice_columns + a) * b.stride + i]);
       const auto k = static_cast<std::size_t>(a);
       b.raw_action_slot(t)[a * b.stride + i] =
-          row < 0 ? 0.0f : raw_action(shape_.distribution, action, middle_[k], half_range_[k]);
+          row < 0 ? 0.0f : raw_action(shape_.distribution, action, range_.middle[k], range_.half[k]);
     }
     b.ends[at] = end;
     b.rewards[at] = row < 0 ? 0.0f : rewards_[static_cast<std::size_t>(row)];

@@ -16,6 +16,12 @@
 
 namespace rollmill {
 
+// Of an environment's real actions: what a policy scales its samples by.
+struct ActionRange {
+  explicit ActionRange(const EnvSpec& spec);
+  std::vector<float> middle, half;  // [real actions]
+};
+
 class Demonstrations {
  public:
   // Loads the whole dataset into memory; gamma and reward_scale: of the returns that the value function learns. Errors: no
@@ -54,7 +60,7 @@ class Demonstrations {
   PolicyShape shape_;
   std::string content_hash_;
   int words_, action_words_, mask_words_, horizon_ = 0;
-  std::vector<float> middle_, half_range_;  // of the real actions
+  ActionRange range_;
   std::int64_t steps_ = 0;
   std::vector<std::uint32_t> observations_, masks_, actions_;  // [steps][words of one]
   std::vector<float> rewards_, returns_;                       // [steps]

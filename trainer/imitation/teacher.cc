@@ -6,7 +6,6 @@
 #include "envs/env.h"
 #include "rollout/checkpoint_folder.h"
 #include "rollout/policy.h"
-#include "trainer/imitation/demonstrations.h"
 
 namespace rollmill {
 namespace {
@@ -30,13 +29,9 @@ Teacher::Teacher(const std::string& path, const EnvSpec& spec, const PolicyShape
     : file_(load_teacher(path, spec, student)),
       policy_(spec, *file_.weights, seed, greedy),
       distribution_(student.distribution),
+      range_(spec),
       num_envs_(num_envs),
-      memory_(static_cast<std::size_t>(policy_.memory_columns() * stride)) {
-  for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
-    middle_.push_back(static_cast<float>(0.5 * (spec.action[a].low + spec.action[a].high)));
-    half_range_.push_back(static_cast<float>(0.5 * (spec.action[a].high - spec.action[a].low)));
-  }
-}
+      memory_(static_cast<std::size_t>(policy_.memory_columns() * stride)) {}
 
 void Teacher::watch(const EpisodeColumns& e) {
   environment_.assign(e.environment, e.environment + num_envs_);
@@ -65,7 +60,7 @@ void Teacher::label_range(const RolloutBuffer& b, int begin, int end) {
       const float* action = b.continuous_slot(t) + (b.choice_columns + a) * b.stride;
       float* raw = b.raw_action_slot(t) + a * b.stride;
       for (int i = begin; i < end; ++i)
-        raw[i] = raw_action(distribution_, action[i], middle_[k], half_range_[k]);
+        raw[i] = raw_action(distribution_, action[i], range_.middle[k], range_.half[k]);
     }
     for (int i = begin; i < end; ++i) {
       const auto k = static_cast<std::size_t>(i);

@@ -8,6 +8,7 @@
 #include "core/base/thread_pool.h"
 #include "rollout/mlp/mlp_policy.h"
 #include "rollout/mlp/policy_file.h"
+#include "trainer/imitation/demonstrations.h"
 
 namespace rollmill {
 
@@ -35,7 +36,7 @@ class Teacher {
   PolicyFile file_;
   MlpPolicy policy_;
   RealDistribution distribution_;  // the student's
-  std::vector<float> middle_, half_range_;
+  ActionRange range_;
   int num_envs_;
   std::vector<std::uint32_t> environment_, episode_, step_;  // [num_envs]
   std::vector<float> memory_;

@@ -1,4 +1,4 @@
-#include "cli/table.h"
+#include "evaluation/table.h"
 
 #include <algorithm>
 
