@@ -7,6 +7,7 @@
 #include <atomic>
 #include <barrier>
 #include <cmath>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -23,7 +24,7 @@ inline EmulatedIndex blockIdx, blockDim;
 namespace rollmill {
 
 struct EmulatedBlock {
-  explicit EmulatedBlock(int threads, std::size_t shared_floats)
+  EmulatedBlock(int threads, std::size_t shared_floats)
       : meet(threads), shared(shared_floats, kPoison) {}
   static constexpr float kPoison =
       __builtin_nanf("");  // shared memory holds nothing useful at the start
@@ -35,26 +36,34 @@ inline EmulatedBlock* emulated_block = nullptr;
 
 inline float* shared_memory() { return emulated_block->shared.data(); }
 
-// Launches kernel(arguments...) over blocks_x * blocks_y blocks.
+// Launches kernel(arguments...) over blocks_x * blocks_y blocks. The threads of a launch go through
+// its blocks together: to start a thread costs more than a block, under the thread sanitizer a
+// hundred times more.
 template <class Kernel>
 void emulate(unsigned blocks_x, unsigned blocks_y, int threads, std::size_t shared_floats,
              Kernel&& kernel) {
   blockDim = {static_cast<unsigned>(threads), 1, 1};
-  for (unsigned y = 0; y < blocks_y; ++y) {
-    for (unsigned x = 0; x < blocks_x; ++x) {
-      EmulatedBlock block(threads, shared_floats);
-      emulated_block = &block;
-      blockIdx = {x, y, 0};
-      std::vector<std::thread> workers;
-      for (int t = 0; t < threads; ++t) {
-        workers.emplace_back([&, t] {
-          threadIdx = {static_cast<unsigned>(t), 0, 0};
-          kernel();
-          block.meet.arrive_and_drop();  // a thread that returned early holds up nobody
-        });
+  const unsigned blocks = blocks_x * blocks_y;
+  unsigned next = 0;
+  std::unique_ptr<EmulatedBlock> block;
+  const auto begin_block = [&]() noexcept {
+    if (next == blocks) return;
+    block = std::make_unique<EmulatedBlock>(threads, shared_floats);
+    emulated_block = block.get();
+    blockIdx = {next % blocks_x, next / blocks_x, 0};
+    ++next;
+  };
+  std::barrier between_blocks(threads, begin_block);
+  std::vector<std::jthread> workers;
+  for (int t = 0; t < threads; ++t) {
+    workers.emplace_back([&, t] {
+      threadIdx = {static_cast<unsigned>(t), 0, 0};
+      for (unsigned b = 0; b < blocks; ++b) {
+        between_blocks.arrive_and_wait();
+        kernel();
+        block->meet.arrive_and_drop();  // a thread that returned early holds up nobody
       }
-      for (std::thread& w : workers) w.join();
-    }
+    });
   }
 }
 
