@@ -10,6 +10,7 @@
 
 #include "rollout/buffer.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "trainer/ignored_inputs.h"
 #include "trainer/optimizer_state.h"
 #include "trainer/ppo_options.h"
 
@@ -39,6 +40,7 @@ struct LearnerContext {
   // Logical groups of environments over all ranks whose sums are added in a fixed order, so that results do not depend on
   // the number of ranks (trainer.reduction = "exact"); 0: one group a rank. Fused learner only.
   int groups = 0;
+  std::vector<ParamRange> frozen = {};  // parameters that no update may change
 };
 
 std::unique_ptr<Learner> make_fused_learner(const LearnerContext& context);

@@ -42,6 +42,8 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   initialize_weights(weights_, options.seed, options.log_std_init);
+  frozen_ = actor_weights_of(options.actor_ignores, run_.spec, weights_.layout);
+  set_to_zero(frozen_, weights_.params.data());
   optimizer_.first.resize(weights_.params.size());
   optimizer_.second.resize(weights_.params.size());
   ExperienceConfig config;
@@ -62,6 +64,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   context.cuda = experience_->cuda();
   context.device = config.device.gpu(local_rank);
   context.groups = options.groups;
+  context.frozen = frozen_;
   learner_ = make_learner(options.kernels, context);
   experience_->reset();
   if (options.algorithm == "distill") {
@@ -85,6 +88,7 @@ UpdateReport PpoTrainer::step() {
   if (run_.progress.update == 0 && !o.init.policy.empty())
     start_from("init.policy", o.init.policy, weights_);
   if (run_.progress.update == 0 && !o.init.dataset.empty()) imitate_first(run_, weights_);
+  if (run_.progress.update == 0) set_to_zero(frozen_, weights_.params.data());
 
   // 1. Experience: horizon steps in every environment, with values and advantages.
   const auto start = std::chrono::steady_clock::now();

@@ -43,6 +43,7 @@ class PpoTrainer final : public Trainer {
   TrainRun run_;
   PpoOptions now_;  // annealed to where the run is; the learner reads them
   PolicyWeights weights_;
+  std::vector<ParamRange> frozen_;  // the actor's weights of inputs that it ignores
   OptimizerState optimizer_;
   std::optional<RewardNormalizer> rewards_;
   std::unique_ptr<Experience> experience_;

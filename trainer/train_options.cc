@@ -8,6 +8,7 @@
 #include "envs/registry.h"
 #include "rollout/buffer.h"
 #include "rollout/mlp/distribution.h"
+#include "trainer/ignored_inputs.h"
 
 namespace rollmill {
 
@@ -23,8 +24,12 @@ PolicyChoices read_policy_choices(Config& c) {
     p.activation = Activation::kRelu;
   if (c.get_choice("policy.trunk", "separate", {"separate", "shared"}) == "shared")
     p.trunk = Trunk::kShared;
-  if (c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed"}) == "squashed")
-    p.distribution = RealDistribution::kSquashed;
+  const std::string distribution =
+      c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed", "beta"});
+  if (distribution != "gaussian") {
+    p.distribution =
+        distribution == "beta" ? RealDistribution::kBeta : RealDistribution::kSquashed;
+  }
   const auto conv = [&](const char* key, std::vector<std::int64_t> fallback, std::int64_t high) {
     return c.get_int_list(key, fallback, 1, high, 0, 8);
   };
@@ -51,6 +56,20 @@ PolicyChoices read_policy_choices(Config& c) {
   return p;
 }
 
+void read_actor_ignores(Config& c, TrainOptions& o) {
+  constexpr const char* kKey = "policy.actor_ignores";
+  o.actor_ignores = c.get_string_list(kKey, {}, 0, 1024);
+  const EnvSpec& spec = find_env(o.env.id).spec();
+  for (const std::string& name : o.actor_ignores) {
+    if (find_observation_field(spec, name) >= 0) continue;
+    std::string known;
+    for (const FieldSpec& f : spec.observation) known += (known.empty() ? "" : ", ") + f.name;
+    c.fail(kKey, "'" + name + "' is no observation of " + o.env.id + "; it has: " + known);
+  }
+  if (!o.actor_ignores.empty() && o.policy.trunk != Trunk::kSeparate)
+    c.fail(kKey, "needs policy.trunk = \"separate\": a shared trunk shows the critic no more than the actor");
+}
+
 }  // namespace
 
 TrainOptions read_train_options(Config& c, int world_size) {
@@ -65,6 +84,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.env = read_env_options(c, 64);
   o.curriculum = read_curriculum(c, o.env);
   o.policy = read_policy_choices(c);
+  read_actor_ignores(c, o);
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   if (o.normalize_observations &&
@@ -86,7 +106,7 @@ TrainOptions read_train_options(Config& c, int world_size) {
     c.fail("env.trace_steps",
            "states are kept on the CPU only; use env.device = \"cpu\" or \"check\"");
   const bool reals = find_env(o.env.id).spec().real_actions() > 0;
-  if (o.policy.distribution == RealDistribution::kSquashed && !reals)
+  if (o.policy.distribution != RealDistribution::kGaussian && !reals)
     c.fail("policy.distribution", o.env.id + " has no real actions; leave it out");
   if (o.policy.distribution == RealDistribution::kSquashed && o.log_std_init > kMaxLogStd)
     c.fail("policy.log_std_init", "a squashed Gaussian's is at most 2");
@@ -94,6 +114,9 @@ TrainOptions read_train_options(Config& c, int world_size) {
       !problem.empty())
     c.fail("policy.conv_channels", problem + "; choose other convolutions for " + o.env.id);
   o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3", "bc", "distill"});
+  const bool off_policy = o.algorithm == "dqn" || o.algorithm == "sac" || o.algorithm == "td3";
+  if (off_policy && !o.actor_ignores.empty())
+    c.fail("policy.actor_ignores", "is for ppo, bc and distill; leave it out with " + o.algorithm);
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {

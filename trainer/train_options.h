@@ -26,6 +26,7 @@ struct TrainOptions {
   EnvOptions env;
   CurriculumOptions curriculum;
   PolicyChoices policy;
+  std::vector<std::string> actor_ignores;  // observation fields that only the critic reads
   float log_std_init = 0.0f;
   bool normalize_observations = false;  // real observations only
   float clip_observations = 10.0f;

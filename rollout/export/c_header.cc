@@ -152,9 +152,12 @@ void Writer::add(const Operation& op, const std::string& indent) {
     case OpKind::kRelu: return loop(op, indent, fmt::format("{0} > 0.0f ? {0} : 0.0f", x.at_i()));
     case OpKind::kSigmoid:  // of tanh: one approximation, and no overflow
       return loop(op, indent, fmt::format("0.5f + 0.5f * {}_tanh(0.5f * {})", g_.name, x.at_i()));
+    case OpKind::kSoftplus:
+      return loop(op, indent, fmt::format("{}_softplus({})", g_.name, x.at_i()));
     case OpKind::kSum: return loop(op, indent, x.at_i() + " + " + second_at_i(op));
     case OpKind::kDifference: return loop(op, indent, x.at_i() + " - " + second_at_i(op));
     case OpKind::kProduct: return loop(op, indent, x.at_i() + " * " + second_at_i(op));
+    case OpKind::kQuotient: return loop(op, indent, x.at_i() + " / " + second_at_i(op));
     case OpKind::kAdd: return loop(op, indent, x.at_i() + " + " + constant_at_i(op));
     case OpKind::kSubtract: return loop(op, indent, x.at_i() + " - " + constant_at_i(op));
     case OpKind::kMultiply: return loop(op, indent, x.at_i() + " * " + constant_at_i(op));
@@ -278,12 +281,14 @@ std::string Writer::text() {
   add_act();
   std::string helpers;
   for (const auto& [kind, source] : {std::pair<OpKind, const char*>{OpKind::kTanh, kCTanh},
+                                     {OpKind::kSoftplus, kCSoftplus},
                                      {OpKind::kDense, kCDense},
                                      {OpKind::kConv, kCConv},
                                      {OpKind::kArgmax, kCArgmax}}) {
     const bool used =
         std::any_of(g_.operations.begin(), g_.operations.end(), [k = kind](const Operation& op) {
-          return op.kind == k || (k == OpKind::kTanh && op.kind == OpKind::kSigmoid);
+          const bool by_tanh = op.kind == OpKind::kSigmoid || op.kind == OpKind::kSoftplus;
+          return op.kind == k || (k == OpKind::kTanh && by_tanh);
         });
     if (used) helpers += fmt::format(fmt::runtime(source), g_.name);
   }

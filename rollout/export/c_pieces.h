@@ -24,6 +24,16 @@ static inline float {0}_tanh(float x) {{
 }}
 )";
 
+// max(x, 0) + log(1 + t), t = e^-|x| from tanh(|x| / 2), the logarithm by the series of atanh(t / (2 + t)).
+inline constexpr char kCSoftplus[] = R"(
+static inline float {0}_softplus(float x) {{
+  const float h = {0}_tanh(x < 0.0f ? -0.5f * x : 0.5f * x);
+  const float t = (1.0f - h) / (1.0f + h), s = t / (2.0f + t), z = s * s;
+  const float odd = 0.333333333f + z * (0.2f + z * (0.142857143f + z * (0.111111111f + z * (0.0909090909f + z * 0.0769230769f))));
+  return (x < 0.0f ? 0.0f : x) + 2.0f * (s + s * z * odd);
+}}
+)";
+
 inline constexpr char kCDense[] = R"(
 // y[outputs] = bias + x[inputs] W, weight [inputs][outputs]
 static inline void {0}_dense(

@@ -99,7 +99,8 @@ Json action(const EnvSpec& spec, const PolicyShape& shape) {
     const bool gaussian = shape.distribution == RealDistribution::kGaussian;
     j["distribution"] = distribution_name(shape.distribution);
     j["scaling"] = "clamp((low + high) / 2 + (high - low) / 2 * x, low, high)";
-    j["greedy_x"] = gaussian ? "mean" : "tanh(mean)";
+    const bool beta = shape.distribution == RealDistribution::kBeta;
+    j["greedy_x"] = gaussian ? "mean" : beta ? "(alpha - beta) / (alpha + beta)" : "tanh(mean)";
   }
   return j;
 }

@@ -154,9 +154,11 @@ void OnnxGraph::add(const Operation& op) {
     case OpKind::kTanh: return node("Tanh", {x}, y);
     case OpKind::kRelu: return node("Relu", {x}, y);
     case OpKind::kSigmoid: return node("Sigmoid", {x}, y);
+    case OpKind::kSoftplus: return node("Softplus", {x}, y);
     case OpKind::kSum: return node("Add", {x, name(op.inputs[1])}, y);
     case OpKind::kDifference: return node("Sub", {x, name(op.inputs[1])}, y);
     case OpKind::kProduct: return node("Mul", {x, name(op.inputs[1])}, y);
+    case OpKind::kQuotient: return node("Div", {x, name(op.inputs[1])}, y);
     case OpKind::kAdd: return node("Add", {x, constant(op)}, y);
     case OpKind::kSubtract: return node("Sub", {x, constant(op)}, y);
     case OpKind::kMultiply: return node("Mul", {x, constant(op)}, y);

@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "rollout/export/graph_builder.h"
+#include "rollout/mlp/beta.h"
 
 namespace rollmill {
 namespace {
@@ -154,7 +155,8 @@ int add_reals(GraphBuilder& b, int head, const EnvSpec& spec, const MlpLayout& l
               const float* params) {
   const PolicyShape& shape = layout.shape;
   const int first = shape.total_choices();
-  const int mean = b.slice("mean", head, first, shape.reals);
+  const bool has_mean = shape.distribution != RealDistribution::kBeta;
+  const int mean = !has_mean ? -1 : b.slice("mean", head, first, shape.reals);
   switch (shape.distribution) {
     case RealDistribution::kGaussian: {
       b.output(mean, OutputRole::kDistribution,
@@ -172,6 +174,22 @@ int add_reals(GraphBuilder& b, int head, const EnvSpec& spec, const MlpLayout& l
       log_std = b.with_constant(OpKind::kMinimum, "log_std", log_std, {kMaxLogStd});
       b.output(log_std, OutputRole::kDistribution, "its log standard deviations");
       break;
+    }
+    case RealDistribution::kBeta: {
+      const auto shapes = [&](const char* name, int at) {
+        const std::string plus = std::string(name) + "_softplus";
+        int x = b.slice(std::string(name) + "_free", head, at, shape.reals);
+        x = b.unary(OpKind::kSoftplus, plus, x);
+        x = b.with_constant(OpKind::kMinimum, plus + "_below", x, {kMaxBetaShape});
+        return b.with_constant(OpKind::kAdd, name, x, {1.0f});
+      };
+      const int alpha = shapes("alpha", first), beta = shapes("beta", first + shape.reals);
+      b.output(alpha, OutputRole::kDistribution,
+               "first shapes of a Beta on [0, 1], whose x stands for 2 x - 1 scaled to the bounds");
+      b.output(beta, OutputRole::kDistribution, "its second shapes");
+      const int sum = b.binary(OpKind::kSum, "shapes_sum", alpha, beta);
+      const int over = b.binary(OpKind::kDifference, "shapes_difference", alpha, beta);
+      return add_bounds(b, b.binary(OpKind::kQuotient, "beta_mean", over, sum), spec);
     }
     case RealDistribution::kDeterministic:
       b.output(mean, OutputRole::kDistribution,

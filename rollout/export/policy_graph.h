@@ -27,9 +27,11 @@ enum class OpKind : std::uint8_t {
   kTanh,        // tanh(x)
   kRelu,        // max(x, 0)
   kSigmoid,     // 1 / (1 + e^-x)
+  kSoftplus,    // log(1 + e^x)
   kSum,         // x + z, z being the second input
   kDifference,  // x - z
   kProduct,     // x * z
+  kQuotient,    // x / z
   kAdd,         // x + c
   kSubtract,    // x - c
   kMultiply,    // x * c

@@ -7,8 +7,10 @@
 // All multiply-adds are fused (one rounding) in a fixed order, so results are the same bits on every machine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "core/base/aligned.h"
 #include "core/base/macros.h"
 #include "core/base/simd.h"
 #include "core/math/math.h"
@@ -19,17 +21,27 @@ namespace rollmill {
 
 namespace internal {
 
-// y[rows][vectors*16] = bias + sum over k of x[r][k] * w[k][...], one register block.
+// y[rows][vectors*16] = start + sum over k of x[r][k] * w[k][...], one register block. The start: y itself if `goes_on`, else
+// the bias, or 0 without one.
 template <int kRows, int kVectors>
 inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int inputs,
                           const float* RM_RESTRICT w, std::int64_t w_row,
-                          const float* RM_RESTRICT bias, float* RM_RESTRICT y, std::int64_t y_row) {
+                          const float* RM_RESTRICT bias, float* RM_RESTRICT y, std::int64_t y_row,
+                          bool goes_on) {
   F16 acc[kRows][kVectors];
+  if (goes_on) {
 #pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) {
-    const F16 b = bias != nullptr ? load16(bias + v * 16) : broadcast16(0.0f);
+    for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) acc[r][v] = b;
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = load16(y + r * y_row + v * 16);
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      const F16 b = bias != nullptr ? load16(bias + v * 16) : broadcast16(0.0f);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) acc[r][v] = b;
+    }
   }
   for (int k = 0; k < inputs; ++k) {
     F16 wk[kVectors];
@@ -52,16 +64,16 @@ inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int in
 template <int kVectors>
 inline void forward_columns(const float* x, std::int64_t x_row, int inputs, const float* w,
                             std::int64_t w_row, const float* bias, float* y, std::int64_t y_row,
-                            int rows) {
+                            int rows, bool goes_on = false) {
   int r = 0;
   for (; r + kBlockRows <= rows; r += kBlockRows) {
     forward_block<kBlockRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
-                                        y_row);
+                                        y_row, goes_on);
   }
   // What is left of the rows as one smaller block: a single row would wait on its own multiply-adds.
   const auto rest = [&]<int kRows>() {
     forward_block<kRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
-                                   y_row);
+                                   y_row, goes_on);
   };
   switch (rows - r) {
     case 5: rest.template operator()<5>(); break;
@@ -139,21 +151,54 @@ inline void sparse_row(const std::int32_t* RM_RESTRICT ones, int count, const fl
   for (int v = 0; v < kVectors; ++v) store16(y + v * 16, acc[v]);
 }
 
+// Matrices whose rows lie far apart cost more than their arithmetic: rows 4 KiB apart share one set of the first-level cache,
+// and each load of a panel then misses it. Such panels are copied together first; kPacked floats of them at a time, half of the
+// smallest first-level cache of our processors.
+inline constexpr int kPacked = 4096;
+inline constexpr int kFewRows = 2 * kBlockRows;  // below them a copy is not worth its while
+
+// to[n][columns] = from[n][0 .. columns) for rows `from_row` apart.
+inline void pack_panel(const float* RM_RESTRICT from, std::int64_t from_row, int n, int columns,
+                       float* RM_RESTRICT to) {
+  for (int k = 0; k < n; ++k) {
+    for (int j = 0; j < columns; j += 16)
+      store16(to + k * columns + j, load16(from + k * from_row + j));
+  }
+}
+
+// forward_columns over a packed copy of the weights, some inputs at a time: the sum so far waits in y, unrounded as
+// in a register.
+template <int kVectors>
+inline void packed_forward(const float* x, std::int64_t x_row, int inputs, const float* w,
+                           std::int64_t w_row, const float* bias, float* y, std::int64_t y_row,
+                           int rows) {
+  constexpr int kColumns = kVectors * 16, kInputs = kPacked / kColumns;
+  alignas(kColumnAlignment) float panel[kPacked];
+  for (int k = 0; k < inputs; k += kInputs) {
+    const int n = inputs - k < kInputs ? inputs - k : kInputs;
+    pack_panel(w + k * w_row, w_row, n, kColumns, panel);
+    forward_columns<kVectors>(x + k, x_row, n, panel, kColumns, bias, y, y_row, rows, k > 0);
+  }
+}
+
 }  // namespace internal
 
 // y [rows][width] = bias [width] + x [rows][inputs] * w [inputs][width]; width a multiple of 16. bias may be null.
 inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const float* w,
                           const float* bias, int width, float* y, std::int64_t y_row, int rows) {
   constexpr int kWide = kBlockVectors * 16;
+  const bool packed = inputs * width > 2 * internal::kPacked && rows > internal::kFewRows;
+  const auto columns = [&]<int kVectors>(int f) {
+    const float* b = bias == nullptr ? nullptr : bias + f;
+    if (packed) {
+      internal::packed_forward<kVectors>(x, x_row, inputs, w + f, width, b, y + f, y_row, rows);
+    } else {
+      internal::forward_columns<kVectors>(x, x_row, inputs, w + f, width, b, y + f, y_row, rows);
+    }
+  };
   int f = 0;
-  for (; f + kWide <= width; f += kWide) {
-    internal::forward_columns<kBlockVectors>(
-        x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f, y + f, y_row, rows);
-  }
-  for (; f < width; f += 16) {
-    internal::forward_columns<1>(x, x_row, inputs, w + f, width,
-                                 bias == nullptr ? nullptr : bias + f, y + f, y_row, rows);
-  }
+  for (; f + kWide <= width; f += kWide) columns.template operator()<kBlockVectors>(f);
+  for (; f < width; f += 16) columns.template operator()<1>(f);
 }
 
 // dx [rows][width_in] = dy [rows][outputs] * wt [outputs][width_in], wt the transposed weights.
@@ -165,13 +210,28 @@ inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, 
 // dw [inputs][width] += x^T dy; db [width] += column sums of dy.
 inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
                               std::int64_t dy_row, int width, int rows, float* dw, float* db) {
-  constexpr int kWide = kBlockVectors * 16;
-  int f = 0;
-  for (; f + kWide <= width; f += kWide) {
-    internal::weight_columns<kBlockVectors>(x, x_row, dy + f, dy_row, rows, inputs, dw + f, width);
-  }
-  for (; f < width; f += 16) {
-    internal::weight_columns<1>(x, x_row, dy + f, dy_row, rows, inputs, dw + f, width);
+  constexpr int kWide = kBlockVectors * 16, kInputs = 48, kRows = 48;
+  alignas(kColumnAlignment) float xs[kRows * kInputs];
+  const bool packed = inputs >= 2 * kInputs && rows > internal::kFewRows && rows <= kRows;
+  for (int k = 0; k < inputs; k += packed ? kInputs : inputs) {
+    const float* from = x + k;
+    std::int64_t from_row = x_row;
+    int n = inputs;
+    if (packed) {
+      n = inputs - k < kInputs ? inputs - k : kInputs;
+      for (int r = 0; r < rows; ++r) std::copy_n(x + r * x_row + k, n, xs + r * kInputs);
+      from = xs;
+      from_row = kInputs;
+    }
+    float* to = dw + static_cast<std::int64_t>(k) * width;
+    int f = 0;
+    for (; f + kWide <= width; f += kWide) {
+      internal::weight_columns<kBlockVectors>(from, from_row, dy + f, dy_row, rows, n, to + f,
+                                              width);
+    }
+    for (; f < width; f += 16) {
+      internal::weight_columns<1>(from, from_row, dy + f, dy_row, rows, n, to + f, width);
+    }
   }
   for (int r = 0; r < rows; ++r) {
     const float* RM_RESTRICT d = dy + r * dy_row;

@@ -61,6 +61,12 @@ RM_HD float action_normal(Rng rng, int choices, int a) {
   return rng.normal();
 }
 
+// The stream after `choices` discrete columns, for real actions that take as many words as they need.
+RM_HD Rng real_action_rng(Rng rng, int choices) {
+  for (int skip = 0; skip < choices; ++skip) rng.bits();
+  return rng;
+}
+
 // From the unbounded sample to the environment's bounds.
 RM_HD float bound_action(float raw, float middle, float half_range, float low, float high) {
   return math::clamp(middle + half_range * raw, low, high);

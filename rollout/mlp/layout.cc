@@ -104,6 +104,7 @@ const char* distribution_name(RealDistribution distribution) {
   switch (distribution) {
     case RealDistribution::kGaussian: return "gaussian";
     case RealDistribution::kSquashed: return "squashed";
+    case RealDistribution::kBeta: return "beta";
     case RealDistribution::kDeterministic: break;
   }
   return "deterministic";

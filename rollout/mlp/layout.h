@@ -25,7 +25,8 @@ enum class Trunk { kSeparate, kShared, kActorOnly };
 //   kGaussian       mean from the network, one log standard deviation for all states; clamped to the bounds
 //   kSquashed       tanh of a Gaussian whose mean and log standard deviation the network gives (Haarnoja et al. 2018)
 //   kDeterministic  tanh of the network's output; no density
-enum class RealDistribution { kGaussian, kSquashed, kDeterministic };
+//   kBeta           Beta, whose two shapes the network gives (rollout/mlp/beta.h)
+enum class RealDistribution { kGaussian, kSquashed, kDeterministic, kBeta };
 
 // What a policy remembers of its episode.
 //   kGru     gated recurrent unit (Cho et al. 2014), gates as in torch.nn.GRU
@@ -104,8 +105,9 @@ struct PolicyShape {
     return total;
   }
   // What the actor says: logits of every choice, column by column, then the means of the real actions, then, where the
-  // state decides it, their log standard deviations.
-  int outputs() const { return total_choices() + (state_dependent_std() ? 2 : 1) * reals; }
+  // state decides it, their log standard deviations; of a Beta both shapes in the same places.
+  int outputs() const { return total_choices() + (two_outputs() ? 2 : 1) * reals; }
+  bool two_outputs() const { return state_dependent_std() || distribution == RealDistribution::kBeta; }
   bool state_dependent_std() const { return distribution == RealDistribution::kSquashed; }
   // Numbers that the policy remembers of an episode: the actor's, then the critic's.
   int memory_columns() const { return (trunk == Trunk::kSeparate ? 2 : 1) * memory_size; }

@@ -9,6 +9,7 @@
 #include "core/io/hash.h"
 #include "core/math/math.h"
 #include "core/rng/rng.h"
+#include "rollout/mlp/beta.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
 
@@ -162,6 +163,8 @@ void MlpPolicy::sample_reals(const ActRequest& q, int begin, int rows, const flo
   auto* actions = static_cast<FloatWord*>(q.actions) + choices * q.stride;
   const bool gaussian = shape.distribution == RealDistribution::kGaussian;
   const bool squashed = shape.distribution == RealDistribution::kSquashed;
+  if (shape.distribution == RealDistribution::kBeta)
+    return sample_betas(q, begin, rows, head, logp);
   float raw[kTileRows];
   for (int a = 0; a < shape.reals; ++a) {
     const float* mean = head + a * kTileRows;
@@ -186,6 +189,29 @@ void MlpPolicy::sample_reals(const ActRequest& q, int begin, int rows, const flo
   }
 }
 
+// A row's dimensions follow one another in its stream of draws, since each takes as many as it needs.
+void MlpPolicy::sample_betas(const ActRequest& q, int begin, int rows, const float* head,
+                             float* logp) const {
+  const PolicyShape& shape = weights_.layout.shape;
+  const int choices = static_cast<int>(shape.choices.size());
+  auto* actions = static_cast<FloatWord*>(q.actions) + choices * q.stride;
+  for (int r = 0; r < rows; ++r) {
+    const int i = begin + r;
+    Rng rng = real_action_rng(
+        action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]), choices);
+    for (int a = 0; a < shape.reals; ++a) {
+      const float* first = head + a * kTileRows + r;
+      const float* second = first + shape.reals * kTileRows;
+      const float alpha = beta_shape(*first), beta = beta_shape(*second);
+      const float x = greedy_ ? beta_mean(alpha, beta) : sample_beta(alpha, beta, rng);
+      add_beta_logp<1>(&x, first, second, 1, logp + r);
+      const std::int64_t at = static_cast<std::int64_t>(a) * q.stride + i;
+      actions[at] = bound_action(2.0f * x - 1.0f, middle_[a], half_range_[a], low_[a], high_[a]);
+      if (q.raw_actions != nullptr) q.raw_actions[at] = x;
+    }
+  }
+}
+
 void MlpPolicy::value(const ObservationColumns& observations, int begin, int end, float* values,
                       const float* memory, const std::uint32_t* steps) const {
   const MlpLayout& layout = weights_.layout;
@@ -197,8 +223,8 @@ void MlpPolicy::value(const ObservationColumns& observations, int begin, int end
     const int rows = std::min(kTileRows, end - i);
     s.input.gather(observations, i, rows, weights_.normalizer);
     if (memory != nullptr) {
-      load_memory(net.memory, memory + memory_offset(net, observations.stride),
-                  observations.stride, steps, i, rows, (shared ? s.actor : s.critic).before());
+      load_memory(net.memory, memory + memory_offset(net, observations.stride), observations.stride,
+                  steps, i, rows, (shared ? s.actor : s.critic).before());
     }
     if (!shared) {
       run_critic(rows, s, values + i);
@@ -308,9 +334,9 @@ void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_st
     }
   }
   const int reals = layout.shape.reals;
-  float* start = layout.has_log_std() ? params + layout.log_std
-                                      : params + layout.actor.head().bias +
-                                            layout.shape.total_choices() + reals;
+  float* start = layout.has_log_std()
+                     ? params + layout.log_std
+                     : params + layout.actor.head().bias + layout.shape.total_choices() + reals;
   if (layout.has_log_std() || layout.shape.state_dependent_std())
     std::fill(start, start + reals, log_std);
 }

@@ -50,6 +50,7 @@ class MlpPolicy final : public Policy {
   void sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& scratch,
                       float* logp) const;
   void sample_reals(const ActRequest& q, int begin, int rows, const float* head, float* logp) const;
+  void sample_betas(const ActRequest& q, int begin, int rows, const float* head, float* logp) const;
   // Where a network's memory begins among the policy's columns.
   std::int64_t memory_offset(const Network& net, std::int64_t stride) const {
     return &net == &weights_.layout.critic ? weights_.layout.shape.memory_size * stride : 0;

@@ -297,7 +297,7 @@ void read_network_kind(const TensorFile& file, PolicyShape& shape, const std::st
   shape.distribution =
       named(file, "distribution",
             {RealDistribution::kGaussian, RealDistribution::kSquashed,
-             RealDistribution::kDeterministic},
+             RealDistribution::kDeterministic, RealDistribution::kBeta},
             distribution_name, path);
   shape.memory =
       named(file, "memory", {MemoryKind::kNone, MemoryKind::kGru, MemoryKind::kMinGru}, memory_name, path);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "core/device/kernel.cuh"
+#include "rollout/mlp/beta.h"
 #include "rollout/mlp/device_policy.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
@@ -72,7 +73,7 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
           sum[r] = __fmaf_rn(x[r * input_row + k], wk, sum[r]);
       }
       for (int r = 0; r < kRowsPerThread; ++r) {
-        const float y = !hidden ? sum[r]
+        const float y = !hidden                             ? sum[r]
                         : p.activation == Activation::kTanh ? activation_tanh(sum[r])
                                                             : math::max(sum[r], 0.0f);
         out[(first + r) * layer.width + j] = y;
@@ -116,12 +117,32 @@ __device__ inline float sample_choices_row(const DevicePolicy& p, const ActReque
   return logp;
 }
 
+// The same of a Beta; head: its shapes' part.
+__device__ inline float sample_betas_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
+                                         const float* head, float logp) {
+  auto* actions = static_cast<float*>(q.actions) + p.choice_columns * q.stride;
+  Rng rng =
+      real_action_rng(action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]),
+                      p.choice_columns);
+  for (int a = 0; a < p.reals; ++a) {
+    const float *first = head + a, *second = head + p.reals + a;
+    const float alpha = beta_shape(*first), beta = beta_shape(*second);
+    const float x = p.greedy ? beta_mean(alpha, beta) : sample_beta(alpha, beta, rng);
+    add_beta_logp<1>(&x, first, second, 1, &logp);
+    const std::int64_t at = a * q.stride + i;
+    actions[at] = bound_action(2.0f * x - 1.0f, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
+    if (q.raw_actions != nullptr) q.raw_actions[at] = x;
+  }
+  return logp;
+}
+
 // Real columns of row i; mean: their part of the head.
 __device__ inline float sample_reals_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
                                          const float* mean, float logp) {
   auto* actions = static_cast<float*>(q.actions) + p.choice_columns * q.stride;
   const bool gaussian = p.distribution == RealDistribution::kGaussian;
   const bool squashed = p.distribution == RealDistribution::kSquashed;
+  if (p.distribution == RealDistribution::kBeta) return sample_betas_row(p, q, i, mean, logp);
   for (int a = 0; a < p.reals; ++a) {
     const float* log_std = mean + p.reals + a;  // squashed only
     float raw = mean[a];

@@ -257,7 +257,8 @@ TEST(KernelEmulation, EveryKindOfNetwork) {
   PolicyChoices network = stacking(1);
   network.activation = Activation::kRelu;
   network.trunk = Trunk::kShared;
-  for (const auto distribution : {RealDistribution::kSquashed, RealDistribution::kDeterministic}) {
+  for (const auto distribution : {RealDistribution::kSquashed, RealDistribution::kDeterministic,
+                                  RealDistribution::kBeta}) {
     network.distribution = distribution;
     expect_equal_rollouts<Pendulum>(21, true, false, 8, network);
     expect_equal_rollouts<testing::MixedEnv>(21, false, false, 8, network);

@@ -25,7 +25,7 @@ from exported_c import C_BUILDS, run_c
 from near import near
 
 CASES = ["discrete", "continuous", "linear", "mixed_frames", "choices_masked", "planes", "pixels"]
-CASES += ["shared", "squashed", "deterministic", "gru", "gru_shared", "mingru", "mingru_actor"]
+CASES += ["shared", "squashed", "beta", "deterministic", "gru", "gru_shared", "mingru", "mingru_actor"]
 CASES += ["conv", "conv_gru"]
 
 
@@ -81,8 +81,13 @@ class Case:
                 assert np.array_equal(np.asarray(outputs["choices"])[clear, c], best[clear]), what
         if self.raw.shape[1]:
             kind = self.json["action"]["distribution"]
-            assert self.json["action"]["greedy_x"] == ("mean" if kind == "gaussian" else "tanh(mean)")
-            if kind != "deterministic":
+            greedy = {"gaussian": "mean", "beta": "(alpha - beta) / (alpha + beta)"}.get(kind, "tanh(mean)")
+            assert self.json["action"]["greedy_x"] == greedy
+            if kind == "beta":
+                shapes = [torch.tensor(np.asarray(outputs[k], np.float64)) for k in ("alpha", "beta")]
+                density = torch.distributions.Beta(*shapes).log_prob(torch.tensor(self.raw))
+                logprob += np.sum(density.numpy() - np.log(2), axis=1, keepdims=True)
+            elif kind != "deterministic":
                 logprob += self.reals_logprob(outputs, kind == "squashed")
             worst = max(worst, near(f"{what}: actions", outputs["real_actions"], self.best_reals))
             bounds = self.json["action"]["real_actions"]
@@ -180,8 +185,15 @@ def run_numpy(case):
         kind = metadata.get("distribution", "gaussian")
         mean = head[:, total : total + len(bounds)]
         unit = mean if kind == "gaussian" else np.tanh(mean)
+        if kind == "beta":
+            shapes = 1 + np.logaddexp(0, head[:, total:])
+            outputs["alpha"], outputs["beta"] = np.split(shapes.astype(np.float32), 2, axis=1)
+            alpha, beta = np.split(shapes, 2, axis=1)
+            unit = (alpha - beta) / (alpha + beta)
         action = np.clip((low + high) / 2 + (high - low) / 2 * unit, low, high)
-        outputs["mean"], outputs["real_actions"] = mean.astype(np.float32), action.astype(np.float32)
+        outputs["real_actions"] = action.astype(np.float32)
+        if kind != "beta":
+            outputs["mean"] = mean.astype(np.float32)
         if kind == "gaussian":
             outputs["log_std"] = tensors["log_std"][np.newaxis].astype(np.float32)
         if kind == "squashed":
@@ -205,7 +217,7 @@ def run_onnx(case):
     names = [o.name for o in session.get_outputs()]
     case.check("ONNX", dict(zip(names, session.run(None, case.feed))))
     one = dict(zip(names, session.run(None, {k: v[:1] for k, v in case.feed.items()})))
-    first = "mean" if case.raw.shape[1] else "logits"
+    first = next(name for name in ("mean", "alpha", "logits") if name in names)
     everything = dict(zip(names, session.run(None, case.feed)))
     near("a batch of one", one[first], everything[first][:1])
 

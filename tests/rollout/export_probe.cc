@@ -165,6 +165,8 @@ void run_case(const std::string& name, const std::string& dir) {
   if (name == "pixels") run<testing::PixelsEnv>(dir, {{.hidden = {24}}});
   if (name == "shared") run<Numbers>(dir, {{{24, 16}, 1, kRelu, kShared}, true});
   if (name == "squashed") run<Reals>(dir, {{{24}, 1, kTanh, kShared, kSquashed}, true});
+  if (name == "beta")
+    run<Reals>(dir, {{{24}, 1, kTanh, kApart, RealDistribution::kBeta}, true});
   if (name == "deterministic")
     run<Reals>(dir, {{{24}, 1, kRelu, Trunk::kActorOnly, kDeterministic}});
   if (name == "gru")

@@ -149,7 +149,8 @@ TEST(PolicyFile, EveryKindOfNetworkComesBack) {
   plain.trunk = Trunk::kSeparate;
   squashed.trunk = Trunk::kActorOnly;
   const auto expect_back = [&](const EnvSpec& spec, PolicyChoices choices) {
-    for (const auto d : {RealDistribution::kSquashed, RealDistribution::kDeterministic}) {
+    for (const auto d : {RealDistribution::kSquashed, RealDistribution::kDeterministic,
+                         RealDistribution::kBeta}) {
       choices.distribution = d;
       PolicyWeights weights(shape_for(spec, choices));
       initialize_weights(weights, 3, -0.5f);
@@ -174,7 +175,7 @@ TEST(PolicyFile, NonsenseAboutTheNetworkIsRefused) {
   const TensorFile good = read_safetensors(path);
   const std::pair<const char*, const char*> wrong[] = {
       {"activation", "gelu"},      {"trunk", "separate"},       {"trunk", ""},
-      {"distribution", "beta"},    {"memory", "lstm"},          {"memory", "none"},
+      {"distribution", "cauchy"},    {"memory", "lstm"},          {"memory", "none"},
       {"memory", "mingru"},        {"memory_size", "0"},        {"memory_size", "4097"},
       {"memory_size", "4"},        {"conv_channels", "16"},     {"conv_channels", "16,31"},
       {"conv_channels", "16,0"},   {"conv_channels", "16,64"},  {"conv_kernel", "2,9"},

@@ -383,6 +383,8 @@ INSTANTIATE_TEST_SUITE_P(
                            {{40, 24}, 1, Activation::kRelu, Trunk::kShared}},
                       Kind{"Squashed", false, &test_entry<testing::MixedEnv>(),
                            {.hidden = {24}, .distribution = RealDistribution::kSquashed}},
+                      Kind{"Beta", false, &test_entry<testing::MixedEnv>(),
+                           {.hidden = {24}, .distribution = RealDistribution::kBeta}},
                       Kind{"Conv", true, &test_entry<testing::PlanesEnv>(), conv(2), 0, 0, 6.0},
                       Kind{"ConvPixels", true, &test_entry<testing::PixelsEnv>(), conv(1)},
                       Kind{"Gru", true, &test_entry<testing::MixedEnv>(), gru(), 8, 3},

@@ -32,6 +32,10 @@ UpdateReport BcTrainer::step() {
       o.ppo, static_cast<double>(run_.progress.env_steps) / static_cast<double>(o.total_steps));
   if (run_.progress.update == 0 && !o.init.policy.empty())
     start_from("init.policy", o.init.policy, weights_);
+  if (run_.progress.update == 0) {
+    set_to_zero(actor_weights_of(o.actor_ignores, run_.spec, weights_.layout),
+                weights_.params.data());
+  }
   const auto start = Clock::now();
   const UpdateStats stats = imitation_->update(now_.learning_rate);
   report.learn_seconds = std::chrono::duration<double>(Clock::now() - start).count();

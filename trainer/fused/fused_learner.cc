@@ -222,6 +222,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   });
   reduce_shards(shards);
   add_groups();
+  set_to_zero(c_.frozen, gradient_.data());
   LossSums sums;
   std::vector<double> parts;
   for (int k = 0; k < groups_; ++k) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "rollout/mlp/beta.h"
 #include "rollout/mlp/distribution.h"
 #include "trainer/ppo_options.h"
 
@@ -145,6 +146,29 @@ inline void squashed_backward(const PpoOptions& o, const float* mean, const floa
   }
 }
 
+// Real columns of a Beta. first, second: the network's outputs, x: the samples, [dims][kTileRows]; dfirst, dsecond likewise.
+inline void beta_backward(const PpoOptions& o, const float* first, const float* second,
+                          const float* x, const float* dlogp, int dims, int rows, float inv_n,
+                          float* dfirst, float* dsecond, LossSums& sums) {
+  for (int a = 0; a < dims; ++a) {
+    float entropy[kTileRows];
+    const float by_entropy = -o.entropy_coefficient * inv_n;
+    for (int r = 0; r < rows; ++r) {
+      const int at = a * kTileRows + r;
+      const BetaTerms t = beta_terms(beta_shape(first[at]), beta_shape(second[at]));
+      const float log_x = math::log(x[at]), log_rest = math::log(1.0f - x[at]);
+      dfirst[at] =
+          beta_shape_slope(first[at]) * (dlogp[r] * beta_logp_slope(t, log_x, t.wa, t.log_a) +
+                                         by_entropy * beta_entropy_slope(t, t.a, t.wa));
+      dsecond[at] =
+          beta_shape_slope(second[at]) * (dlogp[r] * beta_logp_slope(t, log_rest, t.wb, t.log_b) +
+                                          by_entropy * beta_entropy_slope(t, t.b, t.wb));
+      entropy[r] = beta_entropy(t);
+    }
+    for (int r = 0; r < rows; ++r) sums.entropy += static_cast<double>(entropy[r]);
+  }
+}
+
 // The actor's whole head, [outputs][kTileRows]: the action's log-probability and the entropy are sums over its columns.
 // head: outputs in, overwritten; dhead: d loss / d outputs; entropy: scratch [discrete columns][kTileRows].
 inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const TileRows& tile,
@@ -163,12 +187,16 @@ inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const Til
     ++column;
   }
   const bool squashed = shape.distribution == RealDistribution::kSquashed;
-  const float* own_log_std = mean + shape.reals * kTileRows;  // squashed: outputs, too
+  const bool beta = shape.distribution == RealDistribution::kBeta;
+  const float* own_log_std =
+      mean + shape.reals * kTileRows;  // squashed: outputs, too; of a Beta the second shape
   float gaussian_entropy = 0.0f;
   for (int a = 0; a < shape.reals; ++a) {
     const int at = a * kTileRows;
     if (squashed) {
       add_squashed_logp(raw + at, mean + at, own_log_std + at, rows, logp);
+    } else if (beta) {
+      add_beta_logp<kTileRows>(raw + at, mean + at, own_log_std + at, rows, logp);
     } else {
       add_gaussian_logp(raw + at, mean + at, log_std[a], rows, logp);
       gaussian_entropy += log_std[a] + 0.5f + kHalfLog2Pi;
@@ -191,6 +219,10 @@ inline void policy_rows(const PpoOptions& o, const PolicyShape& shape, const Til
   if (squashed) {
     return squashed_backward(o, mean, own_log_std, raw, dlogp, shape.reals, rows, inv_n, dmean,
                              dmean + shape.reals * kTileRows, sums);
+  }
+  if (beta) {
+    return beta_backward(o, mean, own_log_std, raw, dlogp, shape.reals, rows, inv_n, dmean,
+                         dmean + shape.reals * kTileRows, sums);
   }
   gaussian_backward(o, mean, raw, log_std, dlogp, shape.reals, rows, inv_n, dmean, dlog_std);
   sums.entropy += static_cast<double>(gaussian_entropy) * rows;
@@ -222,9 +254,8 @@ inline void value_rows(const PpoOptions& o, const TileRows& tile, const float* R
       const float error = tile.old_value[r] + bounded - tile.target[r];
       const float clipped_loss = value_loss(error, o.value_huber);
       const bool use_clipped = clipped_loss > loss[r];
-      const float gradient = math::abs(change) <= o.value_clip
-                                 ? scale * value_slope(error, o.value_huber)
-                                 : 0.0f;
+      const float gradient =
+          math::abs(change) <= o.value_clip ? scale * value_slope(error, o.value_huber) : 0.0f;
       dvalue[r] = use_clipped ? gradient : dvalue[r];
       loss[r] = math::max(loss[r], clipped_loss);
     }

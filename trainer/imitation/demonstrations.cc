@@ -9,6 +9,7 @@
 #include "datasets/reader.h"
 #include "envs/env.h"
 #include "rollout/dataset_columns.h"
+#include "rollout/mlp/beta.h"
 #include "rollout/recorded_actions.h"
 
 namespace rollmill {
@@ -31,6 +32,7 @@ void check_manifest(const std::string& dir, const Manifest& m, const EnvSpec& sp
 float raw_action(RealDistribution distribution, float action, float middle, float half_range) {
   const float unit = (action - middle) / half_range;
   if (distribution == RealDistribution::kGaussian) return unit;
+  if (distribution == RealDistribution::kBeta) return bound_beta(0.5f * unit + 0.5f);
   // The inverse of tanh, of what is inside the bounds.
   constexpr float kMost = 0.99999f;
   const float inside = math::clamp(unit, -kMost, kMost);

@@ -22,6 +22,7 @@
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/dist/process_group.h"
+#include "rollout/mlp/beta.h"
 #include "rollout/mlp/distribution.h"
 #include "trainer/may_step.h"
 #include "trainer/reference_learner.h"
@@ -422,6 +423,19 @@ void TorchLearner::policy_terms(const Samples& rows, const at::Tensor& head, at:
     first += shape.choices[c];
   }
   if (shape.reals == 0) return;
+  if (shape.distribution == RealDistribution::kBeta) {
+    const auto shapes = [&](std::int64_t at) {
+      return 1.0 + at::softplus(head.narrow(1, at, shape.reals)).clamp_max(kMaxBetaShape);
+    };
+    const at::Tensor a = shapes(first), b = shapes(first + shape.reals), s = a + b;
+    const at::Tensor x = rows.raw_actions;
+    const at::Tensor norm = at::lgamma(a) + at::lgamma(b) - at::lgamma(s);
+    logp = logp + ((a - 1.0) * x.log() + (b - 1.0) * (1.0 - x).log() - norm - std::log(2.0)).sum(1);
+    entropy = entropy + (norm - (a - 1.0) * at::digamma(a) - (b - 1.0) * at::digamma(b) +
+                         (s - 2.0) * at::digamma(s) + std::log(2.0))
+                            .sum(1);
+    return;
+  }
   const bool squashed = shape.distribution == RealDistribution::kSquashed;
   const at::Tensor log_std =
       squashed ? head.narrow(1, first + shape.reals, shape.reals).clamp(kMinLogStd, kMaxLogStd)
@@ -497,6 +511,7 @@ double TorchLearner::average_gradient() {
 #endif
     }
   }
+  for (const ParamRange& r : c_.frozen) g.narrow(0, r.begin, r.end - r.begin).zero_();
   return std::sqrt(g.to(at::kDouble).square().sum().item<double>());
 }
 

@@ -76,9 +76,11 @@ std::string ScriptWriter::expression(const Operation& op) {
     case OpKind::kTanh: return "torch.tanh(" + x + ")";
     case OpKind::kRelu: return "torch.relu(" + x + ")";
     case OpKind::kSigmoid: return "torch.sigmoid(" + x + ")";
+    case OpKind::kSoftplus: return "torch.softplus(" + x + ")";
     case OpKind::kSum: return x + " + " + name(op.inputs[1]);
     case OpKind::kDifference: return x + " - " + name(op.inputs[1]);
     case OpKind::kProduct: return x + " * " + name(op.inputs[1]);
+    case OpKind::kQuotient: return x + " / " + name(op.inputs[1]);
     case OpKind::kAdd: return x + " + " + constant(op);
     case OpKind::kSubtract: return x + " - " + constant(op);
     case OpKind::kMultiply: return x + " * " + constant(op);

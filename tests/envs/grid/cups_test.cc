@@ -1,5 +1,5 @@
 // Cups: the expert finds every ball, a policy without memory finds one in k, and each swap can be seen.
-#include "envs/grid/cups.h"
+#include "envs/grid/cups_open.h"
 
 #include <gtest/gtest.h>
 
@@ -163,6 +163,24 @@ TEST(Cups, SwapsAreUniform) {
   EXPECT_LT(test::chi_square(pairs, 6), 25.7);  // 0.9999 quantile, 5 degrees of freedom
   const double n = kLevels * double{Cups::kMaxSwaps};
   EXPECT_NEAR(static_cast<double>(put_back) / n, 0.25, 4 * std::sqrt(0.25 * 0.75 / n));
+}
+
+// CupsOpen is Cups and one plane more: the place that the expert will point at, from the first picture to the last.
+TEST(Cups, OpenShowsTheSameAndTheBallsPlace) {
+  for (std::uint32_t number = 0; number < 200; ++number) {
+    Level<Cups> level = test::make_level<Cups>(number);
+    for (int t = 0; t < Cups::info.time_limit; ++t) {
+      Word shut[5], open[6];
+      Cups::observe(level.state, level.params, {shut, 1});
+      CupsOpen::observe(level.state, level.params, {open, 1});
+      for (int w = 0; w < 5; ++w) ASSERT_EQ(open[w], shut[w]);
+      ASSERT_EQ(open[5], 1u << (2 * level.state.ball));
+      const Cups::Action::Value action = Cups::expert(level.state, level.params);
+      ASSERT_TRUE(action == 0 || action == level.state.ball + 1);
+      Rng rng(1, Purpose::kStep, 0, 0, 0);
+      if (Cups::step(level.state, level.params, action, rng).reason != 0) break;
+    }
+  }
 }
 
 }  // namespace
