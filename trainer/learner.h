@@ -1,5 +1,5 @@
 // What turns rollouts into better weights. Two implementations, chosen by trainer.kernels:
-//   fused      trainer/fused: own CPU kernels, forward and backward in one pass, no torch in the process
+//   fused      trainer/fused: own kernels for CPU and CUDA, forward and backward in one pass, no torch in the process
 //   reference  trainer/torch: plain libtorch autograd on CPU or CUDA, loaded from the torch module
 // Both follow trainer/ppo_options.h to the letter and use the same minibatch permutations; tests hold them together.
 #pragma once
@@ -35,7 +35,7 @@ struct LearnerContext {
   ProcessGroup* group;
   ThreadPool* pool;
   std::uint64_t seed;
-  bool cuda = false;  // reference learner only: the buffer lies in device memory
+  bool cuda = false;  // the buffer lies in device memory
   int device = 0;
   // Logical groups of environments over all ranks whose sums are added in a fixed order, so that results do not depend on
   // the number of ranks (trainer.reduction = "exact"); 0: one group a rank. Fused learner only.

@@ -1,13 +1,14 @@
-#include "core/rng/rng.h"
 #include "trainer/learner.h"
+#include "trainer/minibatch_order.h"
 
 namespace rollmill {
 
 void minibatch_order(std::uint64_t seed, int group, std::int64_t update, int epoch,
                      std::uint32_t samples, std::uint32_t* order) {
-  permute(Rng(seed, Purpose::kPermutation, static_cast<std::uint32_t>(group),
-              static_cast<std::uint32_t>(update), static_cast<std::uint32_t>(epoch)),
-          samples, order);
+  const Rng rng = minibatch_rng(seed, group, update, epoch);
+  if (samples < kShuffledFrom) return permute(rng, samples, order);
+  const ShuffleKey key = shuffle_key(rng, samples);
+  for (std::uint32_t place = 0; place < samples; ++place) order[place] = shuffled(key, place);
 }
 
 }  // namespace rollmill

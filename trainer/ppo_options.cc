@@ -132,10 +132,8 @@ PpoOptions annealed(const PpoOptions& options, double done) {
 void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
-  if (cuda && o.kernels == "fused") {
-    c.fail("trainer.kernels", "the fused kernels are the CPU's; with env.device = \"" +
-                                  o.env.device + "\" use \"reference\"");
-  }
+  if (cuda && o.kernels == "fused" && world_size > 1)
+    c.fail("trainer.kernels", "\"fused\" on a GPU is for one rank so far; use \"reference\"");
   if (cuda && o.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", "is for env.device = \"cpu\" so far");
   if (cuda && !o.policy.conv.empty())
@@ -143,6 +141,8 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;
+  if (cuda && reduction == "exact")
+    c.fail("trainer.reduction", "\"exact\" is for env.device = \"cpu\" so far");
   read_ppo(c, o.ppo);
   if (cuda && o.ppo.normalize_rewards)
     c.fail("ppo.normalize_rewards", "is for env.device = \"cpu\" so far; set trainer.reward_scale");

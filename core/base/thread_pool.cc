@@ -37,6 +37,7 @@ ThreadPool::ThreadPool(int threads) {
   RM_ASSERT(threads >= 1);
   // More threads than cores: a thread that spins keeps the one it waits for from running.
   spins_ = threads <= available_cores() ? kSpins : 0;
+  ranges_ = std::make_unique<Range[]>(static_cast<std::size_t>(threads));
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
@@ -56,14 +57,33 @@ void ThreadPool::stop() {
   for (auto& worker : workers_) worker.join();
 }
 
-void ThreadPool::run_range(int thread) {
-  const std::int64_t count = threads();
-  const int begin = static_cast<int>(tasks_ * static_cast<std::int64_t>(thread) / count);
-  const int end = static_cast<int>(tasks_ * (static_cast<std::int64_t>(thread) + 1) / count);
-  try {
-    for (int i = begin; i < end; ++i) call_(context_, i);
-  } catch (...) {
-    if (!failed_.exchange(true)) error_ = std::current_exception();
+// Takes one task of a loop's range; `left` becomes how many there were. Compared and exchanged, not counted down: a worker that
+// comes late finds another loop's number there and must leave it as it is.
+bool ThreadPool::claim(Range& range, std::uint32_t loop, std::uint32_t& left) {
+  std::uint64_t seen = range.left.load(std::memory_order_acquire);
+  for (;;) {
+    left = static_cast<std::uint32_t>(seen);
+    if (static_cast<std::uint32_t>(seen >> 32) != loop || left == 0) return false;
+    if (range.left.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
+                                         std::memory_order_acquire))
+      return true;
+  }
+}
+
+// Until a task that was claimed is done, its loop lasts: what the loop is may be read.
+void ThreadPool::run_tasks(int thread, std::uint32_t loop) {
+  const int count = threads();
+  for (int k = 0; k < count; ++k) {
+    const int range = (thread + k) % count;
+    std::uint32_t left = 0;
+    while (claim(ranges_[static_cast<std::size_t>(range)], loop, left)) {
+      try {
+        call_(context_, range_begin(range + 1) - static_cast<int>(left));
+      } catch (...) {
+        if (!failed_.exchange(true)) error_ = std::current_exception();
+      }
+      if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+    }
   }
 }
 
@@ -75,10 +95,16 @@ void ThreadPool::dispatch(int tasks, Call call, void* context) {
   tasks_ = tasks;
   error_ = nullptr;
   failed_.store(false, std::memory_order_relaxed);
-  pending_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  pending_.store(static_cast<std::uint32_t>(tasks), std::memory_order_relaxed);
+  const std::uint32_t loop = generation_.load(std::memory_order_relaxed) + 1;
+  for (int r = 0; r < threads(); ++r) {
+    const auto size = static_cast<std::uint64_t>(range_begin(r + 1) - range_begin(r));
+    ranges_[static_cast<std::size_t>(r)].left.store(std::uint64_t{loop} << 32 | size,
+                                                    std::memory_order_release);
+  }
+  generation_.store(loop, std::memory_order_release);
   generation_.notify_all();
-  run_range(0);
+  run_tasks(0, loop);
   for (int spin = 0;; ++spin) {
     const std::uint32_t left = pending_.load(std::memory_order_acquire);
     if (left == 0) break;
@@ -102,10 +128,9 @@ void ThreadPool::work(int thread) {
         generation_.wait(seen, std::memory_order_acquire);
       }
     }
-    ++seen;
+    seen = generation_.load(std::memory_order_acquire);
     if (stop_) return;
-    run_range(thread);
-    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+    run_tasks(thread, seen);
   }
 }
 

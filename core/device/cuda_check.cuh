@@ -1,8 +1,8 @@
 // Checked calls of the CUDA runtime, and launches of one thread per element.
 //
-// All work of the module goes to the default stream of the current device, which is torch's, too:
-// the order of the program is the order on the device, and a copy to the host waits for what came
-// before it.
+// Work goes to the default stream of the current device, which is torch's, too, or to a blocking
+// stream, which waits for it and is waited for: the order of the program is the order on the device,
+// and a copy to the host waits for what came before it.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -54,7 +54,7 @@ CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int
     fail_usage(spec.id + " has more choices than the CUDA kernels mask (" +
                std::to_string(32 * kMaxDeviceMaskWords) + "); use device = \"cpu\"");
   }
-  upload_tables(spec);
+  upload_tables(spec.observed, spec.choices);
   if (policy_.reals == 0) return;
   // middle, half range, low, high: rounded to float32 as MlpPolicy does.
   const auto n = static_cast<std::size_t>(policy_.reals);
@@ -74,10 +74,18 @@ CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int
   policy_.high = policy_.middle + 3 * n;
 }
 
+CudaPolicy::CudaPolicy(const PolicyShape& shape, int device) : device_(device) {
+  policy_.frame_stack = shape.frame_stack;
+  policy_.observation_columns = shape.observed.columns;
+  policy_.observations = shape.observations();
+  policy_.choice_columns = static_cast<int>(shape.choices.size());
+  policy_.reals = shape.reals;
+  upload_tables(shape.observed, shape.choices);
+}
+
 // Sizes of the discrete actions, then which choice each element of a one-hot observation stands for.
-void CudaPolicy::upload_tables(const EnvSpec& spec) {
-  const ObservationSpec& o = spec.observed;
-  std::vector<std::int32_t> table(spec.choices.begin(), spec.choices.end());
+void CudaPolicy::upload_tables(const ObservationSpec& o, const std::vector<int>& choices) {
+  std::vector<std::int32_t> table(choices.begin(), choices.end());
   const ChoiceElements elements(o);
   table.insert(table.end(), elements.column_of.begin(), elements.column_of.end());
   table.insert(table.end(), elements.choice_of.begin(), elements.choice_of.end());
@@ -86,18 +94,28 @@ void CudaPolicy::upload_tables(const EnvSpec& spec) {
   tables_ = Buffer(*rollmill_cuda_memory(device_), table.size() * sizeof(std::int32_t));
   tables_.copy_in(table.data(), tables_.bytes());
   policy_.choices = tables_.as<std::int32_t>();
-  policy_.unpack.column_of = policy_.choices + spec.choices.size();
+  policy_.unpack.column_of = policy_.choices + choices.size();
   policy_.unpack.choice_of = policy_.unpack.column_of + elements.column_of.size();
 }
 
-void CudaPolicy::set_weights(const PolicyWeights& weights) {
-  Memory& memory = *rollmill_cuda_memory(device_);
+// What follows from the layout alone.
+void CudaPolicy::set_networks(const PolicyWeights& weights) {
   const MlpLayout& layout = weights.layout;
   RM_ASSERT(layout.shape.observations() == policy_.observations &&
             layout.shape.reals == policy_.reals);
   policy_.actor = device_net(layout.actor);
   policy_.critic = device_net(layout.critic);
   policy_.max_width = std::max(widest(policy_.actor), widest(policy_.critic));
+  policy_.activation = layout.shape.activation;
+  policy_.trunk = layout.shape.trunk;
+  policy_.distribution = layout.shape.distribution;
+  policy_.outputs = layout.shape.outputs();
+}
+
+void CudaPolicy::set_weights(const PolicyWeights& weights) {
+  Memory& memory = *rollmill_cuda_memory(device_);
+  const MlpLayout& layout = weights.layout;
+  set_networks(weights);
   policy_.tile_rows = 32;
   while (policy_.tile_rows >= kRowsPerThread && shared_bytes() > kSharedBytes)
     policy_.tile_rows /= 2;
@@ -112,10 +130,11 @@ void CudaPolicy::set_weights(const PolicyWeights& weights) {
   params_.copy_in(weights.params.data(), bytes);
   policy_.params = params_.as<float>();
   policy_.log_std = layout.has_log_std() ? policy_.params + layout.log_std : nullptr;
-  policy_.activation = layout.shape.activation;
-  policy_.trunk = layout.shape.trunk;
-  policy_.distribution = layout.shape.distribution;
-  policy_.outputs = layout.shape.outputs();
+  set_normalizer(weights);
+}
+
+void CudaPolicy::set_normalizer(const PolicyWeights& weights) {
+  Memory& memory = *rollmill_cuda_memory(device_);
   policy_.shift = policy_.scale = nullptr;
   if (!weights.normalizer.enabled()) return;
   const std::size_t row = static_cast<std::size_t>(policy_.unpack.elements) * sizeof(float);

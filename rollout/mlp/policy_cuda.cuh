@@ -13,8 +13,16 @@ class CudaPolicy {
  public:
   CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack, int device);
 
+  // To learn with: what the networks read and say, without the actions' bounds.
+  CudaPolicy(const PolicyShape& shape, int device);
+
   // Throws Error(kUsage) when the network has more layers or wider ones than the kernels take.
   void set_weights(const PolicyWeights& weights);
+  // Parts of set_weights: what follows from the layout, and what changes beside the parameters.
+  void set_networks(const PolicyWeights& weights);
+  void set_normalizer(const PolicyWeights& weights);
+  // Pointers stay as long as the shape does.
+  const DevicePolicy& device() const { return policy_; }
   // All pointers of the request are device pointers.
   void act(const ActRequest& request) const;
   // Slot t's values, from the rollout's observations.
@@ -24,7 +32,7 @@ class CudaPolicy {
 
  private:
   std::size_t shared_bytes() const;
-  void upload_tables(const EnvSpec& spec);
+  void upload_tables(const ObservationSpec& observed, const std::vector<int>& choices);
 
   int device_;
   Buffer params_, normalizer_, bounds_, tables_;

@@ -11,6 +11,7 @@
 
 #include "core/device/kernel.cuh"
 #include "rollout/mlp/beta.h"
+#include "rollout/mlp/dense_kernels.cuh"
 #include "rollout/mlp/device_policy.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
@@ -60,24 +61,13 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   for (int l = 0; l < net.count; ++l) {
     const DeviceNet::Layer layer = net.layers[l];
     const bool hidden = l + 1 < net.count;
-    for (int item = threadIdx.x; item < layer.width * (p.tile_rows / kRowsPerThread);
-         item += blockDim.x) {
-      const int j = item % layer.width, first = item / layer.width * kRowsPerThread;
-      const float* w = p.params + layer.weight + j;
-      const float* x = input + first * input_row;
-      float sum[kRowsPerThread];
-      for (int r = 0; r < kRowsPerThread; ++r) sum[r] = p.params[layer.bias + j];
-      for (int k = 0; k < layer.inputs; ++k) {
-        const float wk = w[static_cast<std::int64_t>(k) * layer.width];
-        for (int r = 0; r < kRowsPerThread; ++r)
-          sum[r] = __fmaf_rn(x[r * input_row + k], wk, sum[r]);
-      }
-      for (int r = 0; r < kRowsPerThread; ++r) {
-        const float y = !hidden                             ? sum[r]
-                        : p.activation == Activation::kTanh ? activation_tanh(sum[r])
-                                                            : math::max(sum[r], 0.0f);
-        out[(first + r) * layer.width + j] = y;
-      }
+    const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
+    if (hidden) {
+      dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
+                                 out, Activate{p.activation});
+    } else {
+      dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
+                                 out, LeaveAsIs{});
     }
     __syncthreads();
     input = out;

@@ -13,6 +13,7 @@
 #include "envs/device_batch.h"
 #include "rollout/device_collector.h"
 #include "rollout/rollout_fields.h"
+#include "trainer/fused/device_learner.h"
 #include "trainer/reference_learner.h"
 
 namespace rollmill {
@@ -166,6 +167,54 @@ TEST_F(OnDevice, TheReferenceLearnerUpdatesFromDeviceMemory) {
     }
     EXPECT_GT(moved, kLearningRate);
     EXPECT_LT(difference, 0.01 * 4 * kLearningRate) << id;
+  }
+}
+
+// Own kernels, the update as one CUDA graph (and without one, where the KL divergence is watched): the CPU's bits, while learning
+// rate, clip range, rollouts and, with real observations, the normaliser change from update to update.
+TEST_F(OnDevice, TheFusedLearnerHasTheCpusBits) {
+  for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1", "Taxi-v3"}) {
+    for (const bool watched : {false, true}) {
+      Pair pair(id, false);
+      PolicyWeights other = pair.weights;
+      OptimizerState first, second;
+      for (OptimizerState* state : {&first, &second}) {
+        state->first.resize(other.params.size());
+        state->second.resize(other.params.size());
+      }
+      PpoOptions options;
+      options.entropy_coefficient = 0.01f;
+      options.target_kl = watched ? 1e6f : 0.0f;
+      options.normalize_advantages = !watched;
+      const auto group = make_process_group(LaunchInfo{}, false);
+      LearnerContext cpu{&options, &pair.weights, &first, group.get(), &pair.pool, 3, false, 0};
+      LearnerContext gpu{&options, &other, &second, group.get(), &pair.pool, 3, true, 0};
+      cpu.frozen = gpu.frozen = {{pair.weights.layout.actor.dense.front().weight,
+                                  pair.weights.layout.actor.dense.front().weight + 64}};
+      const auto on_cpu = make_fused_learner(cpu), on_gpu = make_cuda_learner(gpu);
+      pair.device->reset();
+      for (int update = 0; update < 4; ++update) {
+        options.clip = 0.2f / static_cast<float>(1 + update);
+        pair.device->set_weights(pair.weights);
+        pair.device->collect({});
+        pair.device->copy_to_host(pair.rollout.buffer());
+        const double rate = 1e-3 / (1 + update);
+        const UpdateStats a = on_cpu->update(pair.rollout.buffer(), update, rate);
+        const UpdateStats b = on_gpu->update(pair.device->buffer(), update, rate);
+        EXPECT_EQ(pair.weights.params, other.params) << id;
+        EXPECT_EQ(first.first, second.first);
+        EXPECT_EQ(first.second, second.second);
+        EXPECT_EQ(a.policy_loss, b.policy_loss);
+        EXPECT_EQ(a.approx_kl, b.approx_kl);
+        EXPECT_EQ(a.explained_variance, b.explained_variance);
+        if (pair.weights.normalizer.enabled()) {
+          const auto moments = pair.device->observation_moments();
+          pair.weights.normalizer.merge(moments);
+          other.normalizer.merge(moments);
+        }
+        pair.device->advance();
+      }
+    }
   }
 }
 

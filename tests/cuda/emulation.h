@@ -14,6 +14,8 @@
 #define RM_EMULATED_KERNELS
 #define __device__
 #define RM_KERNEL static
+#define RM_LAUNCH_BOUNDS(threads)
+#define RM_UNROLL_4
 
 struct EmulatedIndex {
   unsigned x = 0, y = 0, z = 0;

@@ -34,7 +34,8 @@ double exact_entropy(double a, double b) {
          (a + b - 2) * digamma(a + b) + std::log(2.0);
 }
 
-constexpr float kShapes[] = {1.0f, 1.001f, 1.5f, 1.6931472f, 2.0f, 3.7f, 12.0f, 80.0f, 900.0f, 10001.0f};
+constexpr float kShapes[] = {1.0f, 1.001f, 1.5f,  1.6931472f, 2.0f,
+                             3.7f, 12.0f,  80.0f, 900.0f,     10001.0f};
 
 // Logarithms are within an ulp of numbers below 17, and are multiplied by shapes: 4e-7 of what is added, and where the density
 // is written around its peak, of the shape times the distance from there; shape / sum is rounded twice, which the shape
@@ -50,12 +51,17 @@ TEST(Beta, DensityAndItsSlopesAreTheClosedForms) {
         const double dx = static_cast<double>(x);
         const double exact = exact_logp(static_cast<double>(a), static_cast<double>(b), dx);
         // x itself is what it is; its logarithm's last bit counts a times.
-        const double size = 20 + (a * std::abs(std::log(dx / mean)) + b * std::abs(std::log((1 - dx) / (1 - mean)))) +
-                            (static_cast<double>(a) + b) * 0.5;
+        const double size =
+            20 +
+            (a * std::abs(std::log(dx / mean)) + b * std::abs(std::log((1 - dx) / (1 - mean)))) +
+            (static_cast<double>(a) + b) * 0.5;
         EXPECT_NEAR(beta_logp(t, x), exact, 4e-7 * size) << a << " " << b << " " << x;
-        const double by_a = std::log(dx) - digamma(static_cast<double>(a)) + digamma(static_cast<double>(a) + b);
-        const double by_b = std::log1p(-dx) - digamma(static_cast<double>(b)) + digamma(static_cast<double>(a) + b);
-        EXPECT_NEAR(beta_logp_slope(t, math::log(x), t.wa, t.log_a), by_a, 2e-6 * (1 + std::abs(std::log(dx))));
+        const double by_a =
+            std::log(dx) - digamma(static_cast<double>(a)) + digamma(static_cast<double>(a) + b);
+        const double by_b =
+            std::log1p(-dx) - digamma(static_cast<double>(b)) + digamma(static_cast<double>(a) + b);
+        EXPECT_NEAR(beta_logp_slope(t, math::log(x), t.wa, t.log_a), by_a,
+                    2e-6 * (1 + std::abs(std::log(dx))));
         EXPECT_NEAR(beta_logp_slope(t, math::log(1.0f - x), t.wb, t.log_b), by_b,
                     2e-6 * (1 + std::abs(std::log1p(-dx))));
       }
@@ -83,7 +89,8 @@ TEST(Beta, EntropyAndItsSlopesAreTheClosedForms) {
 TEST(Beta, ShapesAreOnePlusSoftplus) {
   for (double z = -30; z < 60; z += 0.37) {
     const auto output = static_cast<float>(z);
-    EXPECT_NEAR(beta_shape(output), 1 + std::log1p(std::exp(static_cast<double>(output))), 4e-7 * (1 + std::max(0.0, z)));
+    EXPECT_NEAR(beta_shape(output), 1 + std::log1p(std::exp(static_cast<double>(output))),
+                4e-7 * (1 + std::max(0.0, z)));
     EXPECT_NEAR(beta_shape_slope(output), 1 / (1 + std::exp(-static_cast<double>(output))), 2e-7);
   }
   EXPECT_EQ(beta_shape(3e4f), 1.0f + kMaxBetaShape);

@@ -123,7 +123,8 @@ TEST(IgnoredInputs, WhatCannotBeIsRefused) {
   EXPECT_EQ(fails({"trainer.algorithm=dqn"}, &message), 2);
   EXPECT_NE(message.find("dqn"), std::string::npos) << message;
   EXPECT_EQ(fails({"env.id=Pendulum-v1"}, &message), 2);
-  EXPECT_NE(message.find("'pole angle' is no observation of Pendulum-v1"), std::string::npos) << message;
+  EXPECT_NE(message.find("'pole angle' is no observation of Pendulum-v1"), std::string::npos)
+      << message;
 }
 
 TEST(IgnoredInputs, ResumesAndRepeatsBitForBit) {

@@ -175,14 +175,17 @@ TEST(TrainOptions, AWindowWithoutAReturnToStopAtIsRefused) {
   EXPECT_EQ(fails({"stop.window=0"}, &message), 0) << message;
 }
 
-TEST(TrainOptions, FusedKernelsAreTheProcessors) {
+TEST(TrainOptions, KernelsOfAGpu) {
   std::string message;
   const std::vector<std::string> cuda = {"env.device=\"cuda\""};
   EXPECT_EQ(read(kSmall, cuda).kernels, "reference");
   EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"reference\""}, &message), 0) << message;
-  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\""}, &message), 2);
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\""}, &message), 0) << message;
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\""}, &message, 2), 2);
   EXPECT_NE(message.find("trainer.kernels"), std::string::npos) << message;
   EXPECT_NE(message.find("reference"), std::string::npos) << message;
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.reduction=exact"}, &message), 2);
+  EXPECT_NE(message.find("trainer.reduction"), std::string::npos) << message;
   EXPECT_EQ(fails({"env.device=\"cpu\"", "trainer.kernels=\"fused\""}, &message), 0) << message;
 }
 

@@ -17,7 +17,7 @@ struct AdamStep {
 };
 
 // By squaring, not by libm: C libraries differ in pow's last bit, and ranks may have different ones.
-inline double integer_power(double base, std::int64_t exponent) {
+RM_HD double integer_power(double base, std::int64_t exponent) {
   double result = 1.0;
   for (; exponent > 0; exponent >>= 1) {
     if (exponent & 1) result *= base;
@@ -26,26 +26,37 @@ inline double integer_power(double base, std::int64_t exponent) {
   return result;
 }
 
-inline AdamStep adam_step(float beta1, float beta2, float epsilon, double learning_rate,
-                          std::int64_t t, float gradient_scale) {
+RM_HD AdamStep adam_step(float beta1, float beta2, float epsilon, double learning_rate,
+                         std::int64_t t, float gradient_scale) {
   const double c1 = 1.0 - integer_power(static_cast<double>(beta1), t);
   const double c2 = 1.0 - integer_power(static_cast<double>(beta2), t);
   return {beta1,
           beta2,
           epsilon,
           static_cast<float>(learning_rate / c1),
-          static_cast<float>(1.0 / std::sqrt(c2)),
+          static_cast<float>(1.0 / sqrt(c2)),
           gradient_scale};
+}
+
+// What brings a gradient of this norm down to max_norm; 1 where it is below, or max_norm is 0.
+RM_HD float clip_scale(float max_norm, double norm) {
+  if (!(max_norm > 0.0f)) return 1.0f;
+  const double scale = static_cast<double>(max_norm) / (norm + 1e-6);
+  return scale < 1.0 ? static_cast<float>(scale) : 1.0f;
+}
+
+RM_HD void adam_element(const AdamStep& s, float gradient, float& param, float& m, float& v) {
+  const float g = gradient * s.gradient_scale;
+  m = s.beta1 * m + (1.0f - s.beta1) * g;
+  v = s.beta2 * v + (1.0f - s.beta2) * (g * g);
+  param -= s.step_size * m / (math::sqrt(v) * s.inv_root_v + s.epsilon);
 }
 
 inline void adam_range(const AdamStep& s, const float* RM_RESTRICT gradient, std::int64_t begin,
                        std::int64_t end, float* RM_RESTRICT params, float* RM_RESTRICT m,
                        float* RM_RESTRICT v) {
   for (std::int64_t i = begin; i < end; ++i) {
-    const float g = gradient[i] * s.gradient_scale;
-    m[i] = s.beta1 * m[i] + (1.0f - s.beta1) * g;
-    v[i] = s.beta2 * v[i] + (1.0f - s.beta2) * (g * g);
-    params[i] -= s.step_size * m[i] / (math::sqrt(v[i]) * s.inv_root_v + s.epsilon);
+    adam_element(s, gradient[i], params[i], m[i], v[i]);
   }
 }
 

@@ -16,6 +16,8 @@
 #include "core/dist/process_group.h"
 #include "trainer/explained_variance.h"
 #include "trainer/fused/adam.h"
+#include "trainer/fused/minibatch_shards.h"
+#include "trainer/fused/ordered_sums.h"
 #include "trainer/fused/shard.h"
 #include "trainer/learner.h"
 #include "trainer/may_step.h"
@@ -23,7 +25,6 @@
 namespace rollmill {
 namespace {
 
-constexpr int kMaxShards = 64;
 constexpr std::int64_t kReduceChunk = 4096;
 
 class FusedLearner final : public Learner {
@@ -98,7 +99,8 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   LossSums total;
   double count = 0;
   int minibatches = 0;
-  stats.explained_variance = explained_variance(b, groups_, *c_.pool, *c_.group);
+  stats.explained_variance =
+      explained_variance(spreads_of(b, groups_, *c_.pool), groups_, *c_.group);
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
     double epoch_kl = 0;
@@ -160,14 +162,19 @@ std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
     const Minibatch& mb = epoch[static_cast<std::size_t>(task % count)];
     const std::uint32_t* unit = mb.order + task / count * group_units_;
     const double mean = means[static_cast<std::size_t>(task % count)];
-    double part = 0;
-    for (int r = 0; r < mb.units; ++r) {
+    const auto unit_sum = [&](std::int64_t r) {
       const std::int64_t t = std::int64_t{unit[r] / n} * length, i = unit[r] % n;
+      double sum = 0;
       for (int j = 0; j < length; ++j) {
         const double a = static_cast<double>(b.advantages[(t + j) * b.stride + i]) - mean;
-        part += squared ? a * a : a;
+        sum += squared ? a * a : a;
       }
-    }
+      return sum;
+    };
+    double part = 0;
+    for (std::int64_t begin = 0; begin < mb.units; begin += kSumChunk)
+      part += chunk_sum<kSumLanes>(begin, std::min<std::int64_t>(begin + kSumChunk, mb.units),
+                                   unit_sum);
     parts[static_cast<std::size_t>(task)] = part;
   });
   return sum_groups(parts, what);
@@ -199,20 +206,13 @@ std::vector<FusedLearner::Minibatch> FusedLearner::cut_epoch(const RolloutBuffer
 }
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
-  const int most = shard_units(b);
-  const int shards = std::clamp((mb.units + most - 1) / most, 1, kMaxShards);
+  const int shards = minibatch_shards(mb.units, shard_units(b), layout_.size);
   while (static_cast<int>(shards_.size()) < shards * groups_)
     shards_.push_back(std::make_unique<Shard>(layout_));
   actor_transposed_.pack(layout_.actor, c_.weights->params.data());
   critic_transposed_.pack(layout_.critic, c_.weights->params.data());
-  const MinibatchTask task{o_,
-                           *c_.weights,
-                           actor_transposed_,
-                           critic_transposed_,
-                           b,
-                           mb.advantage_mean,
-                           mb.advantage_scale,
-                           mb.inv_n};
+  const MinibatchTask task{o_, *c_.weights,       actor_transposed_,  critic_transposed_,
+                           b,  mb.advantage_mean, mb.advantage_scale, mb.inv_n};
   c_.pool->run(shards * groups_, [&](int index) {
     const std::int64_t s = index % shards;
     const auto begin = static_cast<int>(mb.units * s / shards);
@@ -229,8 +229,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
     LossSums group;
     for (int s = 0; s < shards; ++s)
       group.add(shards_[static_cast<std::size_t>(k * shards + s)]->sums);
-    parts.insert(parts.end(),
-                 {group.policy, group.value, group.entropy, group.kl, group.clipped});
+    parts.insert(parts.end(), {group.policy, group.value, group.entropy, group.kl, group.clipped});
     sums.add(group);
   }
   if (c_.group->world_size() == 1 && groups_ == 1) return sums;
@@ -291,29 +290,23 @@ void FusedLearner::add_groups() {
   }
 }
 
-// Sixteen float64 lanes added in a fixed order: fast, and the same on every machine.
+// In float64 lanes and chunks: fast, and the same on every machine.
 double FusedLearner::gradient_norm_squared() {
-  double lanes[16] = {};
   const float* g = gradient_.data();
-  for (std::int64_t i = 0; i < layout_.size; i += 16) {
-    for (int l = 0; l < 16; ++l)
-      lanes[l] += static_cast<double>(g[i + l]) * static_cast<double>(g[i + l]);
-  }
   double sum = 0;
-  for (double lane : lanes) sum += lane;
+  for (std::int64_t begin = 0; begin < layout_.size; begin += kNormChunk) {
+    sum += chunk_sum<kNormLanes>(
+        begin, std::min(begin + kNormChunk, layout_.size),
+        [g](std::int64_t i) { return static_cast<double>(g[i]) * static_cast<double>(g[i]); });
+  }
   return sum;
 }
 
 void FusedLearner::apply_adam(double norm, double learning_rate) {
   OptimizerState& state = *c_.optimizer;
   ++state.step;
-  float scale = 1.0f;
-  if (o_.max_grad_norm > 0.0f) {
-    scale =
-        static_cast<float>(std::min(1.0, static_cast<double>(o_.max_grad_norm) / (norm + 1e-6)));
-  }
-  const AdamStep step =
-      adam_step(o_.adam_beta1, o_.adam_beta2, o_.adam_epsilon, learning_rate, state.step, scale);
+  const AdamStep step = adam_step(o_.adam_beta1, o_.adam_beta2, o_.adam_epsilon, learning_rate,
+                                  state.step, clip_scale(o_.max_grad_norm, norm));
   const auto chunks = static_cast<int>((layout_.size + kReduceChunk - 1) / kReduceChunk);
   c_.pool->run(chunks, [&](int chunk) {
     const std::int64_t begin = chunk * kReduceChunk;

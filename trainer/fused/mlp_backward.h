@@ -14,7 +14,9 @@ class TransposedWeights {
   explicit TransposedWeights(const Network& net);
   void pack(const Network& net, const float* params);
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
-  const float* conv(int l) const { return data_.data() + conv_offsets_[static_cast<std::size_t>(l)]; }
+  const float* conv(int l) const {
+    return data_.data() + conv_offsets_[static_cast<std::size_t>(l)];
+  }
   const float* memory_input() const { return data_.data() + memory_input_; }
   const float* memory_recurrent() const { return data_.data() + memory_recurrent_; }
 

@@ -66,33 +66,69 @@ void gather_input(const MinibatchTask& task, const std::int64_t* time, const std
                task.weights.normalizer);
 }
 
+void gather_targets(const MinibatchTask& task, const std::int64_t* time, const std::int64_t* env,
+                    int rows, TileRows& tile) {
+  const RolloutBuffer& b = task.buffer;
+  std::int64_t slot[kTileRows];
+  for (int r = 0; r < rows; ++r) slot[r] = time[r] * b.stride + env[r];
+  for (int r = 0; r < rows; ++r) {
+    tile.old_logp[r] = b.logprobs[slot[r]];
+    tile.old_value[r] = b.values[slot[r]];
+    tile.target[r] = b.returns[slot[r]];
+    tile.advantage[r] = (b.advantages[slot[r]] - task.advantage_mean) * task.advantage_scale;
+  }
+  tile.masked = b.mask_columns > 0;
+  // Row r's element of column k of K columns, slot after slot.
+  const auto gather = [&](const auto* from, int columns, int k, auto* to) {
+    for (int r = 0; r < rows; ++r)
+      to[k * kTileRows + r] = from[slot[r] + (time[r] * (columns - 1) + k) * b.stride];
+  };
+  for (int k = 0; k < b.choice_columns; ++k)
+    gather(static_cast<const std::int32_t*>(b.actions), b.action_size(), k, tile.choices.data());
+  for (int k = 0; k < b.real_columns; ++k)
+    gather(b.raw_actions, b.real_columns, k, tile.raw.data());
+  for (int k = 0; k < b.mask_columns; ++k) gather(b.masks, b.mask_columns, k, tile.masks.data());
+}
+
 }  // namespace
 
 int shard_units(const RolloutBuffer& b) {
   return b.memory_columns > 0 ? kSequenceRows : 2 * kTileRows;
 }
 
+ShardScratch::ShardScratch(const MlpLayout& layout)
+    : shape(layout.shape),
+      forward(layout),
+      dhead_columns(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
+      dhead(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
+      entropy(layout.shape.choices.size() * kTileRows),
+      dlog_std(static_cast<std::size_t>(layout.shape.reals) * kTileRows),
+      backward(static_cast<std::size_t>(backward_scratch(layout.max_width))),
+      tile(layout.shape) {}
+
+ShardScratch& ShardScratch::of_thread(const MlpLayout& layout) {
+  thread_local std::unique_ptr<ShardScratch> own;
+  if (!own || !(own->shape == layout.shape)) own = std::make_unique<ShardScratch>(layout);
+  return *own;
+}
+
 Shard::Shard(const MlpLayout& layout)
-    : gradient(static_cast<std::size_t>(layout.size)),
-      layout_(layout),
-      forward_(layout),
-      dhead_columns_(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
-      dhead_(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
-      entropy_(layout.shape.choices.size() * kTileRows),
-      scratch_(static_cast<std::size_t>(backward_scratch(layout.max_width))),
-      tile_(layout.shape) {}
+    : gradient(static_cast<std::size_t>(layout.size)), layout_(layout) {}
 
 void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count) {
   std::fill(gradient.begin(), gradient.end(), 0.0f);
   sums = {};
+  ShardScratch& scratch = ShardScratch::of_thread(layout_);
   if (task.buffer.memory_columns > 0) {
-    sequences_gradient(task, units, count);
+    sequences_gradient(task, units, count, scratch);
   } else {
-    samples_gradient(task, units, count);
+    samples_gradient(task, units, count, scratch);
   }
 }
 
-void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count) {
+void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
+                             ShardScratch& scratch) {
+  ForwardScratch& forward = scratch.forward;
   const auto n = static_cast<std::uint32_t>(task.buffer.num_envs);
   Rows at;
   for (int first = 0; first < count; first += kTileRows) {
@@ -101,14 +137,14 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
       at.time[r] = units[first + r] / n;
       at.environment[r] = units[first + r] % n;
     }
-    gather_input(task, at.time, at.environment, rows, forward_.input);
-    gather_targets(task, at, rows);
+    gather_input(task, at.time, at.environment, rows, forward.input);
+    gather_targets(task, at.time, at.environment, rows, scratch.tile);
     const float* params = task.weights.params.data();
-    network_forward(layout_.actor, params, forward_.input, rows, forward_.actor);
-    actor_tile(task, forward_.input, forward_.actor, rows, nullptr);
+    network_forward(layout_.actor, params, forward.input, rows, forward.actor);
+    actor_tile(task, forward.input, forward.actor, rows, nullptr, scratch);
     if (layout_.shape.trunk != Trunk::kSeparate) continue;
-    network_forward(layout_.critic, params, forward_.input, rows, forward_.critic);
-    critic_tile(task, forward_.input, forward_.critic, rows, nullptr);
+    network_forward(layout_.critic, params, forward.input, rows, forward.critic);
+    critic_tile(task, forward.input, forward.critic, rows, nullptr, scratch);
   }
 }
 
@@ -138,8 +174,8 @@ void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* uni
       float* before = steps[static_cast<std::size_t>(now)].before();
       const float* last = steps[static_cast<std::size_t>(previous)].memory().after;
       for (int r = 0; r < rows; ++r) {
-        const float* kept = b.memory_slot(static_cast<int>(units[r] / n)) + offset * b.stride +
-                            at.environment[r];
+        const float* kept =
+            b.memory_slot(static_cast<int>(units[r] / n)) + offset * b.stride + at.environment[r];
         for (int c = 0; c < size; ++c) {
           const int e = r * width + c;
           before[e] = from[r] == 1 ? kept[c * b.stride] : from[r] == 2 ? 0.0f : last[e];
@@ -158,7 +194,8 @@ void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* uni
   }
 }
 
-void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count) {
+void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
+                               ShardScratch& scratch) {
   const RolloutBuffer& b = task.buffer;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   Sequence& s = Sequence::of_thread(layout_, b.sequence_length);
@@ -175,10 +212,10 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
         at.time[r] = static_cast<std::int64_t>(tile[r] / n) * s.length + j;
         at.environment[r] = tile[r] % n;
       }
-      gather_targets(task, at, rows);
-      actor_tile(task, s.inputs[step], s.actor[step], rows, s.actor_carry.data());
+      gather_targets(task, at.time, at.environment, rows, scratch.tile);
+      actor_tile(task, s.inputs[step], s.actor[step], rows, s.actor_carry.data(), scratch);
       if (layout_.shape.trunk == Trunk::kSeparate)
-        critic_tile(task, s.inputs[step], s.critic[step], rows, s.critic_carry.data());
+        critic_tile(task, s.inputs[step], s.critic[step], rows, s.critic_carry.data(), scratch);
       // Nothing goes back beyond an episode's beginning.
       for (int r = 0; r < rows; ++r) {
         if (!starts_episode(b, at.time[r], at.environment[r])) continue;
@@ -192,62 +229,66 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
   }
 }
 
-void Shard::gather_targets(const MinibatchTask& task, const Rows& at, int rows) {
-  const RolloutBuffer& b = task.buffer;
-  std::int64_t slot[kTileRows];
-  for (int r = 0; r < rows; ++r) slot[r] = at.time[r] * b.stride + at.environment[r];
-  for (int r = 0; r < rows; ++r) {
-    tile_.old_logp[r] = b.logprobs[slot[r]];
-    tile_.old_value[r] = b.values[slot[r]];
-    tile_.target[r] = b.returns[slot[r]];
-    tile_.advantage[r] = (b.advantages[slot[r]] - task.advantage_mean) * task.advantage_scale;
-  }
-  tile_.masked = b.mask_columns > 0;
-  // Row r's element of column k of K columns, slot after slot.
-  const auto gather = [&](const auto* from, int columns, int k, auto* to) {
-    for (int r = 0; r < rows; ++r)
-      to[k * kTileRows + r] = from[slot[r] + (at.time[r] * (columns - 1) + k) * b.stride];
-  };
-  for (int k = 0; k < b.choice_columns; ++k)
-    gather(static_cast<const std::int32_t*>(b.actions), b.action_size(), k, tile_.choices.data());
-  for (int k = 0; k < b.real_columns; ++k)
-    gather(b.raw_actions, b.real_columns, k, tile_.raw.data());
-  for (int k = 0; k < b.mask_columns; ++k) gather(b.masks, b.mask_columns, k, tile_.masks.data());
-}
-
 void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
-                       const NetActivations& actor, int rows, float* carry) {
+                       const NetActivations& actor, int rows, float* carry, ShardScratch& s) {
   const Network& net = layout_.actor;
   const DenseLayer& last = net.head();
   const float* params = task.weights.params.data();
-  float* head = forward_.head.data();
+  float* head = s.forward.head.data();
   head_to_columns(actor.head(), last.width, last.outputs, rows, head);
-  float* dhead = dhead_columns_.data();
-  policy_rows(task.options, layout_.shape, tile_, head, params + layout_.log_std, rows, task.inv_n,
-              entropy_.data(), dhead, gradient.data() + layout_.log_std, sums);
-  if (layout_.shape.trunk == Trunk::kShared) {
-    const int column = layout_.shape.outputs() * kTileRows;
-    value_rows(task.options, tile_, head + column, rows, task.inv_n, dhead + column, sums);
+  float* dhead = s.dhead_columns.data();
+  const PolicyShape& shape = layout_.shape;
+  const HeadShape head_shape{shape.choices.data(), static_cast<int>(shape.choices.size()),
+                             shape.total_choices(), shape.reals, shape.distribution};
+  RowTerms<kTileRows> terms;
+  policy_rows<kTileRows>(task.options, head_shape, s.tile.view(), head, params + layout_.log_std,
+                         rows, task.inv_n, s.entropy.data(), dhead, s.dlog_std.data(), terms);
+  std::fill_n(terms.value, rows, 0.0f);
+  if (shape.trunk == Trunk::kShared) {
+    const int column = shape.outputs() * kTileRows;
+    value_rows(task.options, s.tile.view(), head + column, rows, task.inv_n, dhead + column,
+               terms.value);
   }
-  std::fill(dhead_.begin(), dhead_.end(), 0.0f);
+  add_terms(terms, rows);
+  if (layout_.has_log_std()) {
+    for (int a = 0; a < shape.reals; ++a) {
+      float by_std = 0.0f;
+      for (int r = 0; r < rows; ++r)
+        by_std += s.dlog_std[static_cast<std::size_t>(a * kTileRows + r)];
+      gradient[static_cast<std::size_t>(layout_.log_std + a)] += by_std;
+    }
+  }
+  std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int a = 0; a < last.outputs; ++a) {
     for (int r = 0; r < rows; ++r)
-      dhead_[static_cast<std::size_t>(r * last.width + a)] = dhead[a * kTileRows + r];
+      s.dhead[static_cast<std::size_t>(r * last.width + a)] = dhead[a * kTileRows + r];
   }
-  network_backward(net, task.actor, input, rows, actor, dhead_.data(), scratch_.data(),
+  network_backward(net, task.actor, input, rows, actor, s.dhead.data(), s.backward.data(),
                    layout_.max_width, gradient.data(), carry);
 }
 
+void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
+  for (int r = 0; r < rows; ++r) {
+    sums.policy += static_cast<double>(terms.policy[r]);
+    sums.value += static_cast<double>(terms.value[r]);
+    sums.entropy += static_cast<double>(terms.entropy[r]);
+    sums.kl += static_cast<double>(terms.kl[r]);
+    sums.clipped += static_cast<double>(terms.clipped[r]);
+    sums.ratio_error = larger_or_nan(sums.ratio_error, static_cast<double>(terms.ratio_error[r]));
+  }
+}
+
 void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
-                        const NetActivations& critic, int rows, float* carry) {
+                        const NetActivations& critic, int rows, float* carry, ShardScratch& s) {
   const Network& net = layout_.critic;
   const int width = net.head().width;
-  alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows];
+  alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows], loss[kTileRows];
   for (int r = 0; r < rows; ++r) value[r] = critic.head()[r * width];
-  value_rows(task.options, tile_, value, rows, task.inv_n, dvalue, sums);
-  std::fill(dhead_.begin(), dhead_.end(), 0.0f);
-  for (int r = 0; r < rows; ++r) dhead_[static_cast<std::size_t>(r * width)] = dvalue[r];
-  network_backward(net, task.critic, input, rows, critic, dhead_.data(), scratch_.data(),
+  value_rows(task.options, s.tile.view(), value, rows, task.inv_n, dvalue, loss);
+  for (int r = 0; r < rows; ++r) sums.value += static_cast<double>(loss[r]);
+  std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
+  for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
+  network_backward(net, task.critic, input, rows, critic, s.dhead.data(), s.backward.data(),
                    layout_.max_width, gradient.data(), carry);
 }
 

@@ -12,6 +12,24 @@
 
 namespace rollmill {
 
+// What a tile of minibatch rows brings along; columns.
+struct TileRows {
+  explicit TileRows(const PolicyShape& shape)
+      : choices(shape.choices.size() * kTileRows),
+        raw(static_cast<std::size_t>(shape.reals) * kTileRows),
+        masks(static_cast<std::size_t>((shape.total_choices() + 31) / 32) * kTileRows) {}
+  RowData view() const {
+    return {choices.data(), raw.data(), masked ? masks.data() : nullptr, old_logp, advantage,
+            target,         old_value};
+  }
+  AlignedVector<std::int32_t> choices;  // [discrete columns][kTileRows] taken
+  AlignedVector<float> raw;             // [real columns][kTileRows] samples
+  std::vector<std::uint32_t> masks;     // [mask columns][kTileRows] what was allowed
+  bool masked = false;
+  alignas(kColumnAlignment) float old_logp[kTileRows], advantage[kTileRows], target[kTileRows],
+      old_value[kTileRows];
+};
+
 // What the shards of a minibatch share.
 struct MinibatchTask {
   const PpoOptions& options;
@@ -22,7 +40,18 @@ struct MinibatchTask {
   float inv_n;  // 1 / samples of the whole minibatch
 };
 
-// One shard's result and its scratch, allocated once.
+// What a thread works with, one shard after the other.
+struct ShardScratch {
+  explicit ShardScratch(const MlpLayout& layout);
+  static ShardScratch& of_thread(const MlpLayout& layout);
+
+  PolicyShape shape;
+  ForwardScratch forward;
+  AlignedVector<float> dhead_columns, dhead, entropy, dlog_std, backward;
+  TileRows tile;
+};
+
+// One shard's result.
 class Shard {
  public:
   explicit Shard(const MlpLayout& layout);
@@ -37,20 +66,19 @@ class Shard {
  private:
   struct Rows;
   struct Sequence;
-  void samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count);
-  void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count);
+  void samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
+                        ShardScratch& scratch);
+  void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
+                          ShardScratch& scratch);
   void sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
                         Sequence& s);
-  void gather_targets(const MinibatchTask& task, const Rows& at, int rows);
   void actor_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& actor,
-                  int rows, float* carry);
+                  int rows, float* carry, ShardScratch& scratch);
+  void add_terms(const RowTerms<kTileRows>& terms, int rows);
   void critic_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& critic,
-                   int rows, float* carry);
+                   int rows, float* carry, ShardScratch& scratch);
 
   const MlpLayout& layout_;
-  ForwardScratch forward_;
-  AlignedVector<float> dhead_columns_, dhead_, entropy_, scratch_;
-  TileRows tile_;
 };
 
 // Units of one shard at most as many as keep a thread busy for long; fewer for sequences, which are long themselves.

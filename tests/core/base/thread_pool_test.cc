@@ -38,25 +38,30 @@ TEST(ThreadPoolTest, RunsEachTaskOnce) {
   }
 }
 
-// The same thread takes the same contiguous range in every run: the split is a function of the
-// numbers alone.
-TEST(ThreadPoolTest, SplitIsStaticAndContiguous) {
+// A worker that does not come back from its first task: the caller does all others, of the worker's range, too. Then the next
+// loop finds both.
+TEST(ThreadPoolTest, WhoIsHeldUpHoldsUpNobodyElse) {
   constexpr int kTasks = 50;
-  ThreadPool pool(4);
-  std::vector<std::thread::id> first(kTasks), second(kTasks);
-  pool.run(kTasks, [&](int task) { first[task] = std::this_thread::get_id(); });
-  pool.run(kTasks, [&](int task) { second[task] = std::this_thread::get_id(); });
-  EXPECT_EQ(first, second);
-  std::map<std::thread::id, int> sizes;
-  int changes = 0;
-  for (int task = 0; task < kTasks; ++task) {
-    ++sizes[first[task]];
-    changes += task > 0 && first[task] != first[task - 1];
+  ThreadPool pool(2);
+  for (int loop = 0; loop < 20; ++loop) {
+    const std::thread::id caller = std::this_thread::get_id();
+    std::vector<std::thread::id> who(kTasks);
+    std::atomic<bool> worker_began{false};
+    std::atomic<int> done{0};
+    pool.run(kTasks, [&](int task) {
+      who[static_cast<std::size_t>(task)] = std::this_thread::get_id();
+      if (std::this_thread::get_id() == caller) {
+        while (!worker_began) std::this_thread::yield();
+      } else if (!worker_began.exchange(true)) {
+        while (done < kTasks - 1) std::this_thread::yield();
+      }
+      ++done;
+    });
+    EXPECT_EQ(done, kTasks);
+    EXPECT_EQ(std::count(who.begin(), who.end(), caller), kTasks - 1);
+    EXPECT_EQ(who.front(), caller);  // each begins with its own range
+    EXPECT_NE(who[kTasks / 2], caller);
   }
-  EXPECT_EQ(sizes.size(), 4u);
-  EXPECT_EQ(changes, 3);
-  for (const auto& [thread, size] : sizes) EXPECT_TRUE(size == 12 || size == 13) << size;
-  EXPECT_EQ(first.front(), std::this_thread::get_id());  // the caller takes part, as thread 0
 }
 
 TEST(ThreadPoolTest, RethrowsWhatATaskThrew) {

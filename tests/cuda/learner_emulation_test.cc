@@ -1,0 +1,266 @@
+// The text of the CUDA learner's kernels, run on host threads, against the CPU's fused learner: weights, Adam's moments and
+// losses of whole updates must be the same bits. clang-format off
+#include "tests/cuda/emulation.h"  // before the kernels: it defines CUDA's words
+// clang-format on
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "core/base/thread_pool.h"
+#include "core/dist/process_group.h"
+#include "rollout/rollout_fields.h"
+#include "tests/support/counter_env.h"
+#include "tests/trainer/scene.h"
+#include "trainer/fused/learner_sequence.cuh"
+#include "trainer/learner.h"
+
+namespace rollmill {
+namespace {
+
+// launch() of trainer/fused/learner_sequence.cuh, on host threads: fewer in a block than a GPU has, which no kernel must mind.
+struct Launcher {
+  template <class... Parameters, class... Arguments>
+  void operator()(const char*, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
+                  std::size_t shared_floats, Arguments... arguments) const {
+    constexpr int kFew = 64;
+    if (threads == kElementThreads) blocks *= kElementThreads / kFew;
+    emulate(static_cast<unsigned>(blocks), 1, std::min(threads, kFew), shared_floats,
+            [&] { kernel(static_cast<Parameters>(arguments)...); });
+  }
+};
+
+// CudaDeviceLearner (trainer/fused/learner_cuda.cu) with host pointers.
+class EmulatedLearner {
+ public:
+  EmulatedLearner(const PpoOptions& options, PolicyWeights& weights, OptimizerState& optimizer,
+                  const RolloutBuffer& buffer, std::uint64_t seed, std::vector<ParamRange> frozen)
+      : o_(options),
+        weights_(weights),
+        optimizer_(optimizer),
+        seed_(seed),
+        frozen_(std::move(frozen)),
+        elements_(weights.layout.shape.observed),
+        statistics_(plain_statistics(options)) {
+    const MlpLayout& layout = weights.layout;
+    const PolicyShape& shape = layout.shape;
+    DevicePolicy& p = task_.policy;
+    p.params = weights.params.data();
+    p.unpack = {shape.observed.kind, shape.observed.elements, elements_.column_of.data(),
+                elements_.choice_of.data()};
+    p.frame_stack = shape.frame_stack;
+    p.observation_columns = shape.observed.columns;
+    p.observations = shape.observations();
+    p.choices = shape.choices.data();
+    p.choice_columns = static_cast<int>(shape.choices.size());
+    p.reals = shape.reals;
+    p.activation = shape.activation;
+    p.trunk = shape.trunk;
+    p.distribution = shape.distribution;
+    p.outputs = shape.outputs();
+    if (weights.normalizer.enabled()) {
+      p.shift = weights.normalizer.shift();
+      p.scale = weights.normalizer.scale();
+      p.clip = weights.normalizer.clip();
+    }
+    transposed_.resize(static_cast<std::size_t>(set_task(layout, buffer, o_, task_)) + 16);
+    for (const LearnNet* net : {&task_.actor, &task_.critic}) {
+      for (int l = 0; l < net->count; ++l)
+        p.max_width = std::max(p.max_width, net->layers[l].width);
+    }
+    parts_.resize(static_cast<std::size_t>(task_.shards * layout.size));
+    sums_.resize(static_cast<std::size_t>(task_.shards));
+    gradient_.resize(static_cast<std::size_t>(layout.size));
+    order_.resize(static_cast<std::size_t>(task_.samples * order_epochs(task_, o_)));
+    keys_.resize(static_cast<std::size_t>(o_.epochs));
+    advantage_parts_.resize(static_cast<std::size_t>(o_.minibatches * sum_chunks(task_.units)));
+    norm_parts_.resize(static_cast<std::size_t>(norm_chunks(layout.size) * (kNormLanes + 1)));
+    task_.settings = &settings_;
+    task_.transposed = transposed_.data();
+    task_.parts = parts_.data();
+    task_.sums = sums_.data();
+  }
+
+  LearnState update(std::int64_t number, double learning_rate) {
+    settings_ = {o_, learning_rate};
+    state_ = {};
+    state_.step = optimizer_.step;
+    const auto samples = static_cast<std::uint32_t>(task_.samples);
+    const LearnArrays arrays{order_.data(),
+                             keys_.data(),
+                             statistics_.data(),
+                             advantage_parts_.data(),
+                             gradient_.data(),
+                             weights_.params.data(),
+                             optimizer_.first.data(),
+                             optimizer_.second.data(),
+                             transposed_.data(),
+                             norm_parts_.data(),
+                             &state_,
+                             &plan_};
+    for (int epoch = 0; epoch < o_.epochs; ++epoch) {
+      if (samples >= kShuffledFrom) {
+        keys_[static_cast<std::size_t>(epoch)] =
+            shuffle_key(minibatch_rng(seed_, 0, number, epoch), samples);
+      } else {
+        minibatch_order(seed_, 0, number, epoch, samples, order_.data() + epoch * task_.samples);
+      }
+      launch_epoch(Launcher{}, task_, arrays, o_, frozen_, epoch);
+    }
+    optimizer_.step = state_.step;
+    return state_;
+  }
+
+  std::vector<Spread> spreads() {
+    const RolloutBuffer& b = task_.buffer;
+    std::vector<Spread> all(static_cast<std::size_t>(b.horizon * spread_chunks(b.num_envs)));
+    launch_spreads(Launcher{}, b, all.data());
+    return all;
+  }
+
+ private:
+  const PpoOptions& o_;
+  PolicyWeights& weights_;
+  OptimizerState& optimizer_;
+  std::uint64_t seed_;
+  std::vector<ParamRange> frozen_;
+  ChoiceElements elements_;
+  LearnTask task_{};
+  LearnSettings settings_{};
+  LearnState state_{};
+  AdamPlan plan_{};
+  AlignedVector<float> transposed_, parts_, gradient_;
+  std::vector<LossSums> sums_;
+  std::vector<std::uint32_t> order_;
+  std::vector<ShuffleKey> keys_;
+  std::vector<double> advantage_parts_, norm_parts_;
+  std::vector<float> statistics_;
+};
+
+struct Kind {
+  const EnvEntry* entry;
+  PolicyChoices network;
+  bool normalize = false;
+};
+
+// An update by each learner from the same start; the options of `o`.
+void expect_equal_updates(const Kind& kind, PpoOptions o, int envs = 30, int horizon = 16,
+                          std::vector<ParamRange> frozen = {}) {
+  const EnvSpec spec = kind.entry->spec();
+  const PolicyShape shape = shape_for(spec, kind.network);
+  HostRollout rollout(spec, horizon, envs, kind.network.frame_stack);
+  const RolloutBuffer& b = rollout.buffer();
+  PolicyWeights host(shape), device(shape);
+  initialize_weights(host, 3, -0.4f);
+  host.normalizer = ObservationNormalizer(
+      spec.observed.elements, kind.normalize && spec.observed.kind == ObservationKind::kReal, 1.5f);
+  std::vector<Moments> moments;
+  for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({50.0, 0.1 * k, 40.0 + 9 * k});
+  host.normalizer.set_moments(moments);
+  testing::collect_rollout(*kind.entry, host, b, 12);
+  // As if the policy had moved since: some ratios are clipped.
+  Rng rng(7, Purpose::kTest, 0, 0, 0);
+  for (int t = 0; t < horizon; ++t) {
+    for (int i = 0; i < envs; ++i) {
+      const std::int64_t at = t * b.stride + i;
+      b.logprobs[at] += 0.3f * rng.normal();
+      b.advantages[at] = 0.3f + 2.0f * rng.normal();
+      b.returns[at] = b.values[at] + rng.normal();
+      b.values[at] += 0.4f * rng.normal();
+    }
+  }
+  set_to_zero(frozen, host.params.data());
+  device = host;
+  o.horizon = horizon;
+  OptimizerState first, second;
+  for (OptimizerState* s : {&first, &second}) {
+    s->first.resize(host.params.size());
+    s->second.resize(host.params.size());
+  }
+  const auto group = make_process_group(LaunchInfo{}, false);
+  ThreadPool pool(1);
+  LearnerContext context{&o, &host, &first, group.get(), &pool, 21, false, 0};
+  context.frozen = frozen;
+  const auto learner = make_fused_learner(context);
+  EmulatedLearner emulated(o, device, second, b, 21, frozen);
+  for (int update = 0; update < 2; ++update) {
+    const UpdateStats stats = learner->update(b, update, 1e-3);
+    const LearnState state = emulated.update(update, 1e-3);
+    EXPECT_EQ(host.params, device.params);
+    EXPECT_EQ(first.first, second.first);
+    EXPECT_EQ(first.second, second.second);
+    EXPECT_EQ(first.step, second.step);
+    EXPECT_EQ(stats.policy_loss, state.total.policy / state.count);
+    EXPECT_EQ(stats.value_loss, state.total.value / state.count);
+    EXPECT_EQ(stats.entropy, state.total.entropy / state.count);
+    EXPECT_EQ(stats.clip_fraction, state.total.clipped / state.count);
+    EXPECT_EQ(stats.approx_kl, state.epoch_kl);
+    EXPECT_EQ(stats.grad_norm, state.grad_norm / state.minibatches);
+    EXPECT_EQ(stats.first_ratio_error, state.first_ratio_error);
+    EXPECT_EQ(stats.explained_variance, explained_variance(emulated.spreads(), 1, *group));
+  }
+  const PolicyWeights start(shape);
+  EXPECT_NE(host.params, start.params);
+}
+
+PpoOptions everything() {
+  PpoOptions o;
+  o.epochs = 2;
+  o.minibatches = 2;
+  o.value_clip = 0.2f;
+  o.value_huber = 0.5f;
+  o.entropy_coefficient = 0.01f;
+  o.max_grad_norm = 0.1f;
+  return o;
+}
+
+using testing::test_entry;
+
+TEST(LearnerEmulation, DiscreteAndMaskedHeads) {
+  expect_equal_updates({&test_entry<testing::DiscreteEnv>(), {.hidden = {40, 24}}}, everything());
+  expect_equal_updates({&test_entry<testing::ChoicesEnv>(), {.hidden = {24}}}, everything());
+}
+TEST(LearnerEmulation, EveryDistributionOfRealActions) {
+  for (const auto distribution :
+       {RealDistribution::kGaussian, RealDistribution::kSquashed, RealDistribution::kBeta}) {
+    PolicyChoices network{.hidden = {24}};
+    network.distribution = distribution;
+    expect_equal_updates({&test_entry<testing::MixedEnv>(), network, true}, everything());
+  }
+}
+TEST(LearnerEmulation, EveryObservationAndFrames) {
+  expect_equal_updates({&test_entry<testing::PlanesEnv>(), {{24}, 3}}, everything());
+  expect_equal_updates({&test_entry<testing::PixelsEnv>(), {{24}, 1}}, everything());
+  expect_equal_updates({&test_entry<testing::MixedEnv>(), {{24}, 2}, true}, everything());
+}
+TEST(LearnerEmulation, SharedTrunkReluAndPlainOptions) {
+  PpoOptions plain;
+  plain.epochs = 1;
+  plain.minibatches = 3;
+  plain.max_grad_norm = 0;
+  plain.normalize_advantages = false;
+  expect_equal_updates(
+      {&test_entry<testing::ChoicesEnv>(), {{40, 24}, 1, Activation::kRelu, Trunk::kShared}},
+      plain);
+  expect_equal_updates({&test_entry<testing::MixedEnv>(), {.hidden = {}}}, plain);
+}
+TEST(LearnerEmulation, FrozenParametersAndImitation) {
+  PpoOptions o = everything();
+  const EnvEntry& entry = test_entry<testing::DiscreteEnv>();
+  const MlpLayout layout(shape_for(entry.spec(), PolicyChoices{.hidden = {24}}));
+  const DenseLayer& first = layout.actor.dense.front();
+  expect_equal_updates({&entry, {.hidden = {24}}}, o, 30, 16,
+                       {{first.weight, first.weight + 2 * first.width}});
+  o.objective = Objective::kImitate;
+  expect_equal_updates({&entry, {.hidden = {24}}}, o);
+}
+// Beyond 2^16 samples the order is computed by the kernels; more than one chunk of every sum.
+TEST(LearnerEmulation, ManySamples) {
+  PpoOptions o = everything();
+  o.epochs = 1;
+  o.minibatches = 16;
+  expect_equal_updates({&test_entry<testing::DiscreteEnv>(), {.hidden = {8}}}, o, 2100, 32);
+}
+
+}  // namespace
+}  // namespace rollmill

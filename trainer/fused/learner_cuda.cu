@@ -1,0 +1,257 @@
+// Launches of trainer/fused/learner_sequence.cuh.
+//
+// An update is the same sequence of kernels each time, on arrays that stay where they are: it is captured once as a CUDA graph
+// and replayed. What differs from update to update (settings, the epochs' order) lies in device memory. Only a limit on the KL
+// divergence needs the host between epochs, and only very many minibatches make a graph too large: then the kernels are
+// launched one by one.
+#include <algorithm>
+
+#include "core/base/assert.h"
+#include "core/device/buffer.h"
+#include "core/device/cuda_check.cuh"
+#include "core/device/cuda_module.h"
+#include "rollout/mlp/policy_cuda.cuh"
+#include "trainer/fused/device_learner.h"
+#include "trainer/fused/learner_sequence.cuh"
+
+namespace rollmill {
+namespace {
+
+constexpr std::int64_t kMostCaptured = 4096;  // minibatches of an update
+
+template <class T>
+Buffer room(Memory& memory, std::int64_t count) {
+  return Buffer(memory, static_cast<std::size_t>(std::max<std::int64_t>(count, 1)) * sizeof(T));
+}
+
+// launch() of trainer/fused/learner_sequence.cuh, into a stream.
+struct Launcher {
+  cudaStream_t stream;
+  template <class... Parameters, class... Arguments>
+  void operator()(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
+                  std::size_t shared_floats, Arguments... arguments) const {
+    kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads),
+             shared_floats * sizeof(float), stream>>>(static_cast<Parameters>(arguments)...);
+    const cudaError_t code = cudaGetLastError();
+    if (code != cudaSuccess)
+      internal::cuda_failed(code, ("launch of " + std::string(name)).c_str(), __FILE__, __LINE__);
+  }
+};
+
+class CudaDeviceLearner final : public DeviceLearner {
+ public:
+  explicit CudaDeviceLearner(const LearnerContext& context)
+      : c_(context),
+        layout_(context.weights->layout),
+        memory_(*rollmill_cuda_memory(context.device)),
+        policy_(layout_.shape, context.device) {
+    const PolicyShape& shape = layout_.shape;
+    RM_ASSERT(layout_.actor.conv.empty() && shape.memory == MemoryKind::kNone);
+    if (static_cast<int>(shape.choices.size()) > kMaxLearnColumns ||
+        shape.reals > kMaxLearnColumns || shape.total_choices() > 32 * kMaxLearnMasks) {
+      fail_usage("the environment has more actions than the fused CUDA kernels take (" +
+                 std::to_string(kMaxLearnColumns) + " discrete columns, as many real ones, " +
+                 std::to_string(32 * kMaxLearnMasks) +
+                 " choices); use trainer.kernels = \"reference\"");
+    }
+    policy_.set_networks(*c_.weights);  // refuses more layers than kernels take
+    params_ = room<float>(memory_, layout_.size);
+    first_ = room<float>(memory_, layout_.size);
+    second_ = room<float>(memory_, layout_.size);
+    gradient_ = room<float>(memory_, layout_.size);
+    norm_parts_ = room<double>(memory_, std::int64_t{norm_chunks(layout_.size)} * (kNormLanes + 1));
+    settings_ = room<LearnSettings>(memory_, 1);
+    state_ = room<LearnState>(memory_, 1);
+    plan_ = room<AdamPlan>(memory_, 1);
+  }
+
+  ~CudaDeviceLearner() override {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  }
+
+  DeviceUpdate update(const RolloutBuffer& buffer, std::int64_t update,
+                      double learning_rate) override {
+    const DeviceScope scope(c_.device);
+    prepare(buffer);
+    upload(update, learning_rate);
+    const PpoOptions& o = *c_.options;
+    const bool watched = o.target_kl > 0.0f;
+    int epochs = o.epochs;
+    // The first update is launched kernel by kernel, so that all of them are loaded before a capture, and an error has a name.
+    if (!watched && updates_ > 0 && std::int64_t{o.epochs} * o.minibatches <= kMostCaptured) {
+      if (graph_ == nullptr) capture();
+      RM_CUDA(cudaGraphLaunch(graph_, stream_));
+    } else {
+      for (int epoch = 0; epoch < o.epochs; ++epoch) {
+        launch_epoch(Launcher{stream_}, task_, arrays_, o, c_.frozen, epoch);
+        if (watched && read_state().epoch_kl > 1.5 * static_cast<double>(o.target_kl)) {
+          epochs = epoch + 1;
+          break;
+        }
+      }
+    }
+    ++updates_;
+    launch_spreads(Launcher{stream_}, buffer, spreads_.as<Spread>());
+    return download(epochs);
+  }
+
+ private:
+  std::int64_t spread_count() const {
+    return static_cast<std::int64_t>(task_.buffer.horizon) * spread_chunks(task_.buffer.num_envs);
+  }
+
+  // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
+  // learner's.)
+  void set_shared_memory() {
+    const std::size_t wanted = learn_shared_floats(task_) * sizeof(float);
+    int most = 0;
+    RM_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, c_.device));
+    if (wanted > static_cast<std::size_t>(most)) {
+      fail_usage("the policy is too wide for the fused CUDA kernels: a tile of it takes " +
+                 std::to_string(wanted / 1024) + " KB of shared memory, this GPU has " +
+                 std::to_string(most / 1024) +
+                 "; use narrower layers, fewer frames or trainer.kernels = \"reference\"");
+    }
+    RM_CUDA(cudaFuncSetAttribute(shard_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  }
+
+  // Everything that depends on the rollout, at the first update; a graph keeps its pointers.
+  void prepare(const RolloutBuffer& buffer) {
+    if (ready_) {
+      RM_ASSERT(buffer.observations == task_.buffer.observations);
+      return;
+    }
+    const PpoOptions& o = *c_.options;
+    transposed_ = room<float>(memory_, set_task(layout_, buffer, o, task_));
+    policy_.set_normalizer(*c_.weights);
+    task_.policy = policy_.device();
+    task_.policy.params = params_.as<float>();
+    set_shared_memory();
+    order_ = room<std::uint32_t>(memory_, task_.samples * order_epochs(task_, o));
+    keys_ = room<ShuffleKey>(memory_, o.epochs);
+    const std::vector<float> plain = plain_statistics(o);
+    statistics_ = room<float>(memory_, static_cast<std::int64_t>(plain.size()));
+    statistics_.copy_in(plain.data(), plain.size() * sizeof(float));
+    parts_ = room<float>(memory_, task_.shards * layout_.size);
+    sums_ = room<LossSums>(memory_, task_.shards);
+    advantage_parts_ = room<double>(memory_, std::int64_t{o.minibatches} * sum_chunks(task_.units));
+    spreads_ = room<Spread>(memory_, spread_count());
+    task_.settings = settings_.as<LearnSettings>();
+    task_.transposed = transposed_.as<float>();
+    task_.parts = parts_.as<float>();
+    task_.sums = sums_.as<LossSums>();
+    arrays_ = {order_.as<std::uint32_t>(), keys_.as<ShuffleKey>(),
+               statistics_.as<float>(),    advantage_parts_.as<double>(),
+               gradient_.as<float>(),      params_.as<float>(),
+               first_.as<float>(),         second_.as<float>(),
+               transposed_.as<float>(),    norm_parts_.as<double>(),
+               state_.as<LearnState>(),    plan_.as<AdamPlan>()};
+    if (stream_ == nullptr) RM_CUDA(cudaStreamCreate(&stream_));
+    ready_ = true;
+  }
+
+  // Copies wait, and the stream waits for the default one, in which they are: what comes next finds them.
+  void upload(std::int64_t update, double learning_rate) {
+    const std::size_t bytes = static_cast<std::size_t>(layout_.size) * sizeof(float);
+    params_.copy_in(c_.weights->params.data(), bytes);
+    first_.copy_in(c_.optimizer->first.data(), bytes);
+    second_.copy_in(c_.optimizer->second.data(), bytes);
+    policy_.set_normalizer(*c_.weights);
+    const DevicePolicy& now = policy_.device();
+    RM_ASSERT(now.shift == task_.policy.shift && now.scale == task_.policy.scale &&
+              now.clip == task_.policy.clip);
+    const LearnSettings settings{*c_.options, learning_rate};
+    settings_.copy_in(&settings, sizeof settings);
+    LearnState state{};
+    state.step = c_.optimizer->step;
+    state.skipped = state.longest = c_.optimizer->skipped;
+    state_.copy_in(&state, sizeof state);
+    for (int epoch = 0; epoch < c_.options->epochs; ++epoch) upload_order(update, epoch);
+  }
+
+  void upload_order(std::int64_t update, int epoch) {
+    const auto n = static_cast<std::uint32_t>(task_.samples);
+    const auto place = static_cast<std::size_t>(epoch);
+    if (n >= kShuffledFrom) {
+      const ShuffleKey key = shuffle_key(minibatch_rng(c_.seed, 0, update, epoch), n);
+      keys_.copy_in(&key, sizeof key, place * sizeof key);
+      return;
+    }
+    host_order_.resize(n);
+    minibatch_order(c_.seed, 0, update, epoch, n, host_order_.data());
+    order_.copy_in(host_order_.data(), n * sizeof n, place * n * sizeof n);
+  }
+
+  void capture() {
+    cudaGraph_t graph = nullptr;
+    RM_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    try {
+      for (int epoch = 0; epoch < c_.options->epochs; ++epoch)
+        launch_epoch(Launcher{stream_}, task_, arrays_, *c_.options, c_.frozen, epoch);
+    } catch (...) {
+      cudaStreamEndCapture(stream_, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
+    RM_CUDA(cudaStreamEndCapture(stream_, &graph));
+    const cudaError_t made = cudaGraphInstantiate(&graph_, graph, 0);
+    cudaGraphDestroy(graph);
+    RM_CUDA(made);
+  }
+
+  LearnState read_state() {
+    RM_CUDA(cudaStreamSynchronize(stream_));
+    LearnState state;
+    state_.copy_out(&state, sizeof state);
+    return state;
+  }
+
+  DeviceUpdate download(int epochs) {
+    const LearnState state = read_state();
+    const std::size_t bytes = static_cast<std::size_t>(layout_.size) * sizeof(float);
+    params_.copy_out(c_.weights->params.data(), bytes);
+    first_.copy_out(c_.optimizer->first.data(), bytes);
+    second_.copy_out(c_.optimizer->second.data(), bytes);
+    c_.optimizer->step = state.step;
+    c_.optimizer->skipped = state.skipped;
+    DeviceUpdate done;
+    done.spreads.resize(static_cast<std::size_t>(spread_count()));
+    spreads_.copy_out(done.spreads.data(), done.spreads.size() * sizeof(Spread));
+    done.longest_skipped = state.longest;
+    UpdateStats& s = done.stats;
+    s.policy_loss = state.total.policy / state.count;
+    s.value_loss = state.total.value / state.count;
+    s.entropy = state.total.entropy / state.count;
+    s.clip_fraction = state.total.clipped / state.count;
+    s.grad_norm = state.grad_norm / state.minibatches;
+    s.approx_kl = state.epoch_kl;
+    s.first_ratio_error = state.first_ratio_error;
+    s.skipped = state.all_skipped;
+    s.epochs = epochs;
+    return done;
+  }
+
+  LearnerContext c_;
+  const MlpLayout& layout_;
+  Memory& memory_;
+  CudaPolicy policy_;
+  LearnTask task_{};
+  LearnArrays arrays_{};
+  Buffer params_, first_, second_, gradient_, transposed_, norm_parts_, settings_, state_, plan_;
+  Buffer order_, keys_, statistics_, parts_, sums_, advantage_parts_, spreads_;
+  std::vector<std::uint32_t> host_order_;
+  bool ready_ = false;
+  std::int64_t updates_ = 0;
+  cudaStream_t stream_ = nullptr;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace
+}  // namespace rollmill
+
+extern "C" rollmill::DeviceLearner* rollmill_make_device_learner(
+    const rollmill::LearnerContext* context) {
+  return new rollmill::CudaDeviceLearner(*context);
+}

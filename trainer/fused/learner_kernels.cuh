@@ -1,0 +1,452 @@
+// PPO's update on a GPU, with the CPU's bits (trainer/fused/fused_learner.cc): the same shards of a minibatch, tiles of rows and
+// orders of sums, and the same text for everything that is done to one row (trainer/fused/ppo_rows.h).
+//
+//   order_kernel       which sample comes when, of large epochs
+//   advantage_kernel   an epoch's minibatches: parts of the sums of their advantages, and of squares
+//   statistics_kernel  their means and scales
+//   transpose_kernel   the weights that the backward pass reads
+//   shard_kernel       a block goes through the tiles of one shard: gather, forward, loss, backward
+//   gradient_kernel    shard 0 + shard 1 + ...
+//   plan_kernel        the gradient's norm, what the losses add up to, and whether and how far Adam goes
+//   adam_kernel        a step
+#pragma once
+
+#include <cmath>
+
+#include "core/device/kernel.cuh"
+#include "rollout/mlp/dense_kernels.cuh"
+#include "rollout/mlp/device_policy.h"
+#include "trainer/explained_variance.h"
+#include "trainer/fused/adam.h"
+#include "trainer/fused/ordered_sums.h"
+#include "trainer/fused/ppo_rows.h"
+#include "trainer/minibatch_order.h"
+
+namespace rollmill {
+
+inline constexpr int kLearnRows = kTileRows;  // of a tile: the CPU's
+inline constexpr int kLearnThreads = 384;     // six blocks of eight rows of 64 features
+inline constexpr int kLearnBlockRows = 8;     // kLearnRows is a multiple
+inline constexpr int kMaxLearnColumns = 16;   // discrete, and real, action columns
+inline constexpr int kMaxLearnMasks = 32;     // words
+inline constexpr int kStatistics = 4;         // floats a minibatch, see statistics_kernel
+
+struct LearnLayer {
+  int inputs, outputs, width;
+  std::int64_t weight, bias;  // offsets into the parameters
+  std::int64_t
+      transposed;  // into the transposed weights [outputs][pad16(inputs)]; not of the first layer
+};
+struct LearnNet {
+  LearnLayer layers[kMaxDeviceLayers];
+  int count;  // 0: there is no such network
+};
+
+// What changes from update to update, in device memory: a captured graph reads it there.
+struct LearnSettings {
+  PpoOptions options;
+  double learning_rate;
+};
+
+// What an update has done so far, and the optimiser's counters.
+struct LearnState {
+  std::int64_t step;
+  int skipped, longest;  // steps skipped in a row: now, at most
+  int minibatches, all_skipped;
+  LossSums total;
+  double count, grad_norm, epoch_kl, first_ratio_error;
+};
+
+struct LearnTask {
+  LearnNet actor, critic;
+  DevicePolicy policy;  // what is read and said; its parameters
+  const LearnSettings* settings;
+  RolloutBuffer buffer;
+  const std::uint32_t* order;  // [units] of this minibatch: samples
+  std::int64_t samples;        // of an epoch
+  int units, shards;
+  double total;
+  float inv_n;
+  const float* advantage;  // mean, scale of this minibatch
+  const float* transposed;
+  std::int64_t log_std;     // offset of a Gaussian's, or -1
+  std::int64_t parameters;  // of the flat array
+  float* parts;             // [shards][parameters]
+  LossSums* sums;           // [shards]
+};
+
+// Floats of shard_kernel's shared memory.
+inline std::size_t learn_shared_floats(const LearnTask& task) {
+  const auto activations = [](const LearnNet& net) {
+    int total = 0;
+    for (int l = 0; l < net.count; ++l) total += net.layers[l].width;
+    return total;
+  };
+  const int layers = activations(task.actor) > activations(task.critic) ? activations(task.actor)
+                                                                        : activations(task.critic);
+  const int head = task.actor.layers[task.actor.count - 1].width;
+  const int row =
+      task.policy.observations + layers + 2 * task.policy.max_width + head + task.policy.reals + 6;
+  return static_cast<std::size_t>(row) * kLearnRows;
+}
+
+// Where those are.
+struct LearnTile {
+  float *input, *layers, *dx0, *dx1, *dhead,
+      *dlog_std;  // (dx no array: indexed, it would cost the address space)
+  float* terms;   // [6][kLearnRows]: policy, value, entropy, kl, clipped, ratio error
+};
+
+__device__ inline LearnTile learn_tile(const LearnTask& task) {
+  LearnTile t;
+  float* next = shared_memory();
+  const auto take = [&](int row) {
+    float* const here = next;
+    next += row * kLearnRows;
+    return here;
+  };
+  t.input = take(task.policy.observations);
+  t.dx0 = take(task.policy.max_width);
+  t.dx1 = take(task.policy.max_width);
+  t.dhead = take(task.actor.layers[task.actor.count - 1].width);
+  t.dlog_std = take(task.policy.reals);
+  t.terms = take(6);
+  t.layers = next;
+  return t;
+}
+
+// Rows `units` of a rollout, unpacked and normalised, as rollout/mlp/tile_input.cc does; rows beyond are 0.
+__device__ inline void gather_samples(const DevicePolicy& p, const RolloutBuffer& b,
+                                      const std::uint32_t* units, int rows, float* input) {
+  const int elements = p.unpack.elements;
+  const auto envs = static_cast<std::uint32_t>(b.num_envs);
+  for (int item = threadIdx.x; item < p.observations * kLearnRows; item += blockDim.x) {
+    const int r = item % kLearnRows, n = item / kLearnRows;
+    const int k = n % elements, back = p.frame_stack - 1 - n / elements;
+    float x = 0.0f;
+    if (r < rows) {
+      const std::int64_t t = units[r] / envs, i = units[r] % envs;
+      if (back == 0 || b.frames[t * b.stride + i] >= back) {
+        const float* frame = b.observations + (t - back) * b.observation_columns * b.stride;
+        x = unpack_element(p.unpack, reinterpret_cast<const Word*>(frame) + i, b.stride, k);
+        if (p.shift != nullptr) x = normalize_observation(x, p.shift[k], p.scale[k], p.clip);
+      }
+    }
+    input[r * p.observations + n] = x;
+  }
+  __syncthreads();
+}
+
+// After l layers: activations + what the layers before take of a tile.
+__device__ inline float* layer_output(const LearnNet& net, int l, float* layers) {
+  for (int k = 0; k < l; ++k) layers += net.layers[k].width * kLearnRows;
+  return layers;
+}
+
+__device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
+                                     const LearnTile& tile) {
+  const float* x = tile.input;
+  int x_row = task.policy.observations;
+  float* out = tile.layers;
+  for (int l = 0; l < net.count; ++l) {
+    const LearnLayer& layer = net.layers[l];
+    const float *w = task.policy.params + layer.weight, *bias = task.policy.params + layer.bias;
+    if (l + 1 < net.count) {
+      dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, w, bias, layer.width, kLearnRows, out,
+                                  Activate{task.policy.activation});
+    } else {
+      dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, w, bias, layer.width, kLearnRows, out,
+                                  LeaveAsIs{});
+    }
+    __syncthreads();
+    x = out;
+    x_row = layer.width;
+    out += layer.width * kLearnRows;
+  }
+}
+
+// From dhead [kLearnRows][width of the head] to the gradient, which accumulates.
+__device__ inline void learn_backward(const LearnTask& task, const LearnNet& net,
+                                      const LearnTile& tile, int rows, float* gradient) {
+  const float* dy = tile.dhead;
+  for (int l = net.count - 1; l >= 0; --l) {
+    const LearnLayer& layer = net.layers[l];
+    const float* x = l == 0 ? tile.input : layer_output(net, l - 1, tile.layers);
+    const int x_row = l == 0 ? task.policy.observations : net.layers[l - 1].width;
+    weight_grad_tile<4>(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
+                        gradient + layer.bias);
+    if (l == 0) break;
+    float* dx = l % 2 != 0 ? tile.dx1 : tile.dx0;
+    dense_tile<kLearnBlockRows>(dy, layer.width, layer.outputs, task.transposed + layer.transposed,
+                                nullptr, x_row, kLearnRows, dx, LeaveAsIs{});
+    __syncthreads();
+    activate_backward_tile(task.policy.activation, x, dx, kLearnRows * x_row);
+    __syncthreads();
+    dy = dx;
+  }
+  __syncthreads();  // the next tile, or network, writes over this one
+}
+
+// What one row brings along, in this thread's memory.
+struct LearnRow {
+  std::int32_t choices[kMaxLearnColumns];
+  float raw[kMaxLearnColumns];
+  Word masks[kMaxLearnMasks];
+  float old_logp, advantage, target, old_value;
+};
+__device__ inline void read_row(const LearnTask& task, std::uint32_t unit, LearnRow& row) {
+  const RolloutBuffer& b = task.buffer;
+  const auto envs = static_cast<std::uint32_t>(b.num_envs);
+  const std::int64_t t = unit / envs, i = unit % envs, at = t * b.stride + i;
+  row.old_logp = b.logprobs[at];
+  row.old_value = b.values[at];
+  row.target = b.returns[at];
+  row.advantage = (b.advantages[at] - task.advantage[0]) * task.advantage[1];
+  const std::int64_t first = t * (b.choice_columns + b.real_columns);
+  for (int k = 0; k < b.choice_columns; ++k)
+    row.choices[k] = static_cast<const std::int32_t*>(b.actions)[(first + k) * b.stride + i];
+  for (int k = 0; k < b.real_columns; ++k)
+    row.raw[k] = b.raw_actions[(t * b.real_columns + k) * b.stride + i];
+  for (int k = 0; k < b.mask_columns; ++k)
+    row.masks[k] = b.masks[(t * b.mask_columns + k) * b.stride + i];
+}
+__device__ inline RowData row_data(const LearnTask& task, const LearnRow& row) {
+  return {row.choices,   row.raw,        task.buffer.mask_columns > 0 ? row.masks : nullptr,
+          &row.old_logp, &row.advantage, &row.target,
+          &row.old_value};
+}
+
+// The loss of row r and its derivatives by the actor's head, and with a shared trunk by the value.
+__device__ inline void actor_row(const LearnTask& task, const LearnTile& tile, std::uint32_t unit,
+                                 int r) {
+  const DevicePolicy& p = task.policy;
+  const int width = task.actor.layers[task.actor.count - 1].width;
+  float* head = layer_output(task.actor, task.actor.count - 1, tile.layers) + r * width;
+  float* dhead = tile.dhead + r * width;
+  LearnRow row;
+  read_row(task, unit, row);
+  const RowData data = row_data(task, row);
+  int total = 0;
+  for (int c = 0; c < p.choice_columns; ++c) total += p.choices[c];
+  const HeadShape shape{p.choices, p.choice_columns, total, p.reals, p.distribution};
+  for (int j = 0; j < width; ++j) dhead[j] = 0.0f;
+  float value = 0.0f, dvalue = 0.0f, loss = 0.0f, entropy[kMaxLearnColumns];
+  const PpoOptions& o = task.settings->options;
+  if (p.trunk == Trunk::kShared) value = head[p.outputs];
+  RowTerms<1> terms;
+  policy_rows<1>(o, shape, data, head, task.log_std >= 0 ? p.params + task.log_std : nullptr, 1,
+                 task.inv_n, entropy, dhead, tile.dlog_std + r * p.reals, terms);
+  if (p.trunk == Trunk::kShared) {
+    value_rows(o, data, &value, 1, task.inv_n, &dvalue, &loss);
+    dhead[p.outputs] = dvalue;
+  }
+  const float all[6] = {terms.policy[0],     loss, terms.entropy[0], terms.kl[0], terms.clipped[0],
+                        terms.ratio_error[0]};
+  for (int q = 0; q < 6; ++q) tile.terms[q * kLearnRows + r] = all[q];
+}
+
+__device__ inline void critic_row(const LearnTask& task, const LearnTile& tile, std::uint32_t unit,
+                                  int r) {
+  const int width = task.critic.layers[task.critic.count - 1].width;
+  const float* head = layer_output(task.critic, task.critic.count - 1, tile.layers) + r * width;
+  float* dhead = tile.dhead + r * width;
+  LearnRow row;
+  read_row(task, unit, row);
+  float loss = 0.0f, dvalue = 0.0f;
+  value_rows(task.settings->options, row_data(task, row), head, 1, task.inv_n, &dvalue, &loss);
+  for (int j = 0; j < width; ++j) dhead[j] = 0.0f;
+  dhead[0] = dvalue;
+  tile.terms[kLearnRows + r] = loss;
+}
+
+// Thread q adds term q of the tile's rows in their order; the last of them is a maximum.
+__device__ inline void add_terms(const LearnTile& tile, int rows, int first, int last,
+                                 double& sum) {
+  const int q = static_cast<int>(threadIdx.x);
+  if (q < first || q > last) return;
+  const float* terms = tile.terms + q * kLearnRows;
+  for (int r = 0; r < rows; ++r) {
+    const auto term = static_cast<double>(terms[r]);
+    sum = q < 5 ? sum + term : larger_or_nan(sum, term);
+  }
+}
+
+RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
+  const LearnTile tile = learn_tile(task);
+  const std::int64_t s = blockIdx.x;
+  const auto begin = static_cast<int>(task.units * s / task.shards);
+  const auto end = static_cast<int>(task.units * (s + 1) / task.shards);
+  float* gradient = task.parts + s * task.parameters;
+  for (std::int64_t i = threadIdx.x; i < task.parameters; i += blockDim.x) gradient[i] = 0.0f;
+  const int thread = static_cast<int>(threadIdx.x);
+  const bool separate = task.policy.trunk == Trunk::kSeparate;
+  double sum = 0;  // thread q's: term q
+  __syncthreads();
+  for (int first = begin; first < end; first += kLearnRows) {
+    const int rows = end - first < kLearnRows ? end - first : kLearnRows;
+    const std::uint32_t* units = task.order + first;
+    gather_samples(task.policy, task.buffer, units, rows, tile.input);
+    learn_forward(task, task.actor, tile);
+    if (thread < rows) actor_row(task, tile, units[thread], thread);
+    __syncthreads();
+    add_terms(tile, rows, 0, 5, sum);
+    if (task.log_std >= 0 && thread < task.policy.reals) {
+      float by_std = 0.0f;
+      for (int r = 0; r < rows; ++r) by_std += tile.dlog_std[r * task.policy.reals + thread];
+      gradient[task.log_std + thread] += by_std;
+    }
+    learn_backward(task, task.actor, tile, rows, gradient);
+    if (!separate) continue;
+    learn_forward(task, task.critic, tile);
+    if (thread < rows) critic_row(task, tile, units[thread], thread);
+    __syncthreads();
+    add_terms(tile, rows, 1, 1, sum);
+    learn_backward(task, task.critic, tile, rows, gradient);
+  }
+  if (thread < 6) task.sums[s].term(thread) = sum;
+}
+
+// wt [outputs][pad16(inputs)] of one layer.
+RM_KERNEL void transpose_kernel(const float* params, LearnLayer layer, float* transposed) {
+  const int padded = pad16(layer.inputs);
+  const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * padded;
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  const int k = static_cast<int>(i % padded), j = static_cast<int>(i / padded);
+  transposed[layer.transposed + i] =
+      k < layer.inputs ? params[layer.weight + static_cast<std::int64_t>(k) * layer.width + j]
+                       : 0.0f;
+}
+
+RM_KERNEL void order_kernel(const ShuffleKey* key, std::uint32_t* order) {
+  const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < key->samples) order[i] = shuffled(*key, i);
+}
+
+// A block of kSumLanes threads: a chunk of a minibatch, chunk after chunk. parts [minibatches][chunks]. Shared memory: the lanes.
+RM_KERNEL void advantage_kernel(RolloutBuffer b, const std::uint32_t* order, int units,
+                                const float* statistics, bool squared, double* parts) {
+  const std::int64_t chunks = sum_chunks(units), m = blockIdx.x / chunks, c = blockIdx.x % chunks;
+  const std::int64_t begin = c * kSumChunk;
+  const std::int64_t end = begin + kSumChunk < units ? begin + kSumChunk : units;
+  const auto envs = static_cast<std::uint32_t>(b.num_envs);
+  const double mean =
+      squared ? *reinterpret_cast<const double*>(statistics + kStatistics * m + 2) : 0.0;
+  const std::uint32_t* unit = order + m * units;
+  auto* lanes = reinterpret_cast<double*>(shared_memory());
+  const int lane = static_cast<int>(threadIdx.x);
+  lanes[lane] = lane_sum(begin, end, lane, kSumLanes, [&](std::int64_t r) {
+    const std::int64_t at = unit[r] / envs * b.stride + unit[r] % envs;
+    const double a = static_cast<double>(b.advantages[at]) - mean;
+    return squared ? a * a : a;
+  });
+  __syncthreads();
+  if (lane != 0) return;
+  double sum = 0;
+  for (int l = 0; l < kSumLanes; ++l) sum += lanes[l];
+  parts[blockIdx.x] = sum;
+}
+
+// A minibatch's statistics take kStatistics floats: mean and scale as the rows read them, and the mean as a float64.
+RM_KERNEL void statistics_kernel(const double* parts, int minibatches, int units, double total,
+                                 bool squared, float* statistics) {
+  const int m = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (m >= minibatches) return;
+  const int chunks = sum_chunks(units);
+  double sum = 0;
+  for (int c = 0; c < chunks; ++c) sum += parts[std::int64_t{m} * chunks + c];
+  float* mine = statistics + std::int64_t{m} * kStatistics;
+  if (!squared) {
+    *reinterpret_cast<double*>(mine + 2) = sum / total;
+    mine[0] = static_cast<float>(sum / total);
+  } else {
+    mine[1] = static_cast<float>(1.0 / (sqrt(sum / total) + 1e-8));
+  }
+}
+
+RM_KERNEL void gradient_kernel(const float* parts, int shards, std::int64_t parameters,
+                               float* gradient) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= parameters) return;
+  float sum = parts[i];
+  for (int s = 1; s < shards; ++s) sum += parts[s * parameters + i];
+  gradient[i] = sum;
+}
+
+RM_KERNEL void zero_kernel(float* values, std::int64_t n) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < n) values[i] = 0.0f;
+}
+
+struct AdamPlan {
+  AdamStep step;
+  bool goes;
+};
+
+// One block. parts: scratch [norm chunks][kNormLanes + 1].
+RM_KERNEL void plan_kernel(LearnTask task, const float* gradient, double* parts,
+                           bool first_of_update, LearnState* state, AdamPlan* plan) {
+  const int count = norm_chunks(task.parameters);
+  double *lanes = parts, *chunks = parts + std::int64_t{count} * kNormLanes;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  for (int item = thread; item < count * kNormLanes; item += threads) {
+    const std::int64_t begin = std::int64_t{item / kNormLanes} * kNormChunk;
+    const std::int64_t end =
+        begin + kNormChunk < task.parameters ? begin + kNormChunk : task.parameters;
+    lanes[item] = lane_sum(begin, end, item % kNormLanes, kNormLanes, [&](std::int64_t i) {
+      return static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
+    });
+  }
+  __syncthreads();
+  for (int c = thread; c < count; c += threads) {
+    double sum = 0;
+    for (int l = 0; l < kNormLanes; ++l) sum += lanes[c * kNormLanes + l];
+    chunks[c] = sum;
+  }
+  __syncthreads();
+  if (thread != 0) return;
+  double squares = 0;
+  for (int c = 0; c < count; ++c) squares += chunks[c];
+  const double norm = sqrt(squares);
+  LossSums sums;
+  for (int s = 0; s < task.shards; ++s) sums.add(task.sums[s]);
+  if (first_of_update) state->first_ratio_error = sums.ratio_error;
+  const double loss = sums.policy + sums.value;
+  plan->goes = norm - norm == 0.0 && loss - loss == 0.0;  // both finite
+  if (!plan->goes) {
+    ++state->all_skipped;
+    ++state->skipped;
+    if (state->skipped > state->longest) state->longest = state->skipped;
+    return;
+  }
+  const PpoOptions& o = task.settings->options;
+  state->skipped = 0;
+  ++state->step;
+  state->total.add(sums);
+  state->count += task.total;
+  state->epoch_kl += sums.kl / task.total / o.minibatches;
+  state->grad_norm += norm;
+  ++state->minibatches;
+  plan->step = adam_step(o.adam_beta1, o.adam_beta2, o.adam_epsilon, task.settings->learning_rate,
+                         state->step, clip_scale(o.max_grad_norm, norm));
+}
+
+RM_KERNEL void begin_epoch_kernel(LearnState* state) { state->epoch_kl = 0; }
+
+RM_KERNEL void adam_kernel(const AdamPlan* plan, const float* gradient, std::int64_t parameters,
+                           float* params, float* first, float* second) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= parameters || !plan->goes) return;
+  adam_element(plan->step, gradient[i], params[i], first[i], second[i]);
+}
+
+// spreads [horizon][chunks of environments].
+RM_KERNEL void spread_kernel(RolloutBuffer b, Spread* spreads) {
+  const int chunks = spread_chunks(b.num_envs);
+  const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (p >= std::int64_t{b.horizon} * chunks) return;
+  spreads[p] = spread_of_chunk(b.returns + p / chunks * b.stride, b.values + p / chunks * b.stride,
+                               b.num_envs, static_cast<int>(p % chunks));
+}
+
+}  // namespace rollmill

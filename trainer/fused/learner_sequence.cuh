@@ -1,0 +1,131 @@
+// The kernels of an update in their order, once for the GPU (trainer/fused/learner_cuda.cu) and for host threads
+// (tests/cuda/learner_emulation_test.cc):
+//
+//   launch(name, kernel, blocks, threads, shared floats, arguments...)
+#pragma once
+
+#include <vector>
+
+#include "rollout/mlp/mlp_policy.h"
+#include "trainer/fused/learner_kernels.cuh"
+#include "trainer/fused/minibatch_shards.h"
+#include "trainer/ignored_inputs.h"
+
+namespace rollmill {
+
+inline constexpr int kElementThreads = 256;  // of kernels with one thread an element
+inline constexpr int kPlanThreads = 512;     // of the one block of plan_kernel
+inline std::int64_t element_blocks(std::int64_t n) {
+  return (n + kElementThreads - 1) / kElementThreads;
+}
+
+// Arrays beside those of the task.
+struct LearnArrays {
+  std::uint32_t* order;     // [order_epochs][samples]
+  const ShuffleKey* keys;   // [epochs]
+  float* statistics;        // [epochs][minibatches][kStatistics]
+  double* advantage_parts;  // [minibatches][chunks]
+  float *gradient, *params, *first, *second, *transposed;
+  double* norm_parts;  // [norm chunks][kNormLanes + 1]
+  LearnState* state;
+  AdamPlan* plan;
+};
+
+inline LearnNet learn_net(const Network& network, std::int64_t& transposed) {
+  LearnNet net{};
+  for (const DenseLayer& l : network.dense) {
+    net.layers[net.count] = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed};
+    if (net.count++ > 0) transposed += static_cast<std::int64_t>(l.outputs) * pad16(l.inputs);
+  }
+  return net;
+}
+
+// What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
+// policy and the pointers.
+inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
+                             const PpoOptions& o, LearnTask& task) {
+  std::int64_t transposed = 0;
+  task.actor = learn_net(layout.actor, transposed);
+  task.critic = learn_net(layout.critic, transposed);
+  task.buffer = buffer;
+  task.samples = static_cast<std::int64_t>(buffer.horizon) * buffer.num_envs;
+  task.units = static_cast<int>(task.samples / o.minibatches);
+  task.shards = minibatch_shards(task.units, 2 * kTileRows, layout.size);
+  task.total = static_cast<double>(task.units);
+  task.inv_n = static_cast<float>(1.0 / task.total);
+  task.log_std = layout.has_log_std() ? layout.log_std : -1;
+  task.parameters = layout.size;
+  return transposed;
+}
+
+// Epochs whose order has room: of large ones a kernel computes it when it is wanted.
+inline int order_epochs(const LearnTask& task, const PpoOptions& o) {
+  return task.samples >= kShuffledFrom ? 1 : o.epochs;
+}
+// Advantages as they are, should nothing normalise them.
+inline std::vector<float> plain_statistics(const PpoOptions& o) {
+  std::vector<float> all(std::size_t{kStatistics} * static_cast<std::size_t>(o.epochs) *
+                         static_cast<std::size_t>(o.minibatches));
+  for (std::size_t i = 1; i < all.size(); i += kStatistics) all[i] = 1.0f;
+  return all;
+}
+
+template <class Launch>
+void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays& a,
+                      const std::vector<ParamRange>& frozen, bool first_of_update) {
+  for (const LearnNet* net : {&task.actor, &task.critic}) {
+    for (int l = 1; l < net->count; ++l) {
+      const LearnLayer& layer = net->layers[l];
+      const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
+      launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, a.params,
+             layer, a.transposed);
+    }
+  }
+  launch("shard_kernel", shard_kernel, task.shards, kLearnThreads, learn_shared_floats(task), task);
+  launch("gradient_kernel", gradient_kernel, element_blocks(task.parameters), kElementThreads, 0,
+         task.parts, task.shards, task.parameters, a.gradient);
+  for (const ParamRange& r : frozen) {
+    launch("zero_kernel", zero_kernel, element_blocks(r.end - r.begin), kElementThreads, 0,
+           a.gradient + r.begin, r.end - r.begin);
+  }
+  launch("plan_kernel", plan_kernel, 1, kPlanThreads, 0, task, a.gradient, a.norm_parts,
+         first_of_update, a.state, a.plan);
+  launch("adam_kernel", adam_kernel, element_blocks(task.parameters), kElementThreads, 0, a.plan,
+         a.gradient, task.parameters, a.params, a.first, a.second);
+}
+
+template <class Launch>
+void launch_epoch(Launch&& launch, const LearnTask& base, const LearnArrays& a, const PpoOptions& o,
+                  const std::vector<ParamRange>& frozen, int epoch) {
+  const bool computed = base.samples >= kShuffledFrom;
+  std::uint32_t* order = a.order + (computed ? 0 : epoch * base.samples);
+  float* statistics = a.statistics + std::int64_t{epoch} * o.minibatches * kStatistics;
+  if (computed) {
+    launch("order_kernel", order_kernel, element_blocks(base.samples), kElementThreads, 0,
+           a.keys + epoch, order);
+  }
+  if (o.normalize_advantages) {
+    const std::int64_t chunks = sum_chunks(base.units);
+    for (const bool squared : {false, true}) {
+      launch("advantage_kernel", advantage_kernel, chunks * o.minibatches, kSumLanes, 2 * kSumLanes,
+             base.buffer, order, base.units, statistics, squared, a.advantage_parts);
+      launch("statistics_kernel", statistics_kernel, element_blocks(o.minibatches), kElementThreads,
+             0, a.advantage_parts, o.minibatches, base.units, base.total, squared, statistics);
+    }
+  }
+  launch("begin_epoch_kernel", begin_epoch_kernel, 1, 1, 0, a.state);
+  for (int m = 0; m < o.minibatches; ++m) {
+    LearnTask task = base;
+    task.order = order + std::int64_t{m} * task.units;
+    task.advantage = statistics + std::int64_t{m} * kStatistics;
+    launch_minibatch(launch, task, a, frozen, epoch == 0 && m == 0);
+  }
+}
+
+template <class Launch>
+void launch_spreads(Launch&& launch, const RolloutBuffer& b, Spread* spreads) {
+  const std::int64_t n = std::int64_t{b.horizon} * spread_chunks(b.num_envs);
+  launch("spread_kernel", spread_kernel, element_blocks(n), kElementThreads, 0, b, spreads);
+}
+
+}  // namespace rollmill

@@ -1,0 +1,61 @@
+// Which sample comes when in an epoch, as a function of its place: a keyed bijection of 0 .. n - 1 that needs no memory and no
+// order of evaluation, so that any thread can have any part of it (a balanced Feistel network on the next even number of
+// bits; what falls outside is sent through again).
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/macros.h"
+#include "core/rng/rng.h"
+
+namespace rollmill {
+
+inline constexpr int kShuffleRounds = 8;
+
+struct ShuffleKey {
+  std::uint32_t samples;
+  int half_bits;  // of an index
+  std::uint32_t keys[kShuffleRounds];
+};
+
+// From fewer samples on a permutation is drawn uniformly (Fisher and Yates), which a bijection of few bits cannot be.
+inline constexpr std::uint32_t kShuffledFrom = 1u << 16;
+
+RM_HD ShuffleKey shuffle_key(Rng rng, std::uint32_t samples) {
+  ShuffleKey key{};
+  key.samples = samples;
+  key.half_bits = 1;
+  while ((std::uint64_t{1} << (2 * key.half_bits)) < samples) ++key.half_bits;
+  for (int k = 0; k < kShuffleRounds; ++k) key.keys[k] = rng.bits();
+  return key;
+}
+
+// The finaliser of MurmurHash3: every bit of the result depends on every bit of x.
+RM_HD std::uint32_t shuffle_mix(std::uint32_t x) {
+  x = (x ^ (x >> 16)) * 0x85ebca6bu;
+  x = (x ^ (x >> 13)) * 0xc2b2ae35u;
+  return x ^ (x >> 16);
+}
+
+RM_HD std::uint32_t shuffled(const ShuffleKey& key, std::uint32_t place) {
+  const std::uint32_t mask = (1u << key.half_bits) - 1u;
+  std::uint32_t x = place;
+  do {
+    std::uint32_t left = x >> key.half_bits, right = x & mask;
+    for (int k = 0; k < kShuffleRounds; ++k) {
+      const std::uint32_t next = left ^ (shuffle_mix(right ^ key.keys[k]) & mask);
+      left = right;
+      right = next;
+    }
+    x = (left << key.half_bits) | right;
+  } while (x >= key.samples);
+  return x;
+}
+
+// The stream that an epoch's order is drawn from.
+RM_HD Rng minibatch_rng(std::uint64_t seed, int group, std::int64_t update, int epoch) {
+  return Rng(seed, Purpose::kPermutation, static_cast<std::uint32_t>(group),
+             static_cast<std::uint32_t>(update), static_cast<std::uint32_t>(epoch));
+}
+
+}  // namespace rollmill
