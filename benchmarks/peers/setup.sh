@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Installs the rivals of run.py into a new Python environment: benchmarks/peers/setup.sh DIR
+# Installs the rivals of run.py and train.py into new Python environments: benchmarks/peers/setup.sh DIR
 #
-# Needs python3 (3.11 or later), a C compiler and PyPI; about 1.5 GB and a minute or two. DIR then holds the Python
-# packages, the source of PufferLib (DIR/pufferlib) and DIR/bin/puffer_cartpole, its C CartPole in our timing loop.
+# Needs python3 (3.11 or later) with its headers, C and C++ compilers and PyPI; about 7 GB and five minutes. DIR then holds
+#   DIR            a Python environment with all rivals but PufferLib
+#   DIR/puffer     one for PufferLib's trainer, whose NumPy and Gymnasium are older
+#   DIR/torch      PyTorch, shared by both
+#   DIR/pufferlib  the source of PufferLib, with its trainer's C++ and its CartPole compiled in place
+#   DIR/bin/puffer_cartpole, puffer_cartpole_native: its C CartPole in our timing loop
 set -euo pipefail
 
 if [ $# -ne 1 ]; then
@@ -42,6 +46,31 @@ build() {
 build puffer_cartpole -O2 -flto
 build puffer_cartpole_native -O3 -march=native -flto
 
+puffer=$dir/puffer/bin/python
+[ -x "$puffer" ] || python3 -m venv "$dir/puffer"
+python_path() { "$1" -c "import sysconfig; print(sysconfig.get_path('$2'))"; }
+
+# One PyTorch for both environments: a .pth file in each names its folder.
+[ -d "$dir/torch/torch" ] || "${pip[@]}" install --target "$dir/torch" --requirement "$here/requirements-torch.txt"
+for python in "$dir/bin/python" "$puffer"; do
+  echo "$dir/torch" > "$(python_path "$python" purelib)/rivals_torch.pth"
+done
+
 "${pip[@]}" install --requirement "$here/requirements.txt"
 "${pip[@]}" install --no-deps --requirement "$here/requirements-no-deps.txt"
-echo "rivals are ready: python3 $here/run.py --venv $dir"
+"$puffer" -m pip --disable-pip-version-check --quiet install --requirement "$here/requirements-puffer.txt"
+
+# library OUTPUT COMPILER ARGUMENT...: an extension module of PufferLib's, with the flags of its own setup.py.
+library() {
+  (cd "$dir/pufferlib" && "$2" "${@:3}" -fPIC -shared -I "$(python_path "$puffer" include)" -o "pufferlib/$1.so")
+}
+if [ ! -f "$dir/pufferlib/pufferlib/_C.so" ]; then
+  raylib=raylib-5.5_linux_amd64 # in the source package; the CartPole can draw itself
+  library ocean/cartpole/binding "${CC:-cc}" -O2 -flto -w -I "$raylib/include" \
+    -I "$("$puffer" -c 'import numpy; print(numpy.get_include())')" pufferlib/ocean/cartpole/binding.c \
+    "$raylib/lib/libraylib.a" -lm -lpthread -ldl
+  library _C "${CXX:-c++}" -O3 -std=c++17 -w -I "$dir/torch/torch/include" \
+    -I "$dir/torch/torch/include/torch/csrc/api/include" pufferlib/extensions/pufferlib.cpp \
+    -L "$dir/torch/torch/lib" -ltorch -ltorch_cpu -lc10
+fi
+echo "rivals are ready: python3 $here/run.py --venv $dir; python3 $here/train.py --venv $dir"
