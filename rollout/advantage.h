@@ -17,4 +17,9 @@ struct AdvantageOptions {
 // final_values.
 void compute_gae(const RolloutBuffer& buffer, const AdvantageOptions& options, int begin, int end);
 
+// The same for experience of an older policy: ratios [T][stride], what its actions' probabilities are now over what they were, cut off
+// at 1 (V-trace); values are those of now.
+void compute_vtrace(const RolloutBuffer& buffer, const AdvantageOptions& options,
+                    const float* ratios, int begin, int end);
+
 }  // namespace rollmill

@@ -70,16 +70,18 @@ void keep_memory(const RolloutBuffer& b, int t, const std::uint32_t* steps, int 
   }
 }
 
-void advance_rollout(const RolloutBuffer& b) {
-  const auto slot = static_cast<std::size_t>(b.slot_words()) * sizeof(float);
-  const int first = 1 - b.frame_stack;
-  std::memmove(b.observation_slot(first), b.observation_slot(b.horizon + first),
-               static_cast<std::size_t>(b.frame_stack) * slot);
-  if (b.mask_columns > 0) {
-    std::memcpy(b.mask_slot(0), b.mask_slot(b.horizon),
-                static_cast<std::size_t>(b.mask_columns * b.stride) * sizeof(Word));
+void continue_rollout(const RolloutBuffer& from, const RolloutBuffer& to) {
+  const auto slot = static_cast<std::size_t>(from.slot_words()) * sizeof(float);
+  const int first = 1 - from.frame_stack;
+  std::memmove(to.observation_slot(first), from.observation_slot(from.horizon + first),
+               static_cast<std::size_t>(from.frame_stack) * slot);
+  if (from.mask_columns > 0) {
+    std::memcpy(to.mask_slot(0), from.mask_slot(from.horizon),
+                static_cast<std::size_t>(from.mask_columns * from.stride) * sizeof(Word));
   }
 }
+
+void advance_rollout(const RolloutBuffer& b) { continue_rollout(b, b); }
 
 HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs, int frame_stack,
                          const RolloutMemory& memory)

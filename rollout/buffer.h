@@ -93,6 +93,8 @@ void keep_memory(const RolloutBuffer& buffer, int t, const std::uint32_t* steps,
                  int end);
 // Moves slot T, with its mask and the frames before it, to slot 0: where the next rollout starts.
 void advance_rollout(const RolloutBuffer& buffer);
+// The same into another rollout of the shape, which may be the same.
+void continue_rollout(const RolloutBuffer& from, const RolloutBuffer& to);
 
 // Throws Error(kIo) where so many bytes are not free: the kernel grants more than it has and kills later. `what` takes them.
 void check_memory(std::size_t wanted, const std::string& what, const std::string& cure);

@@ -71,6 +71,49 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
   time.all = Clock::now() - start;
 }
 
+Staleness HostCollector::correct(const AdvantageOptions& options, ThreadPool& pool) {
+  RM_ASSERT(buffer_.memory_columns == 0);
+  ratios_.resize(static_cast<std::size_t>(buffer_.horizon * buffer_.stride));
+  // Blocks of a fixed size, so that sums over them do not depend on threads.
+  constexpr int kEnvs = kTileRows;
+  const int blocks = (buffer_.num_envs + kEnvs - 1) / kEnvs;
+  std::vector<double> sums(static_cast<std::size_t>(3 * blocks));
+  pool.run(blocks, [&](int b) {
+    correct_block(options, b * kEnvs, std::min((b + 1) * kEnvs, buffer_.num_envs),
+                  sums.data() + 3 * b);
+  });
+  double total[3] = {};
+  for (std::size_t i = 0; i < sums.size(); ++i) total[i % 3] += sums[i];
+  const double n = static_cast<double>(buffer_.horizon) * buffer_.num_envs;
+  return {total[0] / n, total[1] / n, total[2] / n};
+}
+
+void HostCollector::correct_block(const AdvantageOptions& options, int begin, int end,
+                                  double* sums) {
+  float then[kTileRows];
+  for (int t = 0; t < buffer_.horizon; ++t) {
+    ActRequest q = request_for_slot(buffer_, t);
+    q.begin = begin;
+    q.end = end;
+    std::copy(q.logprobs + begin, q.logprobs + end, then);
+    policy_.judge(q);
+    float* RM_RESTRICT ratio = ratios_.data() + t * buffer_.stride + begin;
+    for (int r = 0; r < end - begin; ++r) ratio[r] = math::exp(q.logprobs[begin + r] - then[r]);
+    for (int r = 0; r < end - begin; ++r) {
+      const auto now = static_cast<double>(ratio[r]);
+      sums[0] += now;
+      sums[1] += now > 1.0 ? 1.0 : 0.0;
+      sums[2] += (now - 1.0) - static_cast<double>(q.logprobs[begin + r] - then[r]);
+    }
+  }
+  const int last = buffer_.horizon;
+  policy_.value({buffer_.observation_slot(last), buffer_.stride, buffer_.slot_words(),
+                 buffer_.frame_slot(last)},
+                begin, end, buffer_.values + last * buffer_.stride);
+  value_truncated(0, last, begin, end);
+  compute_vtrace(buffer_, options, ratios_.data(), begin, end);
+}
+
 // V of the last observation of each episode that was truncated in steps [first, last); rare, so gathered into one tile at a time, [frames][D][kTileRows]:
 // the frames before it lie in slots t, t - 1, ...
 void HostCollector::value_truncated(int first, int last, int begin, int end) {

@@ -25,6 +25,13 @@ struct EpisodeRecord {
   float value_error = 0.0f;  // mean |advantage| of its steps in this rollout; host rollouts only
 };
 
+// How far a policy has moved from the one that made a rollout.
+struct Staleness {
+  double mean_ratio = 1;  // of its actions' probabilities, now over then
+  double cut = 0;         // part of them above 1, which V-trace cuts off
+  double kl = 0;          // mean of (ratio - 1) - log ratio, as UpdateStats::approx_kl
+};
+
 class HostCollector {
  public:
   HostCollector(EnvBatch& batch, const MlpPolicy& policy, const RolloutBuffer& buffer,
@@ -34,6 +41,9 @@ class HostCollector {
   void reset();
   // Continues from slot 0 (the observations the last rollout, reset or restore left there).
   void collect(const AdvantageOptions& options);
+  // Makes a rollout of older weights one of the policy's weights now: log-probabilities and values are said anew, advantages and
+  // returns are V-trace's. The same on any number of threads. Without memory.
+  Staleness correct(const AdvantageOptions& options, ThreadPool& pool);
   // Moves slot horizon to slot 0: call when the learner is done with the buffer.
   void advance();
   // Part of the last collect() that went into the environments' steps, in (0, 1): of the time of all threads together. The
@@ -53,6 +63,7 @@ class HostCollector {
   };
 
   void collect_block(const AdvantageOptions& options, int begin, int end, BlockTime& time);
+  void correct_block(const AdvantageOptions& options, int begin, int end, double* sums);
   void value_truncated(int first, int last, int begin, int end);
 
   EnvBatch& batch_;
@@ -61,6 +72,7 @@ class HostCollector {
   ThreadPool& pool_;
   int block_;
   std::vector<BlockTime> times_;  // of each block
+  std::vector<float> ratios_;     // [T][stride] of correct()
   double environment_share_ = 0;
 };
 

@@ -20,7 +20,20 @@ RM_HD float gae_element(std::uint8_t end, float scaled_reward, float value, floa
   const float future = running ? next_value : beyond_end;
   const float delta = scaled_reward + gamma * future - value;
   const float kept = running ? carry : 0.0f;
-  return delta + gamma * lambda * kept;
+  return delta + (gamma * lambda) * kept;
+}
+
+// The same of experience that another policy made (V-trace, Espeholt et al. 2018, with GAE's lambda): ratio = its actions' probability
+// now over what it was then, cut off at 1. With a ratio of 1 it is gae_element, bit for bit.
+RM_HD float vtrace_element(std::uint8_t end, float scaled_reward, float value, float next_value,
+                           float final_value, float gamma, float lambda, float ratio, float carry) {
+  const float weight = math::min(ratio, 1.0f);
+  const bool running = end == kRunning;
+  const float beyond_end = end == kTruncated ? final_value : 0.0f;
+  const float future = running ? next_value : beyond_end;
+  const float delta = scaled_reward + gamma * future - value;
+  const float kept = running ? carry : 0.0f;
+  return weight * delta + weight * (gamma * lambda) * kept;
 }
 
 // The reward that learning sees.

@@ -6,6 +6,7 @@
 #include "core/base/assert.h"
 #include "envs/device_batch.h"
 #include "rollout/device_collector.h"
+#include "trainer/overlapped_experience.h"
 
 namespace rollmill {
 namespace {
@@ -107,6 +108,7 @@ std::unique_ptr<Experience> make_experience(const ExperienceConfig& config,
                                             const PolicyWeights& weights, ThreadPool& pool) {
   if (config.device.kind == DeviceChoice::Kind::kCuda)
     return std::make_unique<CudaExperience>(config, weights);
+  if (config.overlap) return make_overlapped_experience(config, weights, pool);
   return std::make_unique<HostExperience>(config, weights, pool);
 }
 

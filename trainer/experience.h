@@ -26,6 +26,12 @@ class Experience {
   // Part of the last collect() in the environments' steps; NaN where kernels run unwatched on a GPU.
   virtual double environment_share() const = 0;
   virtual void advance() = 0;
+  // With overlap: the next rollout is made while the learner works, by the weights that it starts from. collect() then takes it
+  // and corrects it. Between begin_next() and finish_next() nobody may touch the batch.
+  virtual void begin_next() {}
+  virtual void finish_next() {}
+  // Of the rollout that collect() gave.
+  virtual Staleness staleness() const { return {}; }
   virtual std::vector<EpisodeRecord> finished_episodes(int groups) const = 0;
   virtual std::vector<Moments> observation_moments(int groups) const = 0;
   // The observations that the next rollout starts from and the frames before them, oldest first, [frame_stack][D][stride]
@@ -35,6 +41,10 @@ class Experience {
   // What the policy remembers where the next rollout starts, [memory columns][stride]; empty without memory.
   virtual std::vector<float> memory() const = 0;
   virtual void set_memory(const std::vector<float>& memory) = 0;
+  // With overlap: the rollout that is waiting, for checkpoints; empty if there is none.
+  virtual std::vector<std::uint8_t> waiting() const { return {}; }
+  virtual std::size_t waiting_bytes() const { return 0; }  // where there is one
+  virtual void set_waiting(const std::vector<std::uint8_t>&) {}
   virtual std::size_t buffer_bytes() const = 0;
 };
 
@@ -45,6 +55,8 @@ struct ExperienceConfig {
   std::uint64_t seed = 0;  // of the policy's sampling
   int frame_stack = 1;
   int sequence_length = 0, burn_in = 0;  // of a policy with memory
+  bool overlap = false;                  // on the CPU, without memory
+  int threads = 1;                       // of the learner's pool
   DeviceChoice device;
   int local_rank = 0;
 };

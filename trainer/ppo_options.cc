@@ -33,6 +33,7 @@ void read_ppo(Config& c, PpoOptions& o) {
   number("target_kl", o.target_kl, 0, 1e3);
   o.sequence_length = static_cast<int>(c.get_int("ppo.sequence_length", 0, 0, 1 << 20));
   o.burn_in = static_cast<int>(c.get_int("ppo.burn_in", 0, 0, 1 << 20));
+  o.overlap = c.get_bool("ppo.overlap", o.overlap);
   o.normalize_advantages = c.get_bool("ppo.normalize_advantages", o.normalize_advantages);
   o.normalize_rewards = c.get_bool("ppo.normalize_rewards", o.normalize_rewards);
   number("clip_rewards", o.clip_rewards, 0, 1e9);
@@ -146,6 +147,11 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   read_ppo(c, o.ppo);
   if (cuda && o.ppo.normalize_rewards)
     c.fail("ppo.normalize_rewards", "is for env.device = \"cpu\" so far; set trainer.reward_scale");
+  if (o.ppo.overlap && cuda) c.fail("ppo.overlap", "is for env.device = \"cpu\" so far");
+  if (o.ppo.overlap && o.policy.memory != MemoryKind::kNone)
+    c.fail("ppo.overlap", "is for policies without memory so far");
+  if (o.ppo.overlap && o.algorithm != "ppo")
+    c.fail("ppo.overlap", "is PPO's; leave it out with " + o.algorithm);
   o.ppo.max_skipped = o.max_skipped;
   check_minibatches(c, o, world_size);
   if (o.groups > 0) check_groups(c, o, world_size);

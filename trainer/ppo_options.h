@@ -33,6 +33,9 @@ struct PpoOptions {
   // Of a policy with memory: gradients go back through so many steps (0: the horizon), from a state that is recomputed over
   // burn_in steps before them (Kapturowski et al. 2019). Minibatches are of whole sequences.
   int sequence_length = 0, burn_in = 0;
+  // The next rollout is made while the learner works on the last one, by weights one update older than those that will learn from
+  // it; V-trace corrects for that, and ratios are to the policy before the update.
+  bool overlap = false;
   bool normalize_advantages = true;  // per minibatch, over all ranks
   bool normalize_rewards = false;    // trainer/reward_normalizer.h; before trainer.reward_scale
   float clip_rewards = 0.0f;         // of the scaled reward, to either side; 0: off

@@ -54,6 +54,8 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.frame_stack = options.policy.frame_stack;
   config.sequence_length = options.ppo.sequence_length;
   config.burn_in = options.ppo.burn_in;
+  config.overlap = options.ppo.overlap;
+  config.threads = run_.pool->threads();
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *run_.pool);
@@ -105,8 +107,16 @@ UpdateReport PpoTrainer::step() {
 
   // 2. Learning from it, with the observation statistics it was acted with.
   const auto learn_start = std::chrono::steady_clock::now();
+  experience_->begin_next();
   const UpdateStats stats = learn(rate);
+  experience_->finish_next();
   report.metrics = metrics_of(stats, rate);
+  if (o.ppo.overlap) {
+    const Staleness stale = experience_->staleness();
+    report.metrics.insert(report.metrics.end(), {{"stale_ratio", stale.mean_ratio},
+                                                 {"stale_cut", stale.cut},
+                                                 {"stale_kl", stale.kl}});
+  }
   report.learn_seconds = seconds_since(learn_start);
 
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
@@ -135,6 +145,8 @@ void PpoTrainer::save(H5Group& root) {
   write_array<float>(root, "observations", experience_->first_observations());
   if (const auto memory = experience_->memory(); !memory.empty())
     write_array<float>(root, "memory", memory);
+  if (const auto waiting = experience_->waiting(); !waiting.empty())
+    write_array<std::uint8_t>(root, "waiting_rollout", waiting);
   if (rewards_) rewards_->save(root);
   if (!teacher_) return;
   const std::string hash = teacher_->hash();
@@ -149,6 +161,10 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
   std::vector<float> memory;
   if (const std::size_t size = experience_->memory().size(); size > 0)
     memory = read_finite(root, "memory", size, path, "the policy's memory");
+  std::vector<std::uint8_t> waiting;
+  if (const std::size_t bytes = experience_->waiting_bytes();
+      bytes > 0 && root.has("waiting_rollout"))  // not before the first update
+    waiting = read_array<std::uint8_t>(root, "waiting_rollout", bytes, path);
   std::optional<RewardNormalizer> rewards;
   if (rewards_) {
     rewards = RewardNormalizer::read(root, path, experience_->batch().num_envs(),
@@ -169,7 +185,8 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
   }
   return [this, optimizer = std::move(optimizer), observations = std::move(observations),
           memory = std::move(memory), rewards = std::move(rewards),
-          teacher = std::move(teacher)]() mutable {
+          waiting = std::move(waiting), teacher = std::move(teacher)]() mutable {
+    experience_->set_waiting(waiting);
     if (!teacher.empty()) teacher_->memory() = std::move(teacher);
     rewards_ = std::move(rewards);
     optimizer_ = std::move(optimizer);

@@ -1,6 +1,8 @@
 // The typed getters and their checks.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "core/base/assert.h"
 #include "core/config/config.h"
@@ -33,6 +35,18 @@ std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
   return out;
+}
+
+// A default that is held as a float32 stands in the resolved config as somebody would write it: 0.9, not 0.8999999761581421.
+// Either becomes the same float32 again.
+double as_written(double fallback) {
+  const auto narrow = static_cast<float>(fallback);
+  if (static_cast<double>(narrow) != fallback) return fallback;
+  char text[32];
+  const char* end = std::to_chars(std::begin(text), std::end(text), narrow).ptr;
+  double shortest = fallback;
+  std::from_chars(std::begin(text), end, shortest);
+  return shortest;
 }
 
 }  // namespace
@@ -139,7 +153,8 @@ std::int64_t Config::get_int(const std::string& key, std::int64_t fallback, std:
 }
 
 double Config::get_float(const std::string& key, double fallback, double min, double max) {
-  const double x = check_float(key, value_or(key, {fallback}, "a number"), min, max);
+  const double x =
+      check_float(key, value_or(key, {as_written(fallback)}, "a number"), min, max);
   record(key, {x});
   return x;
 }

@@ -66,6 +66,52 @@ void MlpPolicy::act(const ActRequest& q) const {
     act_tile(q, i, std::min(kTileRows, q.end - i), s);
 }
 
+void MlpPolicy::judge(const ActRequest& q) const {
+  RM_ASSERT(memory_columns() == 0 && q.logprobs != nullptr);
+  ForwardScratch& s = scratch();
+  for (int i = q.begin; i < q.end; i += kTileRows)
+    judge_tile(q, i, std::min(kTileRows, q.end - i), s);
+}
+
+void MlpPolicy::judge_tile(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
+  const MlpLayout& layout = weights_.layout;
+  const PolicyShape& shape = layout.shape;
+  s.input.gather({q.observations, q.stride, q.slot, q.frames}, begin, rows, weights_.normalizer);
+  network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
+  const DenseLayer& head = layout.actor.head();
+  head_to_columns(s.actor.head(), head.width, head.outputs, rows, s.head.data());
+  if (q.values != nullptr && shape.trunk == Trunk::kShared) {
+    const float* value = s.head.data() + shape.outputs() * kTileRows;
+    std::copy(value, value + rows, q.values + begin);
+  }
+  float* logp = q.logprobs + begin;
+  std::fill_n(logp, rows, 0.0f);
+  copy_masks(q, begin, rows, s);
+  int first = 0, column = 0;
+  for (const int n : shape.choices) {
+    float* z = s.head.data() + first * kTileRows;
+    const auto* taken = static_cast<const std::int32_t*>(q.actions) + column * q.stride + begin;
+    if (q.masks != nullptr) exclude_masked(z, s.masks.data(), first, n, rows);
+    log_softmax(z, n, rows);
+    for (int r = 0; r < rows; ++r) logp[r] += z[taken[r] * kTileRows + r];
+    first += n;
+    ++column;
+  }
+  const float* fixed = weights_.params.data() + layout.log_std;
+  for (int a = 0; a < shape.reals; ++a) {
+    const float* mean = s.head.data() + (first + a) * kTileRows;
+    const float* second = mean + shape.reals * kTileRows;
+    const float* raw = q.raw_actions + static_cast<std::int64_t>(a) * q.stride + begin;
+    switch (shape.distribution) {
+      case RealDistribution::kGaussian: add_gaussian_logp(raw, mean, fixed[a], rows, logp); break;
+      case RealDistribution::kSquashed: add_squashed_logp(raw, mean, second, rows, logp); break;
+      case RealDistribution::kBeta: add_beta_logp<kTileRows>(raw, mean, second, rows, logp); break;
+      case RealDistribution::kDeterministic: break;
+    }
+  }
+  if (q.values != nullptr && shape.trunk == Trunk::kSeparate) run_critic(rows, s, q.values + begin);
+}
+
 void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
   const MlpLayout& layout = weights_.layout;
   const PolicyShape& shape = layout.shape;
@@ -109,13 +155,17 @@ void MlpPolicy::run_critic(int rows, ForwardScratch& s, float* values) const {
   for (int r = 0; r < rows; ++r) values[r] = s.critic.head()[r * critic.head().width];
 }
 
-void MlpPolicy::sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& s,
-                               float* logp) const {
+void MlpPolicy::copy_masks(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
   const int mask_columns = static_cast<int>(s.masks.size()) / kTileRows;
   for (int m = 0; q.masks != nullptr && m < mask_columns; ++m) {
     const Word* column = q.masks + m * q.stride + begin;
     std::copy(column, column + rows, s.masks.data() + m * kTileRows);
   }
+}
+
+void MlpPolicy::sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& s,
+                               float* logp) const {
+  copy_masks(q, begin, rows, s);
   int first = 0, column = 0;
   for (const int n : weights_.layout.shape.choices) {
     float* z = s.head.data() + first * kTileRows;

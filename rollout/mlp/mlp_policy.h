@@ -35,6 +35,9 @@ class MlpPolicy final : public Policy {
 
   int frame_stack() const override { return weights_.layout.shape.frame_stack; }
   void act(const ActRequest& request) const override;
+  // What act() would say of actions that are there already, the request's actions and raw_actions: their log-probabilities and
+  // the values. Bit for bit what it said when it took them. Without memory.
+  void judge(const ActRequest& request) const;
   bool has_value() const override { return weights_.layout.shape.has_value(); }
   int memory_columns() const override { return weights_.layout.shape.memory_columns(); }
   // V(s) of environments [begin, end), into values[i]. The policy has_value(). With memory: `memory` [memory columns]
@@ -47,6 +50,8 @@ class MlpPolicy final : public Policy {
 
  private:
   void act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
+  void judge_tile(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
+  void copy_masks(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
   void sample_choices(const ActRequest& q, int begin, int rows, ForwardScratch& scratch,
                       float* logp) const;
   void sample_reals(const ActRequest& q, int begin, int rows, const float* head, float* logp) const;

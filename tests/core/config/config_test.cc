@@ -88,6 +88,19 @@ TEST(Config, MissingKeysTakeDefaults) {
             3);
 }
 
+// Defaults that are float32 in the program read as somebody would write them, and become the same float32.
+TEST(Config, DefaultsAreWrittenShort) {
+  Config c = Config::from_string("", "x.toml");
+  EXPECT_EQ(c.get_float("a", static_cast<double>(0.9f)), 0.9);
+  EXPECT_EQ(c.get_float("b", static_cast<double>(1e-8f)), 1e-8);
+  EXPECT_EQ(c.get_float("c", 0.25), 0.25);
+  EXPECT_EQ(c.get_float("d", 1.0 / 3), 1.0 / 3);
+  EXPECT_EQ(c.get_float("e", -1e9), -1e9);
+  int k = 0;
+  for (float f = 1e-30f; f < 1e30f; f *= 1.37f, ++k)
+    EXPECT_EQ(static_cast<float>(c.get_float("f" + std::to_string(k), static_cast<double>(f))), f);
+}
+
 TEST(Config, ErrorsNamePlaceKeyAndWhatIsAllowed) {
   struct Case {
     const char* text;
