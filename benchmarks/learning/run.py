@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common  # noqa: E402
-from recipes import RECIPES  # noqa: E402
+from recipes import LENGTHS, RECIPES  # noqa: E402
 
 HEADER = ["| recipe | target | mean of the seeds | 95 % | each seed | steps | median seconds | control |", "| --- " * 8 + "|"]
 
@@ -51,10 +51,10 @@ def steps_of(runs):
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def measure(binary, name, seeds, folder):
+def measure(binary, name, seeds, with_control, folder):
     recipe = RECIPES[name]
     runs = [train(binary, name, seed, folder) for seed in range(1, seeds + 1)]
-    control = train(binary, name, 1, folder, recipe["control"]) if "control" in recipe else None
+    control = train(binary, name, 1, folder, recipe["control"]) if with_control and "control" in recipe else None
     returns = [r["return"] for r in runs]
     low, high = interval(returns)
     line = "| {} | {} | {} | [{}, {}] | {} | {} | {:.2f} | {} |".format(
@@ -72,7 +72,9 @@ def main():
     parser.add_argument("--binary", default=os.path.join(common.ROOT, "build/release/bin/rollmill"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--recipe", action="append", choices=RECIPES, metavar="NAME", help="only this one; repeatable")
-    parser.add_argument("--long", action="store_true", help="also what takes minutes a seed")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--long", action="store_true", help="also what takes minutes a seed")
+    length.add_argument("--short", action="store_true", help="no controls, and nothing that takes a minute")
     parser.add_argument("--no-write", action="store_true", help="print only")
     arguments = parser.parse_args()
     binary = os.path.abspath(arguments.binary)
@@ -80,10 +82,12 @@ def main():
     lines = [*common.heading("Training recipes over seeds", facts), *HEADER]
     print("\n".join(lines), flush=True)
     rows, failed = [], []
-    names = arguments.recipe or [n for n, r in RECIPES.items() if arguments.long or not r.get("long")]
+    longest = "long" if arguments.long else "short" if arguments.short else "medium"
+    names = arguments.recipe or [n for n, r in RECIPES.items()
+                                 if LENGTHS.index(r.get("length", "short")) <= LENGTHS.index(longest)]
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            row, line, missed = measure(binary, name, arguments.seeds, folder)
+            row, line, missed = measure(binary, name, arguments.seeds, not arguments.short, folder)
             rows.append(row)
             failed += missed
             lines.append(line)
