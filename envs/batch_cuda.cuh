@@ -57,11 +57,11 @@ class CudaBatch final : public EnvBatch {
                                  config_.first_episode, config_.episode_offset};
     const int blocks = blocks_for(config_.num_envs);
     if (varied_) {
-      reset_kernel<Env, true><<<blocks, kThreads>>>(columns_, constants_, params_, first,
-                                                    config_.num_envs, observations, masks);
+      reset_kernel<Env, true><<<blocks, kThreads, 0, launch_stream>>>(
+          columns_, constants_, params_, first, config_.num_envs, observations, masks);
     } else {
-      reset_kernel<Env, false><<<blocks, kThreads>>>(columns_, constants_, params_, first,
-                                                     config_.num_envs, observations, masks);
+      reset_kernel<Env, false><<<blocks, kThreads, 0, launch_stream>>>(
+          columns_, constants_, params_, first, config_.num_envs, observations, masks);
     }
     RM_CUDA_LAUNCHED("reset_kernel");
   }
@@ -73,11 +73,11 @@ class CudaBatch final : public EnvBatch {
     const DeviceScope scope(device_);
     const int blocks = blocks_for(end - begin);
     if (varied_) {
-      step_kernel<Env, true>
-          <<<blocks, kThreads>>>(columns_, constants_, params_, begin, end, buffers);
+      step_kernel<Env, true><<<blocks, kThreads, 0, launch_stream>>>(columns_, constants_, params_,
+                                                                     begin, end, buffers);
     } else {
-      step_kernel<Env, false>
-          <<<blocks, kThreads>>>(columns_, constants_, params_, begin, end, buffers);
+      step_kernel<Env, false><<<blocks, kThreads, 0, launch_stream>>>(columns_, constants_, params_,
+                                                                      begin, end, buffers);
     }
     RM_CUDA_LAUNCHED("step_kernel");
   }
@@ -87,11 +87,11 @@ class CudaBatch final : public EnvBatch {
     const DeviceScope scope(device_);
     const int blocks = blocks_for(config_.num_envs);
     if (varied_) {
-      observe_kernel<Env, true>
-          <<<blocks, kThreads>>>(columns_, params_, config_.num_envs, observations, masks);
+      observe_kernel<Env, true><<<blocks, kThreads, 0, launch_stream>>>(
+          columns_, params_, config_.num_envs, observations, masks);
     } else {
-      observe_kernel<Env, false>
-          <<<blocks, kThreads>>>(columns_, params_, config_.num_envs, observations, masks);
+      observe_kernel<Env, false><<<blocks, kThreads, 0, launch_stream>>>(
+          columns_, params_, config_.num_envs, observations, masks);
     }
     RM_CUDA_LAUNCHED("observe_kernel");
   }

@@ -6,6 +6,7 @@
 #include "core/device/buffer.h"
 #include "core/device/cuda_check.cuh"
 #include "core/device/cuda_module.h"
+#include "envs/batch_layout.h"
 #include "envs/cuda_module.h"
 #include "rollout/collector_kernels.cuh"
 #include "rollout/device_collector.h"
@@ -35,6 +36,7 @@ class CudaCollector final : public DeviceCollector {
     });
     parts_ = Buffer(memory_, static_cast<std::size_t>(buffer_.horizon) *
                                  buffer_.observation_columns * sizeof(Moments));
+    recordable_ = !varies(config.batch) && config.horizon <= kMostSteps;
   }
 
   EnvBatch& batch() override { return *batch_; }
@@ -43,22 +45,21 @@ class CudaCollector final : public DeviceCollector {
   void reset() override { batch_->reset(buffer_.observation_slot(0), buffer_.mask_slot(0)); }
 
   void collect(const AdvantageOptions& options) override {
-    for (int t = 0; t < buffer_.horizon; ++t) {
-      count_frames_at(t);
-      ActRequest q = request_for_slot(buffer_, t);
-      q.keys = batch_->episodes();
-      q.end = buffer_.num_envs;
-      policy_.act(q);
-      batch_->step(buffer_.step_buffers(t));
-    }
-    count_frames_at(buffer_.horizon);
-    policy_.value(buffer_, buffer_.horizon);
-    policy_.final_values(buffer_);
     const DeviceScope scope(config_.device);
-    gae_kernel<<<blocks_for(buffer_.num_envs), kThreads>>>(buffer_, options);
-    RM_CUDA_LAUNCHED("gae_kernel");
-    // Once a rollout: honest times, and a faulty kernel is named here and not in the learner.
-    RM_CUDA(cudaStreamSynchronize(nullptr));
+    // The first rollout is launched kernel by kernel, so that all of them are loaded before they are recorded.
+    if (!recordable_ || rollouts_++ == 0) {
+      launch_rollout(options);
+      // Once a rollout: honest times, and a faulty kernel is named here and not in the learner.
+      RM_CUDA(cudaStreamSynchronize(nullptr));
+      return;
+    }
+    if (!graph_.recorded() || !same(options)) {
+      graph_.record([&] { launch_rollout(options); });
+      recorded_policy_ = policy_.device();
+      recorded_options_ = options;
+    }
+    graph_.launch();
+    graph_.wait();
   }
 
   void advance() override {
@@ -138,6 +139,30 @@ class CudaCollector final : public DeviceCollector {
   }
 
  private:
+  void launch_rollout(const AdvantageOptions& options) {
+    for (int t = 0; t < buffer_.horizon; ++t) {
+      count_frames_at(t);
+      ActRequest q = request_for_slot(buffer_, t);
+      q.keys = batch_->episodes();
+      q.end = buffer_.num_envs;
+      policy_.act(q);
+      batch_->step(buffer_.step_buffers(t));
+    }
+    count_frames_at(buffer_.horizon);
+    policy_.value(buffer_, buffer_.horizon);
+    policy_.final_values(buffer_);
+    gae_kernel<<<blocks_for(buffer_.num_envs), kThreads, 0, launch_stream>>>(buffer_, options);
+    RM_CUDA_LAUNCHED("gae_kernel");
+  }
+  // Whether a recorded rollout is still the one that is wanted. (Weights and normaliser are read where they lie.)
+  bool same(const AdvantageOptions& o) const {
+    const DevicePolicy &p = policy_.device(), &was = recorded_policy_;
+    const AdvantageOptions& then = recorded_options_;
+    return p.params == was.params && p.shift == was.shift && p.scale == was.scale &&
+           p.clip == was.clip && p.tile_rows == was.tile_rows && o.gamma == then.gamma &&
+           o.lambda == then.lambda && o.reward_scale == then.reward_scale &&
+           o.reward_clip == then.reward_clip;
+  }
   template <class T>
   static std::size_t padded(T*, std::int64_t n) {
     return (static_cast<std::size_t>(n) * sizeof(T) + 255) / 256 * 256;
@@ -145,7 +170,8 @@ class CudaCollector final : public DeviceCollector {
   void count_frames_at(int t) {
     if (buffer_.frame_stack == 1) return;
     const DeviceScope scope(config_.device);
-    frames_kernel<<<blocks_for(buffer_.num_envs), kThreads>>>(buffer_, t, batch_->episodes().step);
+    frames_kernel<<<blocks_for(buffer_.num_envs), kThreads, 0, launch_stream>>>(
+        buffer_, t, batch_->episodes().step);
     RM_CUDA_LAUNCHED("frames_kernel");
   }
   static std::unique_ptr<EnvBatch> make_batch(const DeviceCollectorConfig& config) {
@@ -161,6 +187,14 @@ class CudaCollector final : public DeviceCollector {
   CudaPolicy policy_;
   RolloutBuffer buffer_;
   Buffer storage_, parts_;
+  // A rollout as one CUDA graph. Not where the world changes between rollouts: a graph keeps pointers into the one it was recorded
+  // with. Nor for horizons that make it very large.
+  static constexpr int kMostSteps = 4096;
+  bool recordable_;
+  std::int64_t rollouts_ = 0;
+  CapturedGraph graph_;
+  DevicePolicy recorded_policy_{};
+  AdvantageOptions recorded_options_;
 };
 
 }  // namespace

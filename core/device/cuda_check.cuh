@@ -57,6 +57,65 @@ class DeviceScope {
   DeviceScope& operator=(const DeviceScope&) = delete;
 };
 
+// Where this thread's kernels go: the default stream, or while a StreamScope lasts another, for a graph to capture.
+inline thread_local cudaStream_t launch_stream = nullptr;
+class StreamScope {
+ public:
+  explicit StreamScope(cudaStream_t stream) : before_(launch_stream) { launch_stream = stream; }
+  ~StreamScope() { launch_stream = before_; }
+  StreamScope(const StreamScope&) = delete;
+  StreamScope& operator=(const StreamScope&) = delete;
+
+ private:
+  cudaStream_t before_;
+};
+
+// A sequence of launches, recorded once and replayed: record(launches), then launch() as often as one likes. Owns its stream, a
+// blocking one: work of the default stream comes before it and after it as the program has them.
+class CapturedGraph {
+ public:
+  CapturedGraph() = default;
+  CapturedGraph(const CapturedGraph&) = delete;
+  CapturedGraph& operator=(const CapturedGraph&) = delete;
+  ~CapturedGraph() {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  }
+
+  bool recorded() const { return graph_ != nullptr; }
+  cudaStream_t stream() {
+    if (stream_ == nullptr) RM_CUDA(cudaStreamCreate(&stream_));
+    return stream_;
+  }
+  // launches(): kernels on stream(), which is launch_stream meanwhile. Replaces what was recorded before.
+  template <class Launches>
+  void record(Launches&& launches) {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    graph_ = nullptr;
+    cudaGraph_t graph = nullptr;
+    RM_CUDA(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
+    try {
+      const StreamScope scope(stream());
+      launches();
+    } catch (...) {
+      cudaStreamEndCapture(stream_, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
+    RM_CUDA(cudaStreamEndCapture(stream_, &graph));
+    const cudaError_t made = cudaGraphInstantiate(&graph_, graph, 0);
+    cudaGraphDestroy(graph);
+    RM_CUDA(made);
+  }
+  void launch() { RM_CUDA(cudaGraphLaunch(graph_, stream_)); }
+  void wait() { RM_CUDA(cudaStreamSynchronize(stream_)); }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
 inline constexpr int kThreads = 256;
 constexpr unsigned blocks_for(long long n, int threads = kThreads) {
   return static_cast<unsigned>((n + threads - 1) / threads);

@@ -154,16 +154,16 @@ void CudaPolicy::act(const ActRequest& q) const {
   RM_ASSERT(policy_.params != nullptr);
   if (q.begin >= q.end) return;
   const DeviceScope scope(device_);
-  act_kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes()>>>(policy_,
-                                                                                           q);
+  act_kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes(),
+               launch_stream>>>(policy_, q);
   RM_CUDA_LAUNCHED("act_kernel");
 }
 
 void CudaPolicy::value(const RolloutBuffer& b, int t) const {
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
-  value_kernel<<<blocks_for(b.num_envs, policy_.tile_rows), kThreads, shared_bytes()>>>(policy_, b,
-                                                                                        t, false);
+  value_kernel<<<blocks_for(b.num_envs, policy_.tile_rows), kThreads, shared_bytes(),
+                 launch_stream>>>(policy_, b, t, false);
   RM_CUDA_LAUNCHED("value_kernel");
 }
 
@@ -174,7 +174,7 @@ void CudaPolicy::final_values(const RolloutBuffer& b) const {
   for (int t = 0; t < b.horizon; t += kMaxSlots) {
     const dim3 grid(blocks_for(b.num_envs, policy_.tile_rows),
                     static_cast<unsigned>(std::min(b.horizon - t, kMaxSlots)));
-    value_kernel<<<grid, kThreads, shared_bytes()>>>(policy_, b, t, true);
+    value_kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, true);
     RM_CUDA_LAUNCHED("value_kernel");
   }
 }

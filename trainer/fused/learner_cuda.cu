@@ -65,11 +65,6 @@ class CudaDeviceLearner final : public DeviceLearner {
     plan_ = room<AdamPlan>(memory_, 1);
   }
 
-  ~CudaDeviceLearner() override {
-    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
-  }
-
   DeviceUpdate update(const RolloutBuffer& buffer, std::int64_t update,
                       double learning_rate) override {
     const DeviceScope scope(c_.device);
@@ -80,11 +75,16 @@ class CudaDeviceLearner final : public DeviceLearner {
     int epochs = o.epochs;
     // The first update is launched kernel by kernel, so that all of them are loaded before a capture, and an error has a name.
     if (!watched && updates_ > 0 && std::int64_t{o.epochs} * o.minibatches <= kMostCaptured) {
-      if (graph_ == nullptr) capture();
-      RM_CUDA(cudaGraphLaunch(graph_, stream_));
+      if (!graph_.recorded()) {
+        graph_.record([&] {
+          for (int epoch = 0; epoch < o.epochs; ++epoch)
+            launch_epoch(Launcher{graph_.stream()}, task_, arrays_, o, c_.frozen, epoch);
+        });
+      }
+      graph_.launch();
     } else {
       for (int epoch = 0; epoch < o.epochs; ++epoch) {
-        launch_epoch(Launcher{stream_}, task_, arrays_, o, c_.frozen, epoch);
+        launch_epoch(Launcher{graph_.stream()}, task_, arrays_, o, c_.frozen, epoch);
         if (watched && read_state().epoch_kl > 1.5 * static_cast<double>(o.target_kl)) {
           epochs = epoch + 1;
           break;
@@ -92,7 +92,7 @@ class CudaDeviceLearner final : public DeviceLearner {
       }
     }
     ++updates_;
-    launch_spreads(Launcher{stream_}, buffer, spreads_.as<Spread>());
+    launch_spreads(Launcher{graph_.stream()}, buffer, spreads_.as<Spread>());
     return download(epochs);
   }
 
@@ -147,7 +147,6 @@ class CudaDeviceLearner final : public DeviceLearner {
                first_.as<float>(),         second_.as<float>(),
                transposed_.as<float>(),    norm_parts_.as<double>(),
                state_.as<LearnState>(),    plan_.as<AdamPlan>()};
-    if (stream_ == nullptr) RM_CUDA(cudaStreamCreate(&stream_));
     ready_ = true;
   }
 
@@ -183,26 +182,8 @@ class CudaDeviceLearner final : public DeviceLearner {
     order_.copy_in(host_order_.data(), n * sizeof n, place * n * sizeof n);
   }
 
-  void capture() {
-    cudaGraph_t graph = nullptr;
-    RM_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-    try {
-      for (int epoch = 0; epoch < c_.options->epochs; ++epoch)
-        launch_epoch(Launcher{stream_}, task_, arrays_, *c_.options, c_.frozen, epoch);
-    } catch (...) {
-      cudaStreamEndCapture(stream_, &graph);
-      if (graph != nullptr) cudaGraphDestroy(graph);
-      cudaGetLastError();
-      throw;
-    }
-    RM_CUDA(cudaStreamEndCapture(stream_, &graph));
-    const cudaError_t made = cudaGraphInstantiate(&graph_, graph, 0);
-    cudaGraphDestroy(graph);
-    RM_CUDA(made);
-  }
-
   LearnState read_state() {
-    RM_CUDA(cudaStreamSynchronize(stream_));
+    graph_.wait();
     LearnState state;
     state_.copy_out(&state, sizeof state);
     return state;
@@ -244,8 +225,7 @@ class CudaDeviceLearner final : public DeviceLearner {
   std::vector<std::uint32_t> host_order_;
   bool ready_ = false;
   std::int64_t updates_ = 0;
-  cudaStream_t stream_ = nullptr;
-  cudaGraphExec_t graph_ = nullptr;
+  CapturedGraph graph_;  // of an update
 };
 
 }  // namespace
