@@ -32,6 +32,7 @@ class Experience {
   virtual void finish_next() {}
   // Of the rollout that collect() gave.
   virtual Staleness staleness() const { return {}; }
+  virtual double made_in_seconds() const { return 0; }  // with overlap: how long that took
   virtual std::vector<EpisodeRecord> finished_episodes(int groups) const = 0;
   virtual std::vector<Moments> observation_moments(int groups) const = 0;
   // The observations that the next rollout starts from and the frames before them, oldest first, [frame_stack][D][stride]

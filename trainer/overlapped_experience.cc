@@ -1,11 +1,15 @@
 #include "trainer/overlapped_experience.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <exception>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "core/base/assert.h"
+#include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "envs/device_batch.h"
 #include "rollout/rollout_fields.h"
@@ -43,7 +47,7 @@ class OverlappedExperience final : public Experience {
       waits_ = false;
       staleness_ = now().collector.correct(options, pool_);
     } else {
-      now().collector.collect(options);
+      make(now());
     }
   }
   void begin_next() override {
@@ -52,13 +56,17 @@ class OverlappedExperience final : public Experience {
     visit(next(), [](auto* field, std::size_t size) { std::memset(field, 0, size); });
     continue_rollout(now().rollout.buffer(), next().rollout.buffer());
     failure_ = nullptr;
-    worker_ = std::thread([this] {
-      try {
-        next().collector.collect(options_);
-      } catch (...) {
-        failure_ = std::current_exception();
-      }
-    });
+    try {
+      worker_ = std::thread([this] {
+        try {
+          make(next());
+        } catch (...) {
+          failure_ = std::current_exception();
+        }
+      });
+    } catch (const std::system_error& e) {
+      fail_usage(std::string("ppo.overlap: cannot start a thread: ") + e.what());
+    }
   }
   void finish_next() override {
     worker_.join();
@@ -67,6 +75,7 @@ class OverlappedExperience final : public Experience {
   }
   void advance() override {}  // begin_next() has gone on
   Staleness staleness() const override { return staleness_; }
+  double made_in_seconds() const override { return now().seconds; }
   double environment_share() const override { return now().collector.environment_share(); }
   std::vector<EpisodeRecord> finished_episodes(int groups) const override {
     return now().collector.finished_episodes(groups);
@@ -122,7 +131,13 @@ class OverlappedExperience final : public Experience {
           collector(*e.batch_, e.policy_, rollout.buffer(), e.own_pool_) {}
     HostRollout rollout;
     HostCollector collector;
+    double seconds = 0;  // that its rollout took
   };
+  void make(Lane& lane) {
+    const auto start = std::chrono::steady_clock::now();
+    lane.collector.collect(options_);
+    lane.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
   Lane& now() { return lanes_[turn_]; }
   const Lane& now() const { return lanes_[turn_]; }
   Lane& next() { return lanes_[turn_ ^ 1]; }

@@ -59,10 +59,8 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *run_.pool);
-  if (options.ppo.normalize_rewards)
-    rewards_.emplace(config.batch.num_envs, options.ppo.gamma);
-  LearnerContext context{&now_, &weights_,   &optimizer_, &group,
-                         run_.pool.get(),   options.seed};
+  if (options.ppo.normalize_rewards) rewards_.emplace(config.batch.num_envs, options.ppo.gamma);
+  LearnerContext context{&now_, &weights_, &optimizer_, &group, run_.pool.get(), options.seed};
   context.cuda = experience_->cuda();
   context.device = config.device.gpu(local_rank);
   context.groups = options.groups;
@@ -71,8 +69,8 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   experience_->reset();
   if (options.algorithm == "distill") {
     const RolloutBuffer& b = experience_->buffer();
-    teacher_ = std::make_unique<Teacher>(options.distill.teacher, run_.spec,
-                                         weights_.layout.shape, b.num_envs, b.stride, options.seed,
+    teacher_ = std::make_unique<Teacher>(options.distill.teacher, run_.spec, weights_.layout.shape,
+                                         b.num_envs, b.stride, options.seed,
                                          options.distill.greedy_teacher);
   }
 }
@@ -82,15 +80,15 @@ PpoTrainer::~PpoTrainer() = default;
 UpdateReport PpoTrainer::step() {
   const TrainOptions& o = run_.options;
   UpdateReport report;
-  now_ = annealed(o.ppo, static_cast<double>(run_.progress.env_steps) /
-                             static_cast<double>(o.total_steps));
+  now_ = annealed(
+      o.ppo, static_cast<double>(run_.progress.env_steps) / static_cast<double>(o.total_steps));
   const double rate = now_.learning_rate;
 
   // 0. What the run starts from, if not from random weights; a checkpoint has it.
   if (run_.progress.update == 0 && !o.init.policy.empty())
     start_from("init.policy", o.init.policy, weights_);
-  if (run_.progress.update == 0 && !o.init.dataset.empty()) imitate_first(run_, weights_);
   if (run_.progress.update == 0) set_to_zero(frozen_, weights_.params.data());
+  if (run_.progress.update == 0 && !o.init.dataset.empty()) imitate_first(run_, weights_);
 
   // 1. Experience: horizon steps in every environment, with values and advantages.
   const auto start = std::chrono::steady_clock::now();
@@ -101,8 +99,7 @@ UpdateReport PpoTrainer::step() {
   if (o.ppo.clip_rewards > 0.0f) advantage.reward_clip = o.ppo.clip_rewards;
   experience_->collect(advantage);
   if (teacher_) teacher_->label(experience_->buffer(), *run_.pool);
-  report.faults = experience_->batch().take_faults();
-  report.collect_seconds = seconds_since(start);
+  report.collect_seconds = o.ppo.overlap ? experience_->made_in_seconds() : seconds_since(start);
   report.env_seconds = report.collect_seconds * experience_->environment_share();
 
   // 2. Learning from it, with the observation statistics it was acted with.
@@ -110,12 +107,14 @@ UpdateReport PpoTrainer::step() {
   experience_->begin_next();
   const UpdateStats stats = learn(rate);
   experience_->finish_next();
+  report.faults =
+      experience_->batch().take_faults();  // with overlap those of the rollout that waits
   report.metrics = metrics_of(stats, rate);
   if (o.ppo.overlap) {
     const Staleness stale = experience_->staleness();
-    report.metrics.insert(report.metrics.end(), {{"stale_ratio", stale.mean_ratio},
-                                                 {"stale_cut", stale.cut},
-                                                 {"stale_kl", stale.kl}});
+    report.metrics.insert(
+        report.metrics.end(),
+        {{"stale_ratio", stale.mean_ratio}, {"stale_cut", stale.cut}, {"stale_kl", stale.kl}});
   }
   report.learn_seconds = seconds_since(learn_start);
 
@@ -150,7 +149,8 @@ void PpoTrainer::save(H5Group& root) {
   if (rewards_) rewards_->save(root);
   if (!teacher_) return;
   const std::string hash = teacher_->hash();
-  write_array<std::uint8_t>(root, "teacher", {reinterpret_cast<const std::uint8_t*>(hash.data()), hash.size()});
+  write_array<std::uint8_t>(root, "teacher",
+                            {reinterpret_cast<const std::uint8_t*>(hash.data()), hash.size()});
   if (!teacher_->memory().empty()) write_array<float>(root, "teacher_memory", teacher_->memory());
 }
 
@@ -167,8 +167,8 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
     waiting = read_array<std::uint8_t>(root, "waiting_rollout", bytes, path);
   std::optional<RewardNormalizer> rewards;
   if (rewards_) {
-    rewards = RewardNormalizer::read(root, path, experience_->batch().num_envs(),
-                                     run_.options.ppo.gamma);
+    rewards =
+        RewardNormalizer::read(root, path, experience_->batch().num_envs(), run_.options.ppo.gamma);
   }
   if (teacher_) {
     const auto saved = root.open_dataset("teacher").read_vector<std::uint8_t>();
@@ -184,8 +184,8 @@ std::function<void()> PpoTrainer::read(const H5Group& root, const std::string& p
                           "the teacher's memory");
   }
   return [this, optimizer = std::move(optimizer), observations = std::move(observations),
-          memory = std::move(memory), rewards = std::move(rewards),
-          waiting = std::move(waiting), teacher = std::move(teacher)]() mutable {
+          memory = std::move(memory), rewards = std::move(rewards), waiting = std::move(waiting),
+          teacher = std::move(teacher)]() mutable {
     experience_->set_waiting(waiting);
     if (!teacher.empty()) teacher_->memory() = std::move(teacher);
     rewards_ = std::move(rewards);

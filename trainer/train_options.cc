@@ -1,5 +1,6 @@
 #include "trainer/train_options.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -27,8 +28,7 @@ PolicyChoices read_policy_choices(Config& c) {
   const std::string distribution =
       c.get_choice("policy.distribution", "gaussian", {"gaussian", "squashed", "beta"});
   if (distribution != "gaussian") {
-    p.distribution =
-        distribution == "beta" ? RealDistribution::kBeta : RealDistribution::kSquashed;
+    p.distribution = distribution == "beta" ? RealDistribution::kBeta : RealDistribution::kSquashed;
   }
   const auto conv = [&](const char* key, std::vector<std::int64_t> fallback, std::int64_t high) {
     return c.get_int_list(key, fallback, 1, high, 0, 8);
@@ -61,13 +61,17 @@ void read_actor_ignores(Config& c, TrainOptions& o) {
   o.actor_ignores = c.get_string_list(kKey, {}, 0, 1024);
   const EnvSpec& spec = find_env(o.env.id).spec();
   for (const std::string& name : o.actor_ignores) {
+    if (std::count(o.actor_ignores.begin(), o.actor_ignores.end(), name) > 1)
+      c.fail(kKey, "names '" + name + "' twice");
     if (find_observation_field(spec, name) >= 0) continue;
     std::string known;
     for (const FieldSpec& f : spec.observation) known += (known.empty() ? "" : ", ") + f.name;
     c.fail(kKey, "'" + name + "' is no observation of " + o.env.id + "; it has: " + known);
   }
   if (!o.actor_ignores.empty() && o.policy.trunk != Trunk::kSeparate)
-    c.fail(kKey, "needs policy.trunk = \"separate\": a shared trunk shows the critic no more than the actor");
+    c.fail(kKey,
+           "needs policy.trunk = \"separate\": a shared trunk shows the critic no more than the "
+           "actor");
 }
 
 }  // namespace
@@ -110,10 +114,13 @@ TrainOptions read_train_options(Config& c, int world_size) {
     c.fail("policy.distribution", o.env.id + " has no real actions; leave it out");
   if (o.policy.distribution == RealDistribution::kSquashed && o.log_std_init > kMaxLogStd)
     c.fail("policy.log_std_init", "a squashed Gaussian's is at most 2");
+  if (o.policy.distribution == RealDistribution::kBeta && o.log_std_init != 0.0f)
+    c.fail("policy.log_std_init", "a Beta has no log standard deviation; leave it out");
   if (const auto problem = conv_problem(find_env(o.env.id).spec().observed, o.policy.conv);
       !problem.empty())
     c.fail("policy.conv_channels", problem + "; choose other convolutions for " + o.env.id);
-  o.algorithm = c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3", "bc", "distill"});
+  o.algorithm =
+      c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3", "bc", "distill"});
   const bool off_policy = o.algorithm == "dqn" || o.algorithm == "sac" || o.algorithm == "td3";
   if (off_policy && !o.actor_ignores.empty())
     c.fail("policy.actor_ignores", "is for ppo, bc and distill; leave it out with " + o.algorithm);

@@ -38,10 +38,10 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 // A default that is held as a float32 stands in the resolved config as somebody would write it: 0.9, not 0.8999999761581421.
-// Either becomes the same float32 again.
+// Either becomes the same float32 again. (Whole numbers stay as they are: they may be meant in full.)
 double as_written(double fallback) {
   const auto narrow = static_cast<float>(fallback);
-  if (static_cast<double>(narrow) != fallback) return fallback;
+  if (static_cast<double>(narrow) != fallback || std::trunc(fallback) == fallback) return fallback;
   char text[32];
   const char* end = std::to_chars(std::begin(text), std::end(text), narrow).ptr;
   double shortest = fallback;
@@ -153,9 +153,9 @@ std::int64_t Config::get_int(const std::string& key, std::int64_t fallback, std:
 }
 
 double Config::get_float(const std::string& key, double fallback, double min, double max) {
-  const double x =
-      check_float(key, value_or(key, {as_written(fallback)}, "a number"), min, max);
-  record(key, {x});
+  const double x = check_float(key, value_or(key, {fallback}, "a number"), min, max);
+  const double written = x == fallback ? as_written(x) : x;
+  record(key, {written >= min && written <= max ? written : x});
   return x;
 }
 

@@ -6,6 +6,7 @@
 #include "core/config/config.h"
 #include "envs/registry.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "rollout/mlp/policy_file.h"
 #include "tests/core/io/temp_dir.h"
 #include "tests/trainer/resume.h"
 
@@ -79,6 +80,18 @@ TEST(IgnoredInputs, OnlyTheCriticSeesThem) {
   gru.policy.memory = MemoryKind::kGru;
   gru.policy.memory_size = 12;
   expect_ignored(gru, 5, 0x5u);
+}
+
+// A policy to start from that does look there: it stops looking.
+TEST(IgnoredInputs, AlsoFromAPolicyThatSawThem) {
+  const testing::TempDir dir;
+  const std::string path = dir / "policy.safetensors";
+  testing::Run seeing(options("CartPole-v1", {}));
+  seeing->step();
+  save_policy(path, "CartPole-v1", "{}", seeing->weights());
+  TrainOptions o = options("CartPole-v1", {"pole angle"});
+  o.init.policy = path;
+  expect_ignored(o, 2, 0x00400000u);
 }
 
 TEST(IgnoredInputs, InEveryFrameOfAStack) {

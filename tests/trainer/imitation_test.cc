@@ -200,6 +200,26 @@ TEST(Bc, ResumesAndRepeatsBitForBit) {
   EXPECT_EQ(testing::weights_hash(pendulum, 5), "70f8df79d92b554c0e7773c5524774e0");
 }
 
+// Padding has no weight whatever the distribution: a Beta's density is 0, and its logarithm infinite, at the ends of its range.
+TEST(Bc, PaddingIsHarmlessForEveryDistribution) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "MountainCarContinuous-v0", "expert", 12);
+  for (const auto distribution :
+       {RealDistribution::kGaussian, RealDistribution::kSquashed, RealDistribution::kBeta}) {
+    TrainOptions o = cloning(dir.path() + "/d", "MountainCarContinuous-v0");
+    o.policy.distribution = distribution;
+    o.bc = {dir.path() + "/d", 64};
+    testing::Run run(o);
+    for (int update = 0; update < 20; ++update) {
+      for (const auto& m : run->step().metrics) {
+        const std::string name = m.name;
+        EXPECT_FALSE(name == "skipped" && m.value != 0) << distribution_name(distribution);
+        EXPECT_FALSE(name == "policy_loss" && !std::isfinite(m.value));
+      }
+    }
+  }
+}
+
 // The expert's action is a function of what a recurrent policy can know: cross entropy goes to nothing.
 TEST(Bc, LearnsTheMemoryCorridorsExpert) {
   const TempDir dir;

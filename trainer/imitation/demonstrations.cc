@@ -207,11 +207,13 @@ void Demonstrations::fill_stream(const RolloutBuffer& b, int i, std::int64_t str
       actions[a * b.stride + i] =
           row < 0 ? 0u : actions_[static_cast<std::size_t>(row * action_words_ + a)];
     for (int a = 0; a < b.real_columns; ++a) {
-      const float action =
-          __builtin_bit_cast(float, actions[(b.choice_columns + a) * b.stride + i]);
       const auto k = static_cast<std::size_t>(a);
+      // Padding has no weight, but its density must be a number: the middle is one for every distribution.
+      const float action =
+          row < 0 ? range_.middle[k]
+                  : __builtin_bit_cast(float, actions[(b.choice_columns + a) * b.stride + i]);
       b.raw_action_slot(t)[a * b.stride + i] =
-          row < 0 ? 0.0f : raw_action(shape_.distribution, action, range_.middle[k], range_.half[k]);
+          raw_action(shape_.distribution, action, range_.middle[k], range_.half[k]);
     }
     b.ends[at] = end;
     b.rewards[at] = row < 0 ? 0.0f : rewards_[static_cast<std::size_t>(row)];

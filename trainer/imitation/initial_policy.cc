@@ -7,15 +7,26 @@
 namespace rollmill {
 namespace {
 
+std::string convolutions(const PolicyShape& s) {
+  if (s.conv.empty()) return "no convolutions";
+  std::string text = "convolutions";
+  for (const ConvShape& c : s.conv)
+    text += " " + std::to_string(c.channels) + "x" + std::to_string(c.kernel) + "/" +
+            std::to_string(c.stride);
+  return text;
+}
+
 std::string describe(const PolicyShape& s) {
   std::string text = std::to_string(s.observations()) + " numbers observed, hidden [";
   for (std::size_t l = 0; l < s.hidden.size(); ++l)
     text += (l > 0 ? ", " : "") + std::to_string(s.hidden[l]);
   text += std::string("] ") + activation_name(s.activation) + ", trunk " + trunk_name(s.trunk) +
-          ", " + std::to_string(s.conv.size()) + " convolutions, memory " + memory_name(s.memory);
+          ", " + convolutions(s) + ", memory " + memory_name(s.memory);
   if (s.memory_size > 0) text += " of " + std::to_string(s.memory_size);
-  return text + ", " + std::to_string(s.total_choices()) + " choices, " + std::to_string(s.reals) +
-         " real actions";
+  if (s.frame_stack > 1) text += ", " + std::to_string(s.frame_stack) + " frames";
+  text += ", " + std::to_string(s.total_choices()) + " choices, " + std::to_string(s.reals) +
+          " real actions";
+  return s.reals > 0 ? text + " (" + distribution_name(s.distribution) + ")" : text;
 }
 
 }  // namespace
