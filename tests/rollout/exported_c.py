@@ -53,7 +53,7 @@ def run_c(case, compiler, number):
     subprocess.run([*compiler, "-shared", "-fPIC", "-I" + case.folder, source, "-o", library], check=True)
     c = ctypes.CDLL(library)
     floats = lambda a: a.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    distribution = [t for t in case.json["outputs"] if t["name"] in ("logits", "mean", "log_std")]
+    distribution = [t for t in case.json["outputs"] if t["name"] in ("logits", "mean", "log_std", "alpha", "beta")]
     width = sum(t["shape"][1] for t in distribution)
     rows = len(case.value)
     outputs, value = np.full((rows, width + 1), np.nan, np.float32), np.full((rows, 1), np.nan, np.float32)
