@@ -98,7 +98,8 @@ class Options(Faults):
     def test_combinations_that_are_refused(self):
         for sets, says in (
             (["stop.window=50"], "stop.mean_return"),
-            (['env.device="cuda"', 'trainer.kernels="fused"'], "trainer.kernels"),
+            (['env.device="cuda"', 'trainer.kernels="fused"', 'trainer.reduction="exact"'], "trainer.reduction"),
+            (['env.device="cuda"', "ppo.overlap=true"], "ppo.overlap"),
             (["env.num_envs=2097152", "ppo.horizon=1024"], "ppo.horizon"),
             (["env.num_envs=1048576", "ppo.horizon=2048"], "ppo.horizon"),
         ):
