@@ -8,21 +8,14 @@
 #include "rollout/column_kernels.h"
 #include "tests/support/counter_env.h"
 #include "tests/trainer/resume.h"
+#include "tests/trainer/small_ppo.h"
 
 namespace rollmill {
 namespace {
 
 TrainOptions options(const char* env) {
-  TrainOptions o;
-  o.env.id = env;
-  o.env.num_envs = 40;
+  TrainOptions o = testing::small_ppo(env);
   o.threads = 2;
-  o.total_steps = 40 * 16 * 100;
-  o.policy.hidden = {24, 20};
-  o.ppo.horizon = 16;
-  o.ppo.minibatches = 2;
-  o.ppo.learning_rate = 3e-3;
-  o.ppo.entropy_coefficient = 0.01f;
   o.ppo.overlap = true;
   return o;
 }

@@ -5,26 +5,13 @@
 #include <string>
 
 #include "tests/trainer/resume.h"
+#include "tests/trainer/small_ppo.h"
 
 namespace rollmill {
 namespace {
 
-TrainOptions options(const char* env) {
-  TrainOptions o;
-  o.env.id = env;
-  o.env.num_envs = 40;
-  o.threads = 1;
-  o.total_steps = 40 * 16 * 10;
-  o.policy.hidden = {24, 20};
-  o.ppo.horizon = 16;
-  o.ppo.minibatches = 2;
-  o.ppo.learning_rate = 3e-3;
-  o.ppo.entropy_coefficient = 0.01f;
-  return o;
-}
-
 TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
-  TrainOptions pendulum = options("Pendulum-v1");
+  TrainOptions pendulum = testing::small_ppo("Pendulum-v1");
   pendulum.normalize_observations = true;
   pendulum.ppo.normalize_rewards = pendulum.ppo.anneal_clip = pendulum.ppo.anneal_learning_rate =
       true;
@@ -32,7 +19,7 @@ TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
   pendulum.ppo.value_huber = 0.5f;
   pendulum.ppo.value_clip = 0.3f;
   pendulum.ppo.entropy_coefficient_end = 0.0f;
-  TrainOptions cups = options("Rollmill/Cups-v0");
+  TrainOptions cups = testing::small_ppo("Rollmill/Cups-v0");
   cups.policy = {.hidden = {24},
                  .activation = Activation::kRelu,
                  .trunk = Trunk::kShared,
@@ -40,15 +27,15 @@ TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
                  .memory_size = 20};
   cups.ppo.sequence_length = 8;
   cups.ppo.burn_in = 4;
-  TrainOptions corridor = options("Rollmill/MemoryCorridor-v0");
+  TrainOptions corridor = testing::small_ppo("Rollmill/MemoryCorridor-v0");
   corridor.policy.hidden = {24};
   corridor.policy.memory = MemoryKind::kMinGru;
   corridor.policy.memory_size = 20;
-  TrainOptions breakout = options("MinAtar/Breakout-v1");
+  TrainOptions breakout = testing::small_ppo("MinAtar/Breakout-v1");
   breakout.policy.conv = {{16, 3, 1}, {16, 2, 2}};
   breakout.policy.hidden = {32};
   breakout.policy.activation = Activation::kRelu;
-  EXPECT_EQ(testing::weights_hash(options("CartPole-v1"), 5), "832b7db8024f1d6d5ef6cbcddda98546");
+  EXPECT_EQ(testing::weights_hash(testing::small_ppo("CartPole-v1"), 5), "832b7db8024f1d6d5ef6cbcddda98546");
   EXPECT_EQ(testing::weights_hash(pendulum, 5), "3eea48bdac7ab5ad75a6f90b8f75a9e6");
   EXPECT_EQ(testing::weights_hash(cups, 5), "4b2415c7bcd6e65ab7e09fc26d6b0d5c");
   EXPECT_EQ(testing::weights_hash(corridor, 5), "0458c1674f2ad40d02023d81d161a43d");
@@ -56,7 +43,7 @@ TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
 }
 
 TEST(Ppo, ThreadsChangeNothing) {
-  TrainOptions o = options("Pendulum-v1");
+  TrainOptions o = testing::small_ppo("Pendulum-v1");
   o.env.num_envs = 300;  // more than one part of the reward statistics
   o.normalize_observations = o.ppo.normalize_rewards = true;
   testing::expect_same_on_two_threads(o);

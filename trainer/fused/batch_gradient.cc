@@ -6,6 +6,7 @@
 #include "core/base/assert.h"
 #include "core/base/error.h"
 #include "trainer/fused/adam.h"
+#include "trainer/fused/ordered_sums.h"
 #include "trainer/may_step.h"
 
 namespace rollmill {
@@ -25,17 +26,11 @@ void BatchGradient::add_tiles() {
   }
 }
 
-// Sixteen lanes, added in order.
 double BatchGradient::norm() const {
-  double lanes[16] = {};
   const float* g = sum();
-  for (std::int64_t i = 0; i < size_; i += 16) {
-    for (int l = 0; l < 16; ++l)
-      lanes[l] += static_cast<double>(g[i + l]) * static_cast<double>(g[i + l]);
-  }
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return std::sqrt(sum);
+  return std::sqrt(chunk_sum<kNormLanes>(0, size_, [g](std::int64_t i) {
+    return static_cast<double>(g[i]) * static_cast<double>(g[i]);
+  }));
 }
 
 double adam_update(const AdamOptions& o, double learning_rate, const BatchGradient& gradient,
@@ -43,10 +38,8 @@ double adam_update(const AdamOptions& o, double learning_rate, const BatchGradie
   const double norm = gradient.norm();
   if (!may_step(norm, 0.0, o.max_skipped, what, state)) return norm;
   ++state.step;
-  float scale = 1.0f;
-  if (o.max_norm > 0.0f)
-    scale = static_cast<float>(std::min(1.0, static_cast<double>(o.max_norm) / (norm + 1e-6)));
-  const AdamStep step = adam_step(o.beta1, o.beta2, o.epsilon, learning_rate, state.step, scale);
+  const AdamStep step = adam_step(o.beta1, o.beta2, o.epsilon, learning_rate, state.step,
+                                  clip_scale(o.max_norm, norm));
   adam_range(step, gradient.sum(), 0, gradient.size(), params.data(), state.first.data(),
              state.second.data());
   return norm;
