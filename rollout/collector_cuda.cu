@@ -34,8 +34,6 @@ class CudaCollector final : public DeviceCollector {
       field = reinterpret_cast<std::remove_reference_t<decltype(field)>>(next);
       next += padded(field, n);
     });
-    parts_ = Buffer(memory_, static_cast<std::size_t>(buffer_.horizon) *
-                                 buffer_.observation_columns * sizeof(Moments));
     recordable_ = !varies(config.batch) && config.horizon <= kMostSteps;
   }
 
@@ -79,7 +77,8 @@ class CudaCollector final : public DeviceCollector {
     }
   }
 
-  std::vector<EpisodeRecord> finished_episodes() const override {
+  std::vector<EpisodeRecord> finished_episodes(int groups) const override {
+    RM_ASSERT(buffer_.num_envs % groups == 0);
     const auto n = static_cast<std::size_t>(buffer_.horizon * buffer_.stride);
     std::vector<std::uint8_t> ends(n), outcomes(n);
     std::vector<float> returns(n);
@@ -91,28 +90,37 @@ class CudaCollector final : public DeviceCollector {
     memory_.copy_out(lengths.data(), buffer_.episode_lengths, n * sizeof(std::int32_t));
     memory_.copy_out(levels.data(), buffer_.episode_levels, n * sizeof(std::uint32_t));
     std::vector<EpisodeRecord> records;
-    for (int t = 0; t < buffer_.horizon; ++t) {
-      for (int i = 0; i < buffer_.num_envs; ++i) {
-        const auto at = static_cast<std::size_t>(t * buffer_.stride + i);
-        if (ends[at] != kRunning)
-          records.push_back({returns[at], lengths[at], outcomes[at], levels[at], 0.0f});
+    const int envs = buffer_.num_envs / groups;
+    for (int g = 0; g < groups; ++g) {
+      for (int t = 0; t < buffer_.horizon; ++t) {
+        for (int i = g * envs; i < (g + 1) * envs; ++i) {
+          const auto at = static_cast<std::size_t>(t * buffer_.stride + i);
+          if (ends[at] != kRunning)
+            records.push_back({returns[at], lengths[at], outcomes[at], levels[at], 0.0f});
+        }
       }
     }
     return records;
   }
 
-  std::vector<Moments> observation_moments() const override {
+  std::vector<Moments> observation_moments(int groups) override {
     RM_ASSERT(batch_->spec().observed.kind == ObservationKind::kReal);
-    const auto size = static_cast<std::size_t>(buffer_.observation_columns);
-    std::vector<Moments> parts(static_cast<std::size_t>(buffer_.horizon) * size), total(size);
+    RM_ASSERT(buffer_.num_envs % groups == 0);
+    const auto size = static_cast<std::size_t>(buffer_.observation_columns),
+               all = static_cast<std::size_t>(groups),
+               of_group = static_cast<std::size_t>(buffer_.horizon) * size;
+    std::vector<Moments> parts(all * of_group), total(all * size);
+    if (parts_.bytes() < parts.size() * sizeof(Moments))
+      parts_ = Buffer(memory_, parts.size() * sizeof(Moments));
     {
       const DeviceScope scope(config_.device);
       moments_kernel<<<blocks_for(static_cast<long long>(parts.size()), 32), 32>>>(
-          buffer_, parts_.as<Moments>());
+          buffer_, groups, parts_.as<Moments>());
       RM_CUDA_LAUNCHED("moments_kernel");
     }
     parts_.copy_out(parts.data(), parts.size() * sizeof(Moments));
-    for (std::size_t p = 0; p < parts.size(); ++p) total[p % size].merge(parts[p]);
+    for (std::size_t p = 0; p < parts.size(); ++p)
+      total[p / of_group * size + p % size].merge(parts[p]);
     return total;
   }
 

@@ -30,11 +30,13 @@ RM_KERNEL void frames_kernel(RolloutBuffer b, int t, const std::uint32_t* steps)
   if (i < b.num_envs) b.frames[t * b.stride + i] = earlier_frames(steps[i], b.frame_stack);
 }
 
-// One thread sums one column in environment order, as the CPU does; parts [T][D].
-RM_KERNEL void moments_kernel(RolloutBuffer b, Moments* parts) {
+// One thread sums one column of a group in environment order, as the CPU does; parts [groups][T][D].
+RM_KERNEL void moments_kernel(RolloutBuffer b, int groups, Moments* parts) {
   const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (p >= static_cast<std::int64_t>(b.horizon) * b.observation_columns) return;
-  parts[p] = column_moments(b.observations + p * b.stride, b.num_envs);
+  const std::int64_t columns = static_cast<std::int64_t>(b.horizon) * b.observation_columns;
+  if (p >= groups * columns) return;
+  const int envs = b.num_envs / groups;
+  parts[p] = column_moments(b.observations + p % columns * b.stride + p / columns * envs, envs);
 }
 
 }  // namespace rollmill

@@ -35,8 +35,8 @@ class DeviceCollector {
   virtual void collect(const AdvantageOptions& options) = 0;
   virtual void advance() = 0;
   // Wait for the GPU and copy to the host, once for a rollout.
-  virtual std::vector<EpisodeRecord> finished_episodes() const = 0;
-  virtual std::vector<Moments> observation_moments() const = 0;
+  virtual std::vector<EpisodeRecord> finished_episodes(int groups = 1) const = 0;
+  virtual std::vector<Moments> observation_moments(int groups = 1) = 0;
   // All columns into a host buffer of the same shape; and slot 0's observations, the frames before
   // them first, back (restoring a checkpoint).
   virtual void copy_to_host(const RolloutBuffer& host) const = 0;

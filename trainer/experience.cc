@@ -77,12 +77,10 @@ class CudaExperience final : public Experience {
   double environment_share() const override { return std::numeric_limits<double>::quiet_NaN(); }
   void advance() override { collector_->advance(); }
   std::vector<EpisodeRecord> finished_episodes(int groups) const override {
-    RM_ASSERT(groups == 1);
-    return collector_->finished_episodes();
+    return collector_->finished_episodes(groups);
   }
   std::vector<Moments> observation_moments(int groups) const override {
-    RM_ASSERT(groups == 1);
-    return collector_->observation_moments();
+    return collector_->observation_moments(groups);
   }
   std::vector<float> first_observations() const override {
     collector_->copy_to_host(shape_.buffer());

@@ -52,6 +52,13 @@ RM_HD std::uint32_t shuffled(const ShuffleKey& key, std::uint32_t place) {
   return x;
 }
 
+// Sample s of group `group`, as a sample of the rank: group k has environments [k * n / groups, (k + 1) * n / groups) of n.
+RM_HD std::uint32_t group_sample(std::uint32_t s, int group, int groups, int num_envs) {
+  const auto envs = static_cast<std::uint32_t>(num_envs / groups);
+  return s / envs * static_cast<std::uint32_t>(num_envs) +
+         static_cast<std::uint32_t>(group) * envs + s % envs;
+}
+
 // The stream that an epoch's order is drawn from.
 RM_HD Rng minibatch_rng(std::uint64_t seed, int group, std::int64_t update, int epoch) {
   return Rng(seed, Purpose::kPermutation, static_cast<std::uint32_t>(group),

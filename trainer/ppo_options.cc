@@ -59,9 +59,11 @@ void check_sequences(Config& c, const TrainOptions& o) {
       c.fail("policy.memory_size", cure);
     return;
   }
-  if (o.ppo.burn_in > o.ppo.horizon - (o.ppo.sequence_length > 0 ? o.ppo.sequence_length : o.ppo.horizon)) {
-    c.fail("ppo.burn_in", "is longer than what lies before the last sequence; set a "
-                          "ppo.sequence_length below ppo.horizon, or a shorter burn-in");
+  if (o.ppo.burn_in >
+      o.ppo.horizon - (o.ppo.sequence_length > 0 ? o.ppo.sequence_length : o.ppo.horizon)) {
+    c.fail("ppo.burn_in",
+           "is longer than what lies before the last sequence; set a "
+           "ppo.sequence_length below ppo.horizon, or a shorter burn-in");
   }
   if (o.ppo.sequence_length > 0 && o.ppo.horizon % o.ppo.sequence_length != 0) {
     c.fail("ppo.sequence_length", "ppo.horizon = " + std::to_string(o.ppo.horizon) +
@@ -124,8 +126,8 @@ PpoOptions annealed(const PpoOptions& options, double done) {
   if (options.entropy_coefficient_end >= 0.0f &&
       options.entropy_coefficient_end != options.entropy_coefficient) {
     const auto end = static_cast<double>(options.entropy_coefficient_end);
-    now.entropy_coefficient = static_cast<float>(
-        end + (static_cast<double>(options.entropy_coefficient) - end) * left);
+    now.entropy_coefficient =
+        static_cast<float>(end + (static_cast<double>(options.entropy_coefficient) - end) * left);
   }
   return now;
 }
@@ -133,8 +135,6 @@ PpoOptions annealed(const PpoOptions& options, double done) {
 void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
-  if (cuda && o.kernels == "fused" && world_size > 1)
-    c.fail("trainer.kernels", "\"fused\" on a GPU is for one rank so far; use \"reference\"");
   if (cuda && o.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", "is for env.device = \"cpu\" so far");
   if (cuda && !o.policy.conv.empty())
@@ -142,8 +142,6 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;
-  if (cuda && reduction == "exact")
-    c.fail("trainer.reduction", "\"exact\" is for env.device = \"cpu\" so far");
   read_ppo(c, o.ppo);
   if (cuda && o.ppo.normalize_rewards)
     c.fail("ppo.normalize_rewards", "is for env.device = \"cpu\" so far; set trainer.reward_scale");

@@ -1,4 +1,4 @@
-// Vector helpers: sixteen float32 lanes with exact fused multiply-add, for the policy kernels only (environment code is plain
+// Vector helpers: sixteen float32 lanes, or eight, with exact fused multiply-add, for the policy kernels only (environment code is plain
 // scalar text). fma(a, b, c) rounds once on every target, so the bits do not depend on the instruction set:
 // without FMA hardware it falls back to the C library's fmaf, which is slow and right.
 #pragma once
@@ -23,6 +23,8 @@ inline F16 fma16(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)};
 // Rows and feature vectors that one register block of the kernels holds (24 accumulators of 32 registers).
 inline constexpr int kBlockRows = 6;
 inline constexpr int kBlockVectors = 4;
+// Whether half a vector costs half as much: a head of few outputs is then computed as F8.
+inline constexpr bool kHalfVectors = false;
 #elif defined(__AVX2__) && defined(__FMA__)
 struct F16 {
   __m256 a, b;
@@ -38,6 +40,7 @@ inline F16 fma16(F16 a, F16 b, F16 c) {
 }
 inline constexpr int kBlockRows = 6;
 inline constexpr int kBlockVectors = 1;
+inline constexpr bool kHalfVectors = true;
 #else
 struct F16 {
   float v[16];
@@ -59,7 +62,57 @@ inline F16 fma16(F16 a, F16 b, F16 c) {
 }
 inline constexpr int kBlockRows = 4;
 inline constexpr int kBlockVectors = 1;
+inline constexpr bool kHalfVectors = true;
 #endif
+
+#if defined(__AVX2__) && defined(__FMA__)
+struct F8 {
+  __m256 v;
+};
+inline F8 load8(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline void store8(float* p, F8 x) { _mm256_storeu_ps(p, x.v); }
+inline F8 broadcast8(float a) { return {_mm256_set1_ps(a)}; }
+inline F8 fma8(F8 a, F8 b, F8 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+#else
+struct F8 {
+  float v[8];
+};
+inline F8 load8(const float* p) {
+  F8 r;
+  std::memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+inline void store8(float* p, F8 a) { std::memcpy(p, a.v, sizeof a.v); }
+inline F8 broadcast8(float a) {
+  F8 r;
+  for (float& x : r.v) x = a;
+  return r;
+}
+inline F8 fma8(F8 a, F8 b, F8 c) {
+  for (int i = 0; i < 8; ++i) c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+  return c;
+}
+#endif
+
+// Either by its type, for kernels that are written once.
+template <class V>
+struct Vector;
+template <>
+struct Vector<F16> {
+  static constexpr int kLanes = 16;
+  static F16 load(const float* p) { return load16(p); }
+  static F16 broadcast(float a) { return broadcast16(a); }
+};
+template <>
+struct Vector<F8> {
+  static constexpr int kLanes = 8;
+  static F8 load(const float* p) { return load8(p); }
+  static F8 broadcast(float a) { return broadcast8(a); }
+};
+inline void store(float* p, F16 a) { store16(p, a); }
+inline void store(float* p, F8 a) { store8(p, a); }
+inline F16 fma(F16 a, F16 b, F16 c) { return fma16(a, b, c); }
+inline F8 fma(F8 a, F8 b, F8 c) { return fma8(a, b, c); }
 
 // list[0..return) = the j in [0, n) whose code is not zero, ascending. list has room for n + 16 entries, codes for n
 // rounded up to 16 (what lies beyond n is not looked at).

@@ -8,7 +8,8 @@
 // Internal linkage: a kernel is launched from the file that includes it, and from nowhere else.
 #define RM_KERNEL static __global__
 // At most so many threads a block: the compiler then keeps to the registers that so many can have.
-#define RM_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
+// Two blocks a multiprocessor, or ptxas may spill registers for the sake of a third.
+#define RM_LAUNCH_BOUNDS(threads) __launch_bounds__(threads, 2)
 // The next loop four at a time.
 #define RM_UNROLL_4 _Pragma("unroll 4")
 

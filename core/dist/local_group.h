@@ -38,6 +38,17 @@ class LocalGroup final : public ProcessGroup {
   void all_reduce_sum_device(float*, std::int64_t, void*, const char* what) override {
     fail_device(std::string("all-reduce of device memory (") + what + ") over threads");
   }
+  // (Host memory, for kernels that run on host threads.)
+  void all_gather_device(void* all, std::int64_t bytes, void*, const char* what) override {
+    const auto size = static_cast<std::size_t>(bytes);
+    char* to = static_cast<char*>(all);
+    for (const std::string& part :
+         all_gather({to + static_cast<std::size_t>(rank_) * size, size}, what)) {
+      std::memcpy(to, part.data(), size);
+      to += size;
+    }
+  }
+  void wait_device(void*, const char*) override {}
   std::vector<std::string> all_gather(const std::string& bytes, const char*) override {
     world_.slots[static_cast<std::size_t>(rank_)] = bytes;
     world_.meet.arrive_and_wait();

@@ -18,6 +18,8 @@ class SingleProcessGroup final : public ProcessGroup {
   void all_reduce_sum(float*, std::int64_t, const char*) override {}
   void all_reduce_sum(double*, std::int64_t, const char*) override {}
   void all_reduce_sum_device(float*, std::int64_t, void*, const char*) override {}
+  void all_gather_device(void*, std::int64_t, void*, const char*) override {}
+  void wait_device(void*, const char*) override {}
   std::vector<std::string> all_gather(const std::string& bytes, const char*) override {
     return {bytes};
   }

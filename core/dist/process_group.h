@@ -39,6 +39,11 @@ class ProcessGroup {
   // In place, device memory of this rank's GPU, on the given CUDA stream (as void*); throws on backends without CUDA.
   virtual void all_reduce_sum_device(float* data, std::int64_t n, void* stream,
                                      const char* what) = 0;
+  // Device memory: every rank's `bytes`, in rank order, into all [world_size][bytes], of which this rank has filled in its own
+  // part. Only enqueues on the stream, which may be recording a graph; wait_device() finds out how it went.
+  virtual void all_gather_device(void* all, std::int64_t bytes, void* stream, const char* what) = 0;
+  // Until the stream has nothing left to do. Where it holds collectives, a lost or late rank ends this as it ends a call.
+  virtual void wait_device(void* stream, const char* what) = 0;
   // Everybody's bytes, in rank order; sizes may differ.
   virtual std::vector<std::string> all_gather(const std::string& bytes, const char* what) = 0;
   virtual void barrier(const char* what) = 0;

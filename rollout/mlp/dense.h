@@ -21,117 +21,143 @@ namespace rollmill {
 
 namespace internal {
 
-// y[rows][vectors*16] = start + sum over k of x[r][k] * w[k][...], one register block. The start: y itself if `goes_on`, else
+// Rows of a block of half vectors: as many sums as hide the multiply-add's latency.
+inline constexpr int kHalfRows = 8;
+static_assert(kBlockRows <= kHalfRows);
+
+// y[rows][vectors] = start + sum over k of x[r][k] * w[k][...], one register block. The start: y itself if `goes_on`, else
 // the bias, or 0 without one.
-template <int kRows, int kVectors>
+template <class V, int kRows, int kVectors>
 inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int inputs,
                           const float* RM_RESTRICT w, std::int64_t w_row,
                           const float* RM_RESTRICT bias, float* RM_RESTRICT y, std::int64_t y_row,
                           bool goes_on) {
-  F16 acc[kRows][kVectors];
+  using Lanes = Vector<V>;
+  constexpr int kLanes = Lanes::kLanes;
+  V acc[kRows][kVectors];
   if (goes_on) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = load16(y + r * y_row + v * 16);
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = Lanes::load(y + r * y_row + v * kLanes);
     }
   } else {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      const F16 b = bias != nullptr ? load16(bias + v * 16) : broadcast16(0.0f);
+      const V b = bias != nullptr ? Lanes::load(bias + v * kLanes) : Lanes::broadcast(0.0f);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) acc[r][v] = b;
     }
   }
   for (int k = 0; k < inputs; ++k) {
-    F16 wk[kVectors];
+    V wk[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) wk[v] = load16(w + k * w_row + v * 16);
+    for (int v = 0; v < kVectors; ++v) wk[v] = Lanes::load(w + k * w_row + v * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const F16 xr = broadcast16(x[r * x_row + k]);
+      const V xr = Lanes::broadcast(x[r * x_row + k]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = fma16(xr, wk[v], acc[r][v]);
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = fma(xr, wk[v], acc[r][v]);
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) store16(y + r * y_row + v * 16, acc[r][v]);
+    for (int v = 0; v < kVectors; ++v) store(y + r * y_row + v * kLanes, acc[r][v]);
   }
 }
 
-template <int kVectors>
+// body.operator()<n>() for a number n from 1 to 7 that is known at run time.
+template <class Body>
+inline void with_constant(int n, Body&& body) {
+  switch (n) {
+    case 7: return body.template operator()<7>();
+    case 6: return body.template operator()<6>();
+    case 5: return body.template operator()<5>();
+    case 4: return body.template operator()<4>();
+    case 3: return body.template operator()<3>();
+    case 2: return body.template operator()<2>();
+    case 1: return body.template operator()<1>();
+    default: return;
+  }
+}
+
+// Blocks of kBlock rows, then what is left as one smaller block: a single row would wait on its own multiply-adds.
+template <class V, int kBlock, int kVectors>
 inline void forward_columns(const float* x, std::int64_t x_row, int inputs, const float* w,
                             std::int64_t w_row, const float* bias, float* y, std::int64_t y_row,
                             int rows, bool goes_on = false) {
   int r = 0;
-  for (; r + kBlockRows <= rows; r += kBlockRows) {
-    forward_block<kBlockRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
+  for (; r + kBlock <= rows; r += kBlock) {
+    forward_block<V, kBlock, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
+                                       y_row, goes_on);
+  }
+  with_constant(rows - r, [&]<int kRows>() {
+    if constexpr (kRows < kBlock) {
+      forward_block<V, kRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
                                         y_row, goes_on);
-  }
-  // What is left of the rows as one smaller block: a single row would wait on its own multiply-adds.
-  const auto rest = [&]<int kRows>() {
-    forward_block<kRows, kVectors>(x + r * x_row, x_row, inputs, w, w_row, bias, y + r * y_row,
-                                   y_row, goes_on);
-  };
-  switch (rows - r) {
-    case 5: rest.template operator()<5>(); break;
-    case 4: rest.template operator()<4>(); break;
-    case 3: rest.template operator()<3>(); break;
-    case 2: rest.template operator()<2>(); break;
-    case 1: rest.template operator()<1>(); break;
-    default: break;
-  }
+    }
+  });
 }
 
 // dw[k][...] += sum over r of x[r][k] * dy[r][...] for kRows values of k.
-template <int kRows, int kVectors>
+template <class V, int kRows, int kVectors>
 inline void weight_block(const float* RM_RESTRICT x, std::int64_t x_row,
                          const float* RM_RESTRICT dy, std::int64_t dy_row, int rows,
                          float* RM_RESTRICT dw, std::int64_t dw_row) {
-  F16 acc[kRows][kVectors];
+  using Lanes = Vector<V>;
+  constexpr int kLanes = Lanes::kLanes;
+  V acc[kRows][kVectors];
 #pragma GCC unroll 8
   for (int k = 0; k < kRows; ++k) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) acc[k][v] = load16(dw + k * dw_row + v * 16);
+    for (int v = 0; v < kVectors; ++v) acc[k][v] = Lanes::load(dw + k * dw_row + v * kLanes);
   }
   for (int r = 0; r < rows; ++r) {
-    F16 d[kVectors];
+    V d[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) d[v] = load16(dy + r * dy_row + v * 16);
+    for (int v = 0; v < kVectors; ++v) d[v] = Lanes::load(dy + r * dy_row + v * kLanes);
 #pragma GCC unroll 8
     for (int k = 0; k < kRows; ++k) {
-      const F16 xk = broadcast16(x[r * x_row + k]);
+      const V xk = Lanes::broadcast(x[r * x_row + k]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) acc[k][v] = fma16(xk, d[v], acc[k][v]);
+      for (int v = 0; v < kVectors; ++v) acc[k][v] = fma(xk, d[v], acc[k][v]);
     }
   }
 #pragma GCC unroll 8
   for (int k = 0; k < kRows; ++k) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) store16(dw + k * dw_row + v * 16, acc[k][v]);
+    for (int v = 0; v < kVectors; ++v) store(dw + k * dw_row + v * kLanes, acc[k][v]);
   }
 }
 
-template <int kVectors>
+template <class V, int kBlock, int kVectors>
 inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, std::int64_t dy_row,
                            int rows, int inputs, float* dw, std::int64_t dw_row) {
   int k = 0;
-  for (; k + kBlockRows <= inputs; k += kBlockRows) {
-    weight_block<kBlockRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+  for (; k + kBlock <= inputs; k += kBlock)
+    weight_block<V, kBlock, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+  with_constant(inputs - k, [&]<int kRows>() {
+    if constexpr (kRows < kBlock)
+      weight_block<V, kRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+  });
+}
+
+// db[0 .. kVectors * 16) += the rows of dy, in their order.
+template <int kVectors>
+inline void bias_columns(const float* dy, std::int64_t dy_row, int rows, float* db) {
+  constexpr int kWide = kVectors * 16;
+  float sum[kWide];
+  for (int j = 0; j < kWide; ++j) sum[j] = db[j];
+  for (int r = 0; r < rows; ++r) {
+    for (int j = 0; j < kWide; ++j) sum[j] += dy[r * dy_row + j];
   }
-  const auto rest = [&]<int kRows>() {
-    weight_block<kRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
-  };
-  switch (inputs - k) {
-    case 5: rest.template operator()<5>(); break;
-    case 4: rest.template operator()<4>(); break;
-    case 3: rest.template operator()<3>(); break;
-    case 2: rest.template operator()<2>(); break;
-    case 1: rest.template operator()<1>(); break;
-    default: break;
-  }
+  for (int j = 0; j < kWide; ++j) db[j] = sum[j];
+}
+inline void bias_grad(const float* dy, std::int64_t dy_row, int width, int rows, float* db) {
+  int f = 0;
+  for (; f + 64 <= width; f += 64) bias_columns<4>(dy + f, dy_row, rows, db + f);
+  for (; f < width; f += 16) bias_columns<1>(dy + f, dy_row, rows, db + f);
 }
 
 // y[vectors*16] = bias + sum of w[k][...] over the k of `ones`.
@@ -149,6 +175,16 @@ inline void sparse_row(const std::int32_t* RM_RESTRICT ones, int count, const fl
   }
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) store16(y + v * 16, acc[v]);
+}
+
+// to[j][k] = from[k][j], 8 x 8.
+inline void transpose_square(const float* RM_RESTRICT from, std::int64_t from_row,
+                             float* RM_RESTRICT to, std::int64_t to_row) {
+  float rows[8][8];
+  for (int k = 0; k < 8; ++k) std::copy_n(from + k * from_row, 8, rows[k]);
+  for (int j = 0; j < 8; ++j) {
+    for (int k = 0; k < 8; ++k) to[j * to_row + k] = rows[k][j];
+  }
 }
 
 // Matrices whose rows lie far apart cost more than their arithmetic: rows 4 KiB apart share one set of the first-level cache,
@@ -177,15 +213,20 @@ inline void packed_forward(const float* x, std::int64_t x_row, int inputs, const
   for (int k = 0; k < inputs; k += kInputs) {
     const int n = inputs - k < kInputs ? inputs - k : kInputs;
     pack_panel(w + k * w_row, w_row, n, kColumns, panel);
-    forward_columns<kVectors>(x + k, x_row, n, panel, kColumns, bias, y, y_row, rows, k > 0);
+    forward_columns<F16, kBlockRows, kVectors>(x + k, x_row, n, panel, kColumns, bias, y, y_row,
+                                               rows, k > 0);
   }
 }
 
 }  // namespace internal
 
-// y [rows][width] = bias [width] + x [rows][inputs] * w [inputs][width]; width a multiple of 16. bias may be null.
+inline constexpr int kAllOutputs = 1 << 30;
+
+// y [rows][width] = bias [width] + x [rows][inputs] * w [inputs][width]; width a multiple of 16. bias may be null. From feature
+// `outputs` on weights and bias are zeros, and so is y.
 inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const float* w,
-                          const float* bias, int width, float* y, std::int64_t y_row, int rows) {
+                          const float* bias, int width, float* y, std::int64_t y_row, int rows,
+                          int outputs = kAllOutputs) {
   constexpr int kWide = kBlockVectors * 16;
   const bool packed = inputs * width > 2 * internal::kPacked && rows > internal::kFewRows;
   const auto columns = [&]<int kVectors>(int f) {
@@ -193,12 +234,19 @@ inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const 
     if (packed) {
       internal::packed_forward<kVectors>(x, x_row, inputs, w + f, width, b, y + f, y_row, rows);
     } else {
-      internal::forward_columns<kVectors>(x, x_row, inputs, w + f, width, b, y + f, y_row, rows);
+      internal::forward_columns<F16, kBlockRows, kVectors>(x, x_row, inputs, w + f, width, b, y + f,
+                                                           y_row, rows);
     }
   };
+  const bool half = kHalfVectors && !packed && outputs <= width - 8;
   int f = 0;
-  for (; f + kWide <= width; f += kWide) columns.template operator()<kBlockVectors>(f);
-  for (; f < width; f += 16) columns.template operator()<1>(f);
+  for (; f + kWide <= width - (half ? 16 : 0); f += kWide)
+    columns.template operator()<kBlockVectors>(f);
+  for (; f < width - (half ? 16 : 0); f += 16) columns.template operator()<1>(f);
+  if (!half) return;
+  internal::forward_columns<F8, internal::kHalfRows, 1>(
+      x, x_row, inputs, w + f, width, bias == nullptr ? nullptr : bias + f, y + f, y_row, rows);
+  for (int r = 0; r < rows; ++r) store8(y + r * y_row + f + 8, broadcast8(0.0f));
 }
 
 // dx [rows][width_in] = dy [rows][outputs] * wt [outputs][width_in], wt the transposed weights.
@@ -207,12 +255,15 @@ inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, 
   dense_forward(dy, dy_row, outputs, wt, nullptr, width_in, dx, dx_row, rows);
 }
 
-// dw [inputs][width] += x^T dy; db [width] += column sums of dy.
+// dw [inputs][width] += x^T dy; db [width] += column sums of dy. From feature `outputs` on dy is zero.
 inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
-                              std::int64_t dy_row, int width, int rows, float* dw, float* db) {
+                              std::int64_t dy_row, int width, int rows, float* dw, float* db,
+                              int outputs = kAllOutputs) {
   constexpr int kWide = kBlockVectors * 16, kInputs = 48, kRows = 48;
   alignas(kColumnAlignment) float xs[kRows * kInputs];
   const bool packed = inputs >= 2 * kInputs && rows > internal::kFewRows && rows <= kRows;
+  const bool half = kHalfVectors && outputs <= width - 8;
+  const int full = width - (half ? 16 : 0);
   for (int k = 0; k < inputs; k += packed ? kInputs : inputs) {
     const float* from = x + k;
     std::int64_t from_row = x_row;
@@ -225,18 +276,16 @@ inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, co
     }
     float* to = dw + static_cast<std::int64_t>(k) * width;
     int f = 0;
-    for (; f + kWide <= width; f += kWide) {
-      internal::weight_columns<kBlockVectors>(from, from_row, dy + f, dy_row, rows, n, to + f,
-                                              width);
-    }
-    for (; f < width; f += 16) {
-      internal::weight_columns<1>(from, from_row, dy + f, dy_row, rows, n, to + f, width);
-    }
+    const auto columns = [&]<class V, int kBlock, int kVectors>() {
+      internal::weight_columns<V, kBlock, kVectors>(from, from_row, dy + f, dy_row, rows, n, to + f,
+                                                    width);
+    };
+    for (; f + kWide <= full; f += kWide)
+      columns.template operator()<F16, kBlockRows, kBlockVectors>();
+    for (; f < full; f += 16) columns.template operator()<F16, kBlockRows, 1>();
+    if (half) columns.template operator()<F8, internal::kHalfRows, 1>();
   }
-  for (int r = 0; r < rows; ++r) {
-    const float* RM_RESTRICT d = dy + r * dy_row;
-    for (int j = 0; j < width; ++j) db[j] += d[j];
-  }
+  internal::bias_grad(dy, dy_row, width, rows, db);
 }
 
 // Row r of x has ones at ones[begin[r]] .. ones[begin[r + 1] - 1], ascending, and zeros elsewhere.
@@ -263,16 +312,31 @@ inline void sparse_weight_grad(const std::int32_t* ones, const std::int32_t* beg
       for (int j = 0; j < width; j += 16)
         store16(row + j, fma16(one, load16(d + j), load16(row + j)));
     }
-    for (int j = 0; j < width; ++j) db[j] += d[j];
   }
+  internal::bias_grad(dy, dy_row, width, rows, db);
 }
 
 // wt [outputs][pad16(inputs)] from w [inputs][width]; padding is zeroed.
 inline void transpose_weights(const float* w, int inputs, int outputs, int width, float* wt) {
   const int padded = pad16(inputs);
-  for (int j = 0; j < outputs; ++j) {
-    for (int k = 0; k < inputs; ++k) wt[j * padded + k] = w[k * width + j];
-    for (int k = inputs; k < padded; ++k) wt[j * padded + k] = 0.0f;
+  // Squares of 8: their lines stay in the first-level cache while they are written.
+  constexpr int kSide = 8;
+  const int whole = inputs / kSide * kSide;
+  for (int j = 0; j < outputs; j += kSide) {
+    const int last = outputs - j < kSide ? outputs - j : kSide;
+    for (int k = 0; k < whole; k += kSide) {
+      if (last == kSide) {
+        internal::transpose_square(w + k * width + j, width, wt + j * padded + k, padded);
+        continue;
+      }
+      for (int c = 0; c < last; ++c) {
+        for (int i = 0; i < kSide; ++i) wt[(j + c) * padded + k + i] = w[(k + i) * width + j + c];
+      }
+    }
+    for (int c = j; c < j + last; ++c) {
+      for (int k = whole; k < inputs; ++k) wt[c * padded + k] = w[k * width + c];
+      for (int k = inputs; k < padded; ++k) wt[c * padded + k] = 0.0f;
+    }
   }
 }
 

@@ -79,7 +79,8 @@ void network_forward(const Network& net, const float* params, const TileInput& i
       sparse_forward(input.ones(), input.begin(), weight, bias, layer.width, out, layer.width,
                      rows);
     } else {
-      dense_forward(x, x_row, layer.inputs, weight, bias, layer.width, out, layer.width, rows);
+      dense_forward(x, x_row, layer.inputs, weight, bias, layer.width, out, layer.width, rows,
+                    layer.outputs);
     }
     if (l + 1 < layers)
       activate(net.activation, out, static_cast<std::int64_t>(rows) * layer.width);

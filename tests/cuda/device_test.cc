@@ -189,6 +189,7 @@ TEST_F(OnDevice, TheFusedLearnerHasTheCpusBits) {
       const auto group = make_process_group(LaunchInfo{}, false);
       LearnerContext cpu{&options, &pair.weights, &first, group.get(), &pair.pool, 3, false, 0};
       LearnerContext gpu{&options, &other, &second, group.get(), &pair.pool, 3, true, 0};
+      cpu.groups = gpu.groups = watched ? 4 : 0;
       cpu.frozen = gpu.frozen = {{pair.weights.layout.actor.dense.front().weight,
                                   pair.weights.layout.actor.dense.front().weight + 64}};
       const auto on_cpu = make_fused_learner(cpu), on_gpu = make_cuda_learner(gpu);

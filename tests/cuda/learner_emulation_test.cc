@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <mutex>
+#include <thread>
 
 #include "core/base/thread_pool.h"
+#include "core/dist/local_group.h"
 #include "core/dist/process_group.h"
 #include "rollout/rollout_fields.h"
 #include "tests/support/counter_env.h"
@@ -19,10 +22,17 @@ namespace rollmill {
 namespace {
 
 // launch() of trainer/fused/learner_sequence.cuh, on host threads: fewer in a block than a GPU has, which no kernel must mind.
+// Ranks take turns: what a kernel sees as its place in the grid is there once in a process.
 struct Launcher {
+  static inline std::mutex one_launch;
+  ProcessGroup* group;
+  void gather(void* all, std::int64_t bytes, const char* what) const {
+    group->all_gather_device(all, bytes, nullptr, what);
+  }
   template <class... Parameters, class... Arguments>
   void operator()(const char*, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
                   std::size_t shared_floats, Arguments... arguments) const {
+    const std::lock_guard lock(one_launch);
     constexpr int kFew = 64;
     if (threads == kElementThreads) blocks *= kElementThreads / kFew;
     emulate(static_cast<unsigned>(blocks), 1, std::min(threads, kFew), shared_floats,
@@ -34,8 +44,10 @@ struct Launcher {
 class EmulatedLearner {
  public:
   EmulatedLearner(const PpoOptions& options, PolicyWeights& weights, OptimizerState& optimizer,
-                  const RolloutBuffer& buffer, std::uint64_t seed, std::vector<ParamRange> frozen)
+                  const RolloutBuffer& buffer, std::uint64_t seed, std::vector<ParamRange> frozen,
+                  int groups, ProcessGroup& group)
       : o_(options),
+        group_(group),
         weights_(weights),
         optimizer_(optimizer),
         seed_(seed),
@@ -63,17 +75,23 @@ class EmulatedLearner {
       p.scale = weights.normalizer.scale();
       p.clip = weights.normalizer.clip();
     }
-    transposed_.resize(static_cast<std::size_t>(set_task(layout, buffer, o_, task_)) + 16);
+    transposed_.resize(
+        static_cast<std::size_t>(set_task(layout, buffer, o_, groups, group.world_size(), task_)) +
+        16);
     for (const LearnNet* net : {&task_.actor, &task_.critic}) {
       for (int l = 0; l < net->count; ++l)
         p.max_width = std::max(p.max_width, net->layers[l].width);
     }
-    parts_.resize(static_cast<std::size_t>(task_.shards * layout.size));
-    sums_.resize(static_cast<std::size_t>(task_.shards));
+    parts_.resize(static_cast<std::size_t>(groups * task_.shards * layout.size));
+    sums_.resize(static_cast<std::size_t>(groups * task_.shards));
     gradient_.resize(static_cast<std::size_t>(layout.size));
-    order_.resize(static_cast<std::size_t>(task_.samples * order_epochs(task_, o_)));
-    keys_.resize(static_cast<std::size_t>(o_.epochs));
-    advantage_parts_.resize(static_cast<std::size_t>(o_.minibatches * sum_chunks(task_.units)));
+    order_.resize(static_cast<std::size_t>(order_size(task_) * order_epochs(task_, o_)));
+    keys_.resize(static_cast<std::size_t>(o_.epochs * groups));
+    advantage_parts_.resize(
+        static_cast<std::size_t>(groups * o_.minibatches * sum_chunks(task_.units)));
+    advantage_sums_.resize(static_cast<std::size_t>(task_.all_groups * o_.minibatches));
+    if (!is_alone(task_))
+      told_.resize(static_cast<std::size_t>(told_bytes(task_) * group.world_size()));
     norm_parts_.resize(static_cast<std::size_t>(norm_chunks(layout.size) * (kNormLanes + 1)));
     task_.settings = &settings_;
     task_.transposed = transposed_.data();
@@ -85,11 +103,14 @@ class EmulatedLearner {
     settings_ = {o_, learning_rate};
     state_ = {};
     state_.step = optimizer_.step;
-    const auto samples = static_cast<std::uint32_t>(task_.samples);
+    const bool computed = task_.samples >= kShuffledFrom;
     const LearnArrays arrays{order_.data(),
                              keys_.data(),
                              statistics_.data(),
                              advantage_parts_.data(),
+                             advantage_sums_.data(),
+                             is_alone(task_) ? nullptr : told_.data(),
+                             group_.rank(),
                              gradient_.data(),
                              weights_.params.data(),
                              optimizer_.first.data(),
@@ -99,27 +120,23 @@ class EmulatedLearner {
                              &state_,
                              &plan_};
     for (int epoch = 0; epoch < o_.epochs; ++epoch) {
-      if (samples >= kShuffledFrom) {
-        keys_[static_cast<std::size_t>(epoch)] =
-            shuffle_key(minibatch_rng(seed_, 0, number, epoch), samples);
-      } else {
-        minibatch_order(seed_, 0, number, epoch, samples, order_.data() + epoch * task_.samples);
-      }
-      launch_epoch(Launcher{}, task_, arrays, o_, frozen_, epoch);
+      write_order(task_, seed_, group_.rank(), number, epoch, keys_.data() + epoch * task_.groups,
+                  order_.data() + (computed ? 0 : epoch * order_size(task_)));
+      launch_epoch(Launcher{&group_}, task_, arrays, o_, frozen_, epoch);
     }
     optimizer_.step = state_.step;
     return state_;
   }
 
   std::vector<Spread> spreads() {
-    const RolloutBuffer& b = task_.buffer;
-    std::vector<Spread> all(static_cast<std::size_t>(b.horizon * spread_chunks(b.num_envs)));
-    launch_spreads(Launcher{}, b, all.data());
+    std::vector<Spread> all(static_cast<std::size_t>(spread_count(task_)));
+    launch_spreads(Launcher{&group_}, task_, all.data());
     return all;
   }
 
  private:
   const PpoOptions& o_;
+  ProcessGroup& group_;
   PolicyWeights& weights_;
   OptimizerState& optimizer_;
   std::uint64_t seed_;
@@ -133,7 +150,8 @@ class EmulatedLearner {
   std::vector<LossSums> sums_;
   std::vector<std::uint32_t> order_;
   std::vector<ShuffleKey> keys_;
-  std::vector<double> advantage_parts_, norm_parts_;
+  std::vector<double> advantage_parts_, advantage_sums_, norm_parts_;
+  AlignedVector<std::byte> told_;
   std::vector<float> statistics_;
 };
 
@@ -143,9 +161,11 @@ struct Kind {
   bool normalize = false;
 };
 
-// An update by each learner from the same start; the options of `o`.
-void expect_equal_updates(const Kind& kind, PpoOptions o, int envs = 30, int horizon = 16,
-                          std::vector<ParamRange> frozen = {}) {
+// Two updates of a rank by each learner from the same start; `cpu` and `gpu`: its places in the two worlds; groups: of all ranks.
+void expect_equal_rank(const Kind& kind, PpoOptions o, int envs, int horizon,
+                       const std::vector<ParamRange>& frozen, int groups, ProcessGroup& cpu,
+                       ProcessGroup& gpu) {
+  const int mine = groups > 0 ? groups / cpu.world_size() : 1;
   const EnvSpec spec = kind.entry->spec();
   const PolicyShape shape = shape_for(spec, kind.network);
   HostRollout rollout(spec, horizon, envs, kind.network.frame_stack);
@@ -157,9 +177,9 @@ void expect_equal_updates(const Kind& kind, PpoOptions o, int envs = 30, int hor
   std::vector<Moments> moments;
   for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({50.0, 0.1 * k, 40.0 + 9 * k});
   host.normalizer.set_moments(moments);
-  testing::collect_rollout(*kind.entry, host, b, 12);
+  testing::collect_rollout(*kind.entry, host, b, static_cast<std::uint64_t>(12 + cpu.rank()));
   // As if the policy had moved since: some ratios are clipped.
-  Rng rng(7, Purpose::kTest, 0, 0, 0);
+  Rng rng(7, Purpose::kTest, static_cast<std::uint32_t>(cpu.rank()), 0, 0);
   for (int t = 0; t < horizon; ++t) {
     for (int i = 0; i < envs; ++i) {
       const std::int64_t at = t * b.stride + i;
@@ -177,12 +197,11 @@ void expect_equal_updates(const Kind& kind, PpoOptions o, int envs = 30, int hor
     s->first.resize(host.params.size());
     s->second.resize(host.params.size());
   }
-  const auto group = make_process_group(LaunchInfo{}, false);
   ThreadPool pool(1);
-  LearnerContext context{&o, &host, &first, group.get(), &pool, 21, false, 0};
+  LearnerContext context{&o, &host, &first, &cpu, &pool, 21, false, 0, groups};
   context.frozen = frozen;
   const auto learner = make_fused_learner(context);
-  EmulatedLearner emulated(o, device, second, b, 21, frozen);
+  EmulatedLearner emulated(o, device, second, b, 21, frozen, mine, gpu);
   for (int update = 0; update < 2; ++update) {
     const UpdateStats stats = learner->update(b, update, 1e-3);
     const LearnState state = emulated.update(update, 1e-3);
@@ -197,10 +216,28 @@ void expect_equal_updates(const Kind& kind, PpoOptions o, int envs = 30, int hor
     EXPECT_EQ(stats.approx_kl, state.epoch_kl);
     EXPECT_EQ(stats.grad_norm, state.grad_norm / state.minibatches);
     EXPECT_EQ(stats.first_ratio_error, state.first_ratio_error);
-    EXPECT_EQ(stats.explained_variance, explained_variance(emulated.spreads(), 1, *group));
+    EXPECT_EQ(stats.explained_variance, explained_variance(emulated.spreads(), mine, gpu));
   }
   const PolicyWeights start(shape);
   EXPECT_NE(host.params, start.params);
+}
+
+void expect_equal_updates(const Kind& kind, const PpoOptions& o, int envs = 30, int horizon = 16,
+                          const std::vector<ParamRange>& frozen = {}, int groups = 0) {
+  const auto group = make_process_group(LaunchInfo{}, false);
+  expect_equal_rank(kind, o, envs, horizon, frozen, groups, *group, *group);
+}
+
+void expect_equal_ranks(const Kind& kind, const PpoOptions& o, int world, int envs, int horizon,
+                        int groups) {
+  LocalWorld cpus(world), gpus(world);
+  std::vector<std::jthread> ranks;
+  for (int r = 0; r < world; ++r) {
+    ranks.emplace_back([&, r] {
+      LocalGroup cpu(cpus, r), gpu(gpus, r);
+      expect_equal_rank(kind, o, envs, horizon, {}, groups, cpu, gpu);
+    });
+  }
 }
 
 PpoOptions everything() {
@@ -254,12 +291,27 @@ TEST(LearnerEmulation, FrozenParametersAndImitation) {
   o.objective = Objective::kImitate;
   expect_equal_updates({&entry, {.hidden = {24}}}, o);
 }
+TEST(LearnerEmulation, GroupsOfOneRank) {
+  const Kind kind{&test_entry<testing::MixedEnv>(), {.hidden = {24}}, true};
+  expect_equal_updates(kind, everything(), 30, 16, {}, 5);
+}
+TEST(LearnerEmulation, SeveralRanks) {
+  const Kind kind{&test_entry<testing::ChoicesEnv>(), {.hidden = {24}}};
+  expect_equal_ranks(kind, everything(), 3, 20, 8, 0);
+  expect_equal_ranks(kind, everything(), 2, 20, 8, 4);
+}
 // Beyond 2^16 samples the order is computed by the kernels; more than one chunk of every sum.
 TEST(LearnerEmulation, ManySamples) {
   PpoOptions o = everything();
   o.epochs = 1;
   o.minibatches = 16;
   expect_equal_updates({&test_entry<testing::DiscreteEnv>(), {.hidden = {8}}}, o, 2100, 32);
+}
+TEST(LearnerEmulation, ManySamplesInGroups) {
+  PpoOptions o = everything();
+  o.epochs = 1;
+  o.minibatches = 16;
+  expect_equal_updates({&test_entry<testing::DiscreteEnv>(), {.hidden = {8}}}, o, 4200, 32, {}, 2);
 }
 
 }  // namespace

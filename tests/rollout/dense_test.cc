@@ -125,6 +125,49 @@ TEST(Dense, WeightGradientAccumulatesInRowOrder) {
   }
 }
 
+// What is left out of a layer with few outputs is zeros anyway.
+TEST(Dense, FewOutputsAreTheSameBits) {
+  for (const Shape& s : kShapes) {
+    for (const int outputs : {s.width - 15, s.width - 8, s.width - 7}) {
+      const auto x = normals(at(s.rows * s.inputs), 16);
+      auto w = normals(at(s.inputs * s.width), 17), bias = normals(at(s.width), 18),
+           dy = normals(at(s.rows * s.width), 19);
+      const auto clear = [&](std::vector<float>& rows_of_width) {
+        for (std::size_t i = 0; i < rows_of_width.size(); ++i) {
+          if (i % at(s.width) >= at(outputs)) rows_of_width[i] = 0.0f;
+        }
+      };
+      for (auto* values : {&w, &bias, &dy}) clear(*values);
+      std::vector<float> few(at(s.rows * s.width), NAN), all = few;
+      dense_forward(x.data(), s.inputs, s.inputs, w.data(), bias.data(), s.width, few.data(),
+                    s.width, s.rows, outputs);
+      dense_forward(x.data(), s.inputs, s.inputs, w.data(), bias.data(), s.width, all.data(),
+                    s.width, s.rows);
+      ASSERT_EQ(few, all);
+      auto few_dw = w, all_dw = w, few_db = bias, all_db = bias;
+      dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows,
+                        few_dw.data(), few_db.data(), outputs);
+      dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows,
+                        all_dw.data(), all_db.data());
+      ASSERT_EQ(few_dw, all_dw);
+      ASSERT_EQ(few_db, all_db);
+    }
+  }
+}
+
+TEST(Dense, TransposedInSquaresOrNot) {
+  for (const auto& [inputs, outputs] : {std::pair{1, 1}, {7, 9}, {8, 8}, {21, 10}, {64, 40}}) {
+    const int width = pad16(outputs), padded = pad16(inputs);
+    const auto w = normals(at(inputs * width), 14);
+    std::vector<float> wt(at(outputs * padded), NAN);
+    transpose_weights(w.data(), inputs, outputs, width, wt.data());
+    for (int j = 0; j < outputs; ++j) {
+      for (int k = 0; k < padded; ++k)
+        ASSERT_EQ(wt[at(j * padded + k)], k < inputs ? w[at(k * width + j)] : 0.0f);
+    }
+  }
+}
+
 TEST(Dense, InputGradientIsTheTransposedProduct) {
   const int rows = 13, inputs = 21, outputs = 10, width = 16;
   auto w = normals(at(inputs * width), 14), dy = normals(at(rows * width), 15);

@@ -14,7 +14,6 @@ namespace {
 class CudaLearner final : public Learner {
  public:
   explicit CudaLearner(const LearnerContext& context) : c_(context) {
-    RM_ASSERT(context.group->world_size() == 1 && context.groups == 0);
     require_cuda(context.device);
     const auto make = reinterpret_cast<decltype(&rollmill_make_device_learner)>(
         load_cuda_symbol("rollmill_make_device_learner"));
@@ -32,7 +31,8 @@ class CudaLearner final : public Learner {
       may_step(std::numeric_limits<double>::quiet_NaN(), 0, c_.options->max_skipped, "policy",
                state);
     }
-    done.stats.explained_variance = explained_variance(done.spreads, 1, *c_.group);
+    const int groups = c_.groups > 0 ? c_.groups / c_.group->world_size() : 1;
+    done.stats.explained_variance = explained_variance(done.spreads, groups, *c_.group);
     return done.stats;
   }
 

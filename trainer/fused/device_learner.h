@@ -1,5 +1,5 @@
 // PPO's update on a GPU without leaving it: own kernels, the whole update as one CUDA graph, the CPU's bits
-// (trainer/fused/learner_kernels.cuh). One GPU; dense networks without memory.
+// (trainer/fused/learner_kernels.cuh). On several ranks their exchanges are part of the graph. Dense networks without memory.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,10 @@
 namespace rollmill {
 
 struct DeviceUpdate {
-  UpdateStats stats;            // but the explained variance
-  std::vector<Spread> spreads;  // [horizon][chunks of environments]: what that is computed from
-  int longest_skipped = 0;      // most steps that were skipped in a row
+  UpdateStats stats;  // but the explained variance
+  std::vector<Spread>
+      spreads;              // [groups][horizon][chunks of environments]: what that is computed from
+  int longest_skipped = 0;  // most steps that were skipped in a row
 };
 
 class DeviceLearner {

@@ -8,6 +8,7 @@
 // added in group order. With one group a rank ("fast") results depend on the number of ranks; with
 // a fixed number of groups ("exact") they do not, since it does not matter who holds a group.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -21,11 +22,14 @@
 #include "trainer/fused/shard.h"
 #include "trainer/learner.h"
 #include "trainer/may_step.h"
+#include "trainer/minibatch_order.h"
 
 namespace rollmill {
 namespace {
 
-constexpr std::int64_t kReduceChunk = 4096;
+// Parts of the parameters that a thread takes at a time, in a sum or a step: this many a thread, so that a thread that the
+// system stops holds up little.
+constexpr int kRangesOfThread = 4;
 
 class FusedLearner final : public Learner {
  public:
@@ -33,11 +37,13 @@ class FusedLearner final : public Learner {
       : c_(context),
         o_(*context.options),
         layout_(context.weights->layout),
-        actor_transposed_(layout_.actor),
-        critic_transposed_(layout_.critic),
-        groups_(context.groups > 0 ? context.groups / context.group->world_size() : 1) {
-    group_gradients_.resize(static_cast<std::size_t>(layout_.size) * groups_);
+        groups_(context.groups > 0 ? context.groups / context.group->world_size() : 1),
+        alone_(groups_ == 1 && context.group->world_size() == 1),
+        chunks_(norm_chunks(layout_.size)),
+        ranges_(std::min(chunks_, kRangesOfThread * context.pool->threads())) {
+    if (!alone_) group_gradients_.resize(static_cast<std::size_t>(layout_.size) * groups_);
     gradient_.resize(static_cast<std::size_t>(layout_.size));
+    norm_parts_.resize(static_cast<std::size_t>(chunks_));
   }
 
   UpdateStats update(const RolloutBuffer& buffer, std::int64_t update,
@@ -60,36 +66,43 @@ class FusedLearner final : public Learner {
                                      const std::vector<double>& means, bool squared,
                                      const char* what);
   void reduce_shards(int shards);
+  void add_shards(int group, int shards, std::int64_t begin, std::int64_t end, float* sum);
   void add_groups();
-  double gradient_norm_squared();
+  void finish_gradient(int range);
+  double gradient_norm_squared() const;
   void apply_adam(double norm, double learning_rate);
+  // The parameters of a range: whole chunks of the norm, the same in every loop, so that they stay in a thread's cache.
+  std::int64_t range_begin(int range) const {
+    const std::int64_t chunk = std::int64_t{chunks_} * range / ranges_;
+    return std::min(chunk * kNormChunk, layout_.size);
+  }
 
   LearnerContext c_;
   const PpoOptions& o_;
   const MlpLayout& layout_;
-  TransposedWeights actor_transposed_, critic_transposed_;
   std::vector<std::unique_ptr<Shard>> shards_;
   int groups_;  // of this rank
+  bool alone_;  // no other group, here or elsewhere
+  int chunks_, ranges_;
   std::int64_t group_units_ = 0;
   AlignedVector<float> group_gradients_;  // [groups_][parameters]
   AlignedVector<float> gradient_;
+  std::vector<double> norm_parts_;  // [chunks_] sums of squares
   std::vector<std::uint32_t> order_;
 };
 
 // Each group's own permutation of its units (trainer/fused/shard.h); entries name units of this rank.
 void FusedLearner::draw_order(const RolloutBuffer& b, std::int64_t update, int epoch) {
-  const auto envs = static_cast<std::uint32_t>(b.num_envs / groups_);
-  group_units_ = std::int64_t{b.memory_columns > 0 ? b.sequences() : b.horizon} * envs;
+  group_units_ =
+      std::int64_t{b.memory_columns > 0 ? b.sequences() : b.horizon} * (b.num_envs / groups_);
   order_.resize(static_cast<std::size_t>(group_units_ * groups_));
   for (int k = 0; k < groups_; ++k) {
     std::uint32_t* order = order_.data() + k * group_units_;
     minibatch_order(c_.seed, c_.group->rank() * groups_ + k, update, epoch,
                     static_cast<std::uint32_t>(group_units_), order);
     if (groups_ == 1) continue;
-    const std::uint32_t first = static_cast<std::uint32_t>(k) * envs;
-    for (std::int64_t r = 0; r < group_units_; ++r) {
-      order[r] = order[r] / envs * static_cast<std::uint32_t>(b.num_envs) + first + order[r] % envs;
-    }
+    for (std::int64_t r = 0; r < group_units_; ++r)
+      order[r] = group_sample(order[r], k, groups_, b.num_envs);
   }
 }
 
@@ -209,10 +222,9 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   const int shards = minibatch_shards(mb.units, shard_units(b), layout_.size);
   while (static_cast<int>(shards_.size()) < shards * groups_)
     shards_.push_back(std::make_unique<Shard>(layout_));
-  actor_transposed_.pack(layout_.actor, c_.weights->params.data());
-  critic_transposed_.pack(layout_.critic, c_.weights->params.data());
-  const MinibatchTask task{o_, *c_.weights,       actor_transposed_,  critic_transposed_,
-                           b,  mb.advantage_mean, mb.advantage_scale, mb.inv_n};
+  static std::atomic<std::uint64_t> version{0};
+  const MinibatchTask task{
+      o_, *c_.weights, ++version, b, mb.advantage_mean, mb.advantage_scale, mb.inv_n};
   c_.pool->run(shards * groups_, [&](int index) {
     const std::int64_t s = index % shards;
     const auto begin = static_cast<int>(mb.units * s / shards);
@@ -221,8 +233,6 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
         task, mb.order + index / shards * group_units_ + begin, end - begin);
   });
   reduce_shards(shards);
-  add_groups();
-  set_to_zero(c_.frozen, gradient_.data());
   LossSums sums;
   std::vector<double> parts;
   for (int k = 0; k < groups_; ++k) {
@@ -232,7 +242,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
     parts.insert(parts.end(), {group.policy, group.value, group.entropy, group.kl, group.clipped});
     sums.add(group);
   }
-  if (c_.group->world_size() == 1 && groups_ == 1) return sums;
+  if (alone_) return sums;
   const std::vector<double> totals = sum_groups(parts, "loss sums");
   sums.policy = totals[0];
   sums.value = totals[1];
@@ -242,24 +252,45 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   return sums;
 }
 
-// Each group's gradient = its shard 0 + shard 1 + ... in that order.
+// gradient_, and its norm's parts, from those of the shards.
 void FusedLearner::reduce_shards(int shards) {
-  const auto chunks = static_cast<int>((layout_.size + kReduceChunk - 1) / kReduceChunk);
-  c_.pool->run(chunks * groups_, [&](int task) {
-    const int k = task / chunks;
-    const std::int64_t begin = task % chunks * kReduceChunk;
-    const std::int64_t end = std::min(begin + kReduceChunk, layout_.size);
-    float* RM_RESTRICT sum = group_gradients_.data() + k * layout_.size;
-    const auto shard = [&](int s) {
-      return shards_[static_cast<std::size_t>(k * shards + s)]->gradient.data();
-    };
-    std::memcpy(sum + begin, shard(0) + begin,
-                static_cast<std::size_t>(end - begin) * sizeof(float));
-    for (int s = 1; s < shards; ++s) {
-      const float* RM_RESTRICT part = shard(s);
-      for (std::int64_t i = begin; i < end; ++i) sum[i] += part[i];
-    }
+  c_.pool->run(ranges_ * groups_, [&](int task) {
+    const int k = task / ranges_, range = task % ranges_;
+    float* sum = alone_ ? gradient_.data() : group_gradients_.data() + k * layout_.size;
+    add_shards(k, shards, range_begin(range), range_begin(range + 1), sum);
+    if (alone_) finish_gradient(range);
   });
+  if (alone_) return;
+  add_groups();
+  c_.pool->run(ranges_, [&](int range) { finish_gradient(range); });
+}
+
+// A part of a group's gradient: shard 0 + shard 1 + ... in that order.
+void FusedLearner::add_shards(int group, int shards, std::int64_t begin, std::int64_t end,
+                              float* RM_RESTRICT sum) {
+  const auto shard = [&](int s) {
+    return shards_[static_cast<std::size_t>(group * shards + s)]->gradient.data();
+  };
+  std::memcpy(sum + begin, shard(0) + begin, static_cast<std::size_t>(end - begin) * sizeof(float));
+  for (int s = 1; s < shards; ++s) {
+    const float* RM_RESTRICT part = shard(s);
+    for (std::int64_t i = begin; i < end; ++i) sum[i] += part[i];
+  }
+}
+
+// The norm in float64 lanes and chunks: fast, and the same on every machine.
+void FusedLearner::finish_gradient(int range) {
+  const std::int64_t begin = range_begin(range), end = range_begin(range + 1);
+  for (const ParamRange& r : c_.frozen) {
+    const std::int64_t from = std::max(begin, r.begin), to = std::min(end, r.end);
+    if (from < to) std::fill(gradient_.begin() + from, gradient_.begin() + to, 0.0f);
+  }
+  const float* g = gradient_.data();
+  for (std::int64_t chunk = begin; chunk < end; chunk += kNormChunk) {
+    norm_parts_[static_cast<std::size_t>(chunk / kNormChunk)] = chunk_sum<kNormLanes>(
+        chunk, std::min<std::int64_t>(chunk + kNormChunk, layout_.size),
+        [g](std::int64_t i) { return static_cast<double>(g[i]) * static_cast<double>(g[i]); });
+  }
 }
 
 // gradient_ = group 0 + group 1 + ... over all ranks. One group a rank is a plain all-reduce.
@@ -290,15 +321,9 @@ void FusedLearner::add_groups() {
   }
 }
 
-// In float64 lanes and chunks: fast, and the same on every machine.
-double FusedLearner::gradient_norm_squared() {
-  const float* g = gradient_.data();
+double FusedLearner::gradient_norm_squared() const {
   double sum = 0;
-  for (std::int64_t begin = 0; begin < layout_.size; begin += kNormChunk) {
-    sum += chunk_sum<kNormLanes>(
-        begin, std::min(begin + kNormChunk, layout_.size),
-        [g](std::int64_t i) { return static_cast<double>(g[i]) * static_cast<double>(g[i]); });
-  }
+  for (const double part : norm_parts_) sum += part;
   return sum;
 }
 
@@ -307,10 +332,8 @@ void FusedLearner::apply_adam(double norm, double learning_rate) {
   ++state.step;
   const AdamStep step = adam_step(o_.adam_beta1, o_.adam_beta2, o_.adam_epsilon, learning_rate,
                                   state.step, clip_scale(o_.max_grad_norm, norm));
-  const auto chunks = static_cast<int>((layout_.size + kReduceChunk - 1) / kReduceChunk);
-  c_.pool->run(chunks, [&](int chunk) {
-    const std::int64_t begin = chunk * kReduceChunk;
-    adam_range(step, gradient_.data(), begin, std::min(begin + kReduceChunk, layout_.size),
+  c_.pool->run(ranges_, [&](int range) {
+    adam_range(step, gradient_.data(), range_begin(range), range_begin(range + 1),
                c_.weights->params.data(), state.first.data(), state.second.data());
   });
 }

@@ -10,6 +10,7 @@
 #include "core/device/buffer.h"
 #include "core/device/cuda_check.cuh"
 #include "core/device/cuda_module.h"
+#include "core/dist/process_group.h"
 #include "rollout/mlp/policy_cuda.cuh"
 #include "trainer/fused/device_learner.h"
 #include "trainer/fused/learner_sequence.cuh"
@@ -27,6 +28,10 @@ Buffer room(Memory& memory, std::int64_t count) {
 // launch() of trainer/fused/learner_sequence.cuh, into a stream.
 struct Launcher {
   cudaStream_t stream;
+  ProcessGroup* group;
+  void gather(void* all, std::int64_t bytes, const char* what) const {
+    group->all_gather_device(all, bytes, stream, what);
+  }
   template <class... Parameters, class... Arguments>
   void operator()(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
                   std::size_t shared_floats, Arguments... arguments) const {
@@ -43,6 +48,9 @@ class CudaDeviceLearner final : public DeviceLearner {
   explicit CudaDeviceLearner(const LearnerContext& context)
       : c_(context),
         layout_(context.weights->layout),
+        rank_(context.group->rank()),
+        ranks_(context.group->world_size()),
+        groups_(context.groups > 0 ? context.groups / ranks_ : 1),
         memory_(*rollmill_cuda_memory(context.device)),
         policy_(layout_.shape, context.device) {
     const PolicyShape& shape = layout_.shape;
@@ -78,13 +86,13 @@ class CudaDeviceLearner final : public DeviceLearner {
       if (!graph_.recorded()) {
         graph_.record([&] {
           for (int epoch = 0; epoch < o.epochs; ++epoch)
-            launch_epoch(Launcher{graph_.stream()}, task_, arrays_, o, c_.frozen, epoch);
+            launch_epoch(launcher(), task_, arrays_, o, c_.frozen, epoch);
         });
       }
       graph_.launch();
     } else {
       for (int epoch = 0; epoch < o.epochs; ++epoch) {
-        launch_epoch(Launcher{graph_.stream()}, task_, arrays_, o, c_.frozen, epoch);
+        launch_epoch(launcher(), task_, arrays_, o, c_.frozen, epoch);
         if (watched && read_state().epoch_kl > 1.5 * static_cast<double>(o.target_kl)) {
           epochs = epoch + 1;
           break;
@@ -92,14 +100,12 @@ class CudaDeviceLearner final : public DeviceLearner {
       }
     }
     ++updates_;
-    launch_spreads(Launcher{graph_.stream()}, buffer, spreads_.as<Spread>());
+    launch_spreads(launcher(), task_, spreads_.as<Spread>());
     return download(epochs);
   }
 
  private:
-  std::int64_t spread_count() const {
-    return static_cast<std::int64_t>(task_.buffer.horizon) * spread_chunks(task_.buffer.num_envs);
-  }
+  Launcher launcher() { return {graph_.stream(), c_.group}; }
 
   // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
   // learner's.)
@@ -123,30 +129,42 @@ class CudaDeviceLearner final : public DeviceLearner {
       return;
     }
     const PpoOptions& o = *c_.options;
-    transposed_ = room<float>(memory_, set_task(layout_, buffer, o, task_));
+    transposed_ = room<float>(memory_, set_task(layout_, buffer, o, groups_, ranks_, task_));
     policy_.set_normalizer(*c_.weights);
     task_.policy = policy_.device();
     task_.policy.params = params_.as<float>();
     set_shared_memory();
-    order_ = room<std::uint32_t>(memory_, task_.samples * order_epochs(task_, o));
-    keys_ = room<ShuffleKey>(memory_, o.epochs);
+    order_ = room<std::uint32_t>(memory_, order_size(task_) * order_epochs(task_, o));
+    keys_ = room<ShuffleKey>(memory_, std::int64_t{o.epochs} * groups_);
     const std::vector<float> plain = plain_statistics(o);
     statistics_ = room<float>(memory_, static_cast<std::int64_t>(plain.size()));
     statistics_.copy_in(plain.data(), plain.size() * sizeof(float));
-    parts_ = room<float>(memory_, task_.shards * layout_.size);
-    sums_ = room<LossSums>(memory_, task_.shards);
-    advantage_parts_ = room<double>(memory_, std::int64_t{o.minibatches} * sum_chunks(task_.units));
-    spreads_ = room<Spread>(memory_, spread_count());
+    const std::int64_t sums = std::int64_t{groups_} * o.minibatches;
+    parts_ = room<float>(memory_, std::int64_t{groups_} * task_.shards * layout_.size);
+    sums_ = room<LossSums>(memory_, std::int64_t{groups_} * task_.shards);
+    advantage_parts_ = room<double>(memory_, sums * sum_chunks(task_.units));
+    advantage_sums_ = room<double>(memory_, sums * ranks_);
+    if (!is_alone(task_)) told_ = room<std::byte>(memory_, told_bytes(task_) * ranks_);
+    spreads_ = room<Spread>(memory_, spread_count(task_));
     task_.settings = settings_.as<LearnSettings>();
     task_.transposed = transposed_.as<float>();
     task_.parts = parts_.as<float>();
     task_.sums = sums_.as<LossSums>();
-    arrays_ = {order_.as<std::uint32_t>(), keys_.as<ShuffleKey>(),
-               statistics_.as<float>(),    advantage_parts_.as<double>(),
-               gradient_.as<float>(),      params_.as<float>(),
-               first_.as<float>(),         second_.as<float>(),
-               transposed_.as<float>(),    norm_parts_.as<double>(),
-               state_.as<LearnState>(),    plan_.as<AdamPlan>()};
+    arrays_ = {order_.as<std::uint32_t>(),
+               keys_.as<ShuffleKey>(),
+               statistics_.as<float>(),
+               advantage_parts_.as<double>(),
+               advantage_sums_.as<double>(),
+               is_alone(task_) ? nullptr : told_.as<std::byte>(),
+               rank_,
+               gradient_.as<float>(),
+               params_.as<float>(),
+               first_.as<float>(),
+               second_.as<float>(),
+               transposed_.as<float>(),
+               norm_parts_.as<double>(),
+               state_.as<LearnState>(),
+               plan_.as<AdamPlan>()};
     ready_ = true;
   }
 
@@ -170,20 +188,28 @@ class CudaDeviceLearner final : public DeviceLearner {
   }
 
   void upload_order(std::int64_t update, int epoch) {
-    const auto n = static_cast<std::uint32_t>(task_.samples);
+    const bool computed = task_.samples >= kShuffledFrom;
     const auto place = static_cast<std::size_t>(epoch);
-    if (n >= kShuffledFrom) {
-      const ShuffleKey key = shuffle_key(minibatch_rng(c_.seed, 0, update, epoch), n);
-      keys_.copy_in(&key, sizeof key, place * sizeof key);
-      return;
+    host_keys_.resize(static_cast<std::size_t>(groups_));
+    if (!computed) host_order_.resize(static_cast<std::size_t>(order_size(task_)));
+    write_order(task_, c_.seed, rank_, update, epoch, host_keys_.data(), host_order_.data());
+    const std::size_t key_bytes = host_keys_.size() * sizeof(ShuffleKey),
+                      order_bytes = host_order_.size() * sizeof(std::uint32_t);
+    if (computed) {
+      keys_.copy_in(host_keys_.data(), key_bytes, place * key_bytes);
+    } else {
+      order_.copy_in(host_order_.data(), order_bytes, place * order_bytes);
     }
-    host_order_.resize(n);
-    minibatch_order(c_.seed, 0, update, epoch, n, host_order_.data());
-    order_.copy_in(host_order_.data(), n * sizeof n, place * n * sizeof n);
+  }
+
+  // With several ranks what waits looks out for those that are lost.
+  void wait() {
+    if (ranks_ > 1) c_.group->wait_device(graph_.stream(), "gradients");
+    graph_.wait();
   }
 
   LearnState read_state() {
-    graph_.wait();
+    wait();
     LearnState state;
     state_.copy_out(&state, sizeof state);
     return state;
@@ -198,7 +224,7 @@ class CudaDeviceLearner final : public DeviceLearner {
     c_.optimizer->step = state.step;
     c_.optimizer->skipped = state.skipped;
     DeviceUpdate done;
-    done.spreads.resize(static_cast<std::size_t>(spread_count()));
+    done.spreads.resize(static_cast<std::size_t>(spread_count(task_)));
     spreads_.copy_out(done.spreads.data(), done.spreads.size() * sizeof(Spread));
     done.longest_skipped = state.longest;
     UpdateStats& s = done.stats;
@@ -216,13 +242,16 @@ class CudaDeviceLearner final : public DeviceLearner {
 
   LearnerContext c_;
   const MlpLayout& layout_;
+  int rank_, ranks_, groups_;  // groups of this rank
   Memory& memory_;
   CudaPolicy policy_;
   LearnTask task_{};
   LearnArrays arrays_{};
   Buffer params_, first_, second_, gradient_, transposed_, norm_parts_, settings_, state_, plan_;
-  Buffer order_, keys_, statistics_, parts_, sums_, advantage_parts_, spreads_;
+  Buffer order_, keys_, statistics_, parts_, sums_, advantage_parts_, advantage_sums_, told_,
+      spreads_;
   std::vector<std::uint32_t> host_order_;
+  std::vector<ShuffleKey> host_keys_;
   bool ready_ = false;
   std::int64_t updates_ = 0;
   CapturedGraph graph_;  // of an update

@@ -3,15 +3,21 @@
 //
 //   order_kernel       which sample comes when, of large epochs
 //   advantage_kernel   an epoch's minibatches: parts of the sums of their advantages, and of squares
-//   statistics_kernel  their means and scales
+//   sums_kernel        those sums, of each of this rank's groups
+//   statistics_kernel  means and scales, from the sums of all ranks' groups
 //   transpose_kernel   the weights that the backward pass reads
 //   shard_kernel       a block goes through the tiles of one shard: gather, forward, loss, backward
-//   gradient_kernel    shard 0 + shard 1 + ...
+//   gradient_kernel    shard 0 + shard 1 + ... of each of this rank's groups, and their losses
+//   combine_kernel     group 0 + group 1 + ... of all ranks
 //   plan_kernel        the gradient's norm, what the losses add up to, and whether and how far Adam goes
 //   adam_kernel        a step
+//
+// Samples belong to groups of environments, each permuted and summed alone, as on the CPU; between the kernels that work on this
+// rank's groups and those on all, ranks exchange their parts (trainer/fused/learner_sequence.cuh).
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 
 #include "core/device/kernel.cuh"
 #include "rollout/mlp/dense_kernels.cuh"
@@ -62,18 +68,32 @@ struct LearnTask {
   DevicePolicy policy;  // what is read and said; its parameters
   const LearnSettings* settings;
   RolloutBuffer buffer;
-  const std::uint32_t* order;  // [units] of this minibatch: samples
-  std::int64_t samples;        // of an epoch
-  int units, shards;
-  double total;
+  int groups, all_groups;  // of this rank, of all
+  std::int64_t samples;    // of an epoch and a group
+  const std::uint32_t*
+      order;          // [units] of this minibatch: samples; group k's are k * samples further on
+  int units, shards;  // of a group
+  double total;       // samples of a minibatch, of all groups
   float inv_n;
   const float* advantage;  // mean, scale of this minibatch
   const float* transposed;
   std::int64_t log_std;     // offset of a Gaussian's, or -1
   std::int64_t parameters;  // of the flat array
-  float* parts;             // [shards][parameters]
-  LossSums* sums;           // [shards]
+  float* parts;             // [groups * shards][parameters]
+  LossSums* sums;           // [groups * shards]
 };
+
+// What each rank tells the others of a minibatch: its groups' gradients, then their losses.
+inline constexpr int kToldLosses = 5;  // policy, value, entropy, kl, clipped
+RM_HD std::int64_t told_gradient_bytes(const LearnTask& task) {
+  return (task.groups * task.parameters * std::int64_t{sizeof(float)} + 15) / 16 * 16;
+}
+RM_HD std::int64_t told_bytes(const LearnTask& task) {
+  const std::int64_t losses = task.groups * kToldLosses * std::int64_t{sizeof(double)};
+  return told_gradient_bytes(task) + (losses + 15) / 16 * 16;
+}
+// One group alone: nothing to tell, and no sums of one part.
+RM_HD bool is_alone(const LearnTask& task) { return task.all_groups == 1; }
 
 // Floats of shard_kernel's shared memory.
 inline std::size_t learn_shared_floats(const LearnTask& task) {
@@ -271,12 +291,14 @@ __device__ inline void add_terms(const LearnTile& tile, int rows, int first, int
   }
 }
 
+// Block: shards of group 0, of group 1, ...
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
   const LearnTile tile = learn_tile(task);
-  const std::int64_t s = blockIdx.x;
+  const std::int64_t s = blockIdx.x % task.shards, group = blockIdx.x / task.shards;
   const auto begin = static_cast<int>(task.units * s / task.shards);
   const auto end = static_cast<int>(task.units * (s + 1) / task.shards);
-  float* gradient = task.parts + s * task.parameters;
+  const std::uint32_t* order = task.order + group * task.samples;
+  float* gradient = task.parts + blockIdx.x * task.parameters;
   for (std::int64_t i = threadIdx.x; i < task.parameters; i += blockDim.x) gradient[i] = 0.0f;
   const int thread = static_cast<int>(threadIdx.x);
   const bool separate = task.policy.trunk == Trunk::kSeparate;
@@ -284,7 +306,7 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
   __syncthreads();
   for (int first = begin; first < end; first += kLearnRows) {
     const int rows = end - first < kLearnRows ? end - first : kLearnRows;
-    const std::uint32_t* units = task.order + first;
+    const std::uint32_t* units = order + first;
     gather_samples(task.policy, task.buffer, units, rows, tile.input);
     learn_forward(task, task.actor, tile);
     if (thread < rows) actor_row(task, tile, units[thread], thread);
@@ -303,7 +325,7 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
     add_terms(tile, rows, 1, 1, sum);
     learn_backward(task, task.critic, tile, rows, gradient);
   }
-  if (thread < 6) task.sums[s].term(thread) = sum;
+  if (thread < 6) task.sums[blockIdx.x].term(thread) = sum;
 }
 
 // wt [outputs][pad16(inputs)] of one layer.
@@ -318,21 +340,31 @@ RM_KERNEL void transpose_kernel(const float* params, LearnLayer layer, float* tr
                        : 0.0f;
 }
 
-RM_KERNEL void order_kernel(const ShuffleKey* key, std::uint32_t* order) {
-  const std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < key->samples) order[i] = shuffled(*key, i);
+// keys [groups]; order [groups][samples].
+RM_KERNEL void order_kernel(const ShuffleKey* keys, int groups, int num_envs,
+                            std::uint32_t* order) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const std::int64_t samples = keys[0].samples;
+  if (i >= groups * samples) return;
+  const int k = static_cast<int>(i / samples);
+  order[i] =
+      group_sample(shuffled(keys[k], static_cast<std::uint32_t>(i % samples)), k, groups, num_envs);
 }
 
-// A block of kSumLanes threads: a chunk of a minibatch, chunk after chunk. parts [minibatches][chunks]. Shared memory: the lanes.
-RM_KERNEL void advantage_kernel(RolloutBuffer b, const std::uint32_t* order, int units,
-                                const float* statistics, bool squared, double* parts) {
-  const std::int64_t chunks = sum_chunks(units), m = blockIdx.x / chunks, c = blockIdx.x % chunks;
+// A block of kSumLanes threads: a chunk of a minibatch, chunk after chunk. parts [groups][minibatches][chunks]. Shared memory:
+// the lanes.
+RM_KERNEL void advantage_kernel(RolloutBuffer b, const std::uint32_t* order, int minibatches,
+                                int units, std::int64_t samples, const float* statistics,
+                                bool squared, double* parts) {
+  const std::int64_t chunks = sum_chunks(units), c = blockIdx.x % chunks,
+                     m = blockIdx.x / chunks % minibatches,
+                     group = blockIdx.x / chunks / minibatches;
   const std::int64_t begin = c * kSumChunk;
   const std::int64_t end = begin + kSumChunk < units ? begin + kSumChunk : units;
   const auto envs = static_cast<std::uint32_t>(b.num_envs);
   const double mean =
       squared ? *reinterpret_cast<const double*>(statistics + kStatistics * m + 2) : 0.0;
-  const std::uint32_t* unit = order + m * units;
+  const std::uint32_t* unit = order + group * samples + m * units;
   auto* lanes = reinterpret_cast<double*>(shared_memory());
   const int lane = static_cast<int>(threadIdx.x);
   lanes[lane] = lane_sum(begin, end, lane, kSumLanes, [&](std::int64_t r) {
@@ -347,14 +379,23 @@ RM_KERNEL void advantage_kernel(RolloutBuffer b, const std::uint32_t* order, int
   parts[blockIdx.x] = sum;
 }
 
-// A minibatch's statistics take kStatistics floats: mean and scale as the rows read them, and the mean as a float64.
-RM_KERNEL void statistics_kernel(const double* parts, int minibatches, int units, double total,
+// sums [groups * minibatches] from parts [groups * minibatches][chunks].
+RM_KERNEL void sums_kernel(const double* parts, int count, int chunks, double* sums) {
+  const int p = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (p >= count) return;
+  double sum = 0;
+  for (int c = 0; c < chunks; ++c) sum += parts[std::int64_t{p} * chunks + c];
+  sums[p] = sum;
+}
+
+// From sums [groups of all ranks][minibatches]. A minibatch's statistics take kStatistics floats: mean and scale as the rows read
+// them, and the mean as a float64.
+RM_KERNEL void statistics_kernel(const double* sums, int groups, int minibatches, double total,
                                  bool squared, float* statistics) {
   const int m = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (m >= minibatches) return;
-  const int chunks = sum_chunks(units);
   double sum = 0;
-  for (int c = 0; c < chunks; ++c) sum += parts[std::int64_t{m} * chunks + c];
+  for (int g = 0; g < groups; ++g) sum += sums[std::int64_t{g} * minibatches + m];
   float* mine = statistics + std::int64_t{m} * kStatistics;
   if (!squared) {
     *reinterpret_cast<double*>(mine + 2) = sum / total;
@@ -364,12 +405,37 @@ RM_KERNEL void statistics_kernel(const double* parts, int minibatches, int units
   }
 }
 
-RM_KERNEL void gradient_kernel(const float* parts, int shards, std::int64_t parameters,
-                               float* gradient) {
+// told: this rank's, or null where nobody is told.
+RM_KERNEL void gradient_kernel(LearnTask task, std::byte* told, float* gradient) {
+  const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (at >= task.groups * task.parameters) return;
+  const std::int64_t group = at / task.parameters, i = at % task.parameters;
+  const float* parts = task.parts + group * task.shards * task.parameters + i;
+  float sum = parts[0];
+  for (int s = 1; s < task.shards; ++s) sum += parts[s * task.parameters];
+  if (told == nullptr) {
+    gradient[i] = sum;
+    return;
+  }
+  reinterpret_cast<float*>(told)[at] = sum;
+  if (i >= kToldLosses) return;
+  double loss = 0;
+  for (int s = 0; s < task.shards; ++s)
+    loss += task.sums[group * task.shards + s].term(static_cast<int>(i));
+  reinterpret_cast<double*>(told + told_gradient_bytes(task))[group * kToldLosses + i] = loss;
+}
+
+// told: [ranks], each of told_bytes().
+RM_KERNEL void combine_kernel(LearnTask task, const std::byte* told, float* gradient) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= parameters) return;
-  float sum = parts[i];
-  for (int s = 1; s < shards; ++s) sum += parts[s * parameters + i];
+  if (i >= task.parameters) return;
+  const std::int64_t bytes = told_bytes(task);
+  float sum = 0.0f;
+  for (int g = 0; g < task.all_groups; ++g) {
+    const auto* theirs = reinterpret_cast<const float*>(told + g / task.groups * bytes);
+    const float part = theirs[g % task.groups * task.parameters + i];
+    sum = g == 0 ? part : sum + part;
+  }
   gradient[i] = sum;
 }
 
@@ -383,9 +449,26 @@ struct AdamPlan {
   bool goes;
 };
 
+// Over all groups of all ranks, but the ratio's error, which is this rank's. told: as combine_kernel has it, or null.
+__device__ inline LossSums minibatch_losses(const LearnTask& task, const std::byte* told) {
+  LossSums sums;
+  for (int s = 0; s < task.groups * task.shards; ++s) sums.add(task.sums[s]);
+  if (told == nullptr) return sums;
+  const std::int64_t bytes = told_bytes(task), losses = told_gradient_bytes(task);
+  for (int q = 0; q < kToldLosses; ++q) {
+    double sum = 0;
+    for (int g = 0; g < task.all_groups; ++g) {
+      const std::byte* theirs = told + g / task.groups * bytes + losses;
+      sum += reinterpret_cast<const double*>(theirs)[g % task.groups * kToldLosses + q];
+    }
+    sums.term(q) = sum;
+  }
+  return sums;
+}
+
 // One block. parts: scratch [norm chunks][kNormLanes + 1].
-RM_KERNEL void plan_kernel(LearnTask task, const float* gradient, double* parts,
-                           bool first_of_update, LearnState* state, AdamPlan* plan) {
+RM_KERNEL void plan_kernel(LearnTask task, const float* gradient, const std::byte* told,
+                           double* parts, bool first_of_update, LearnState* state, AdamPlan* plan) {
   const int count = norm_chunks(task.parameters);
   double *lanes = parts, *chunks = parts + std::int64_t{count} * kNormLanes;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
@@ -408,8 +491,7 @@ RM_KERNEL void plan_kernel(LearnTask task, const float* gradient, double* parts,
   double squares = 0;
   for (int c = 0; c < count; ++c) squares += chunks[c];
   const double norm = sqrt(squares);
-  LossSums sums;
-  for (int s = 0; s < task.shards; ++s) sums.add(task.sums[s]);
+  const LossSums sums = minibatch_losses(task, told);
   if (first_of_update) state->first_ratio_error = sums.ratio_error;
   const double loss = sums.policy + sums.value;
   plan->goes = norm - norm == 0.0 && loss - loss == 0.0;  // both finite
@@ -440,13 +522,15 @@ RM_KERNEL void adam_kernel(const AdamPlan* plan, const float* gradient, std::int
   adam_element(plan->step, gradient[i], params[i], first[i], second[i]);
 }
 
-// spreads [horizon][chunks of environments].
-RM_KERNEL void spread_kernel(RolloutBuffer b, Spread* spreads) {
-  const int chunks = spread_chunks(b.num_envs);
+// spreads [groups][horizon][chunks of a group's environments].
+RM_KERNEL void spread_kernel(RolloutBuffer b, int groups, Spread* spreads) {
+  const int envs = b.num_envs / groups, chunks = spread_chunks(envs);
   const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (p >= std::int64_t{b.horizon} * chunks) return;
-  spreads[p] = spread_of_chunk(b.returns + p / chunks * b.stride, b.values + p / chunks * b.stride,
-                               b.num_envs, static_cast<int>(p % chunks));
+  if (p >= std::int64_t{groups} * b.horizon * chunks) return;
+  const std::int64_t group = p / chunks / b.horizon, t = p / chunks % b.horizon;
+  const std::int64_t first = t * b.stride + group * envs;
+  spreads[p] =
+      spread_of_chunk(b.returns + first, b.values + first, envs, static_cast<int>(p % chunks));
 }
 
 }  // namespace rollmill

@@ -2,6 +2,7 @@
 // (tests/cuda/learner_emulation_test.cc):
 //
 //   launch(name, kernel, blocks, threads, shared floats, arguments...)
+//   launch.gather(all, bytes, what)   every rank's own part of all [ranks][bytes] to all others
 #pragma once
 
 #include <vector>
@@ -10,6 +11,7 @@
 #include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/minibatch_shards.h"
 #include "trainer/ignored_inputs.h"
+#include "trainer/learner.h"
 
 namespace rollmill {
 
@@ -21,10 +23,13 @@ inline std::int64_t element_blocks(std::int64_t n) {
 
 // Arrays beside those of the task.
 struct LearnArrays {
-  std::uint32_t* order;     // [order_epochs][samples]
-  const ShuffleKey* keys;   // [epochs]
+  std::uint32_t* order;     // [order_epochs][groups][samples]
+  const ShuffleKey* keys;   // [epochs][groups]
   float* statistics;        // [epochs][minibatches][kStatistics]
-  double* advantage_parts;  // [minibatches][chunks]
+  double* advantage_parts;  // [groups][minibatches][chunks]
+  double* advantage_sums;   // [ranks][groups][minibatches]
+  std::byte* told;          // [ranks][told_bytes]; null: one group, one rank
+  int rank;
   float *gradient, *params, *first, *second, *transposed;
   double* norm_parts;  // [norm chunks][kNormLanes + 1]
   LearnState* state;
@@ -43,15 +48,17 @@ inline LearnNet learn_net(const Network& network, std::int64_t& transposed) {
 // What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
 // policy and the pointers.
 inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
-                             const PpoOptions& o, LearnTask& task) {
+                             const PpoOptions& o, int groups, int ranks, LearnTask& task) {
   std::int64_t transposed = 0;
   task.actor = learn_net(layout.actor, transposed);
   task.critic = learn_net(layout.critic, transposed);
   task.buffer = buffer;
-  task.samples = static_cast<std::int64_t>(buffer.horizon) * buffer.num_envs;
+  task.groups = groups;
+  task.all_groups = groups * ranks;
+  task.samples = static_cast<std::int64_t>(buffer.horizon) * (buffer.num_envs / groups);
   task.units = static_cast<int>(task.samples / o.minibatches);
   task.shards = minibatch_shards(task.units, 2 * kTileRows, layout.size);
-  task.total = static_cast<double>(task.units);
+  task.total = static_cast<double>(task.units) * task.all_groups;
   task.inv_n = static_cast<float>(1.0 / task.total);
   task.log_std = layout.has_log_std() ? layout.log_std : -1;
   task.parameters = layout.size;
@@ -62,12 +69,36 @@ inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffe
 inline int order_epochs(const LearnTask& task, const PpoOptions& o) {
   return task.samples >= kShuffledFrom ? 1 : o.epochs;
 }
+// Entries of an epoch's order.
+inline std::int64_t order_size(const LearnTask& task) { return task.groups * task.samples; }
+
+// What the host says of an epoch's order: a key for each group where a kernel computes it, else the order itself.
+inline void write_order(const LearnTask& task, std::uint64_t seed, int rank, std::int64_t update,
+                        int epoch, ShuffleKey* keys, std::uint32_t* order) {
+  const auto n = static_cast<std::uint32_t>(task.samples);
+  for (int k = 0; k < task.groups; ++k) {
+    const int group = rank * task.groups + k;
+    if (n >= kShuffledFrom) {
+      keys[k] = shuffle_key(minibatch_rng(seed, group, update, epoch), n);
+      continue;
+    }
+    std::uint32_t* mine = order + k * task.samples;
+    minibatch_order(seed, group, update, epoch, n, mine);
+    for (std::uint32_t r = 0; r < n; ++r)
+      mine[r] = group_sample(mine[r], k, task.groups, task.buffer.num_envs);
+  }
+}
 // Advantages as they are, should nothing normalise them.
 inline std::vector<float> plain_statistics(const PpoOptions& o) {
   std::vector<float> all(std::size_t{kStatistics} * static_cast<std::size_t>(o.epochs) *
                          static_cast<std::size_t>(o.minibatches));
   for (std::size_t i = 1; i < all.size(); i += kStatistics) all[i] = 1.0f;
   return all;
+}
+
+inline std::int64_t spread_count(const LearnTask& task) {
+  const RolloutBuffer& b = task.buffer;
+  return std::int64_t{task.groups} * b.horizon * spread_chunks(b.num_envs / task.groups);
 }
 
 template <class Launch>
@@ -81,38 +112,58 @@ void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays&
              layer, a.transposed);
     }
   }
-  launch("shard_kernel", shard_kernel, task.shards, kLearnThreads, learn_shared_floats(task), task);
-  launch("gradient_kernel", gradient_kernel, element_blocks(task.parameters), kElementThreads, 0,
-         task.parts, task.shards, task.parameters, a.gradient);
+  launch("shard_kernel", shard_kernel, std::int64_t{task.groups} * task.shards, kLearnThreads,
+         learn_shared_floats(task), task);
+  const std::int64_t bytes = told_bytes(task);
+  launch("gradient_kernel", gradient_kernel, element_blocks(task.groups * task.parameters),
+         kElementThreads, 0, task, is_alone(task) ? nullptr : a.told + a.rank * bytes, a.gradient);
+  if (!is_alone(task)) {
+    launch.gather(a.told, bytes, "gradients");
+    launch("combine_kernel", combine_kernel, element_blocks(task.parameters), kElementThreads, 0,
+           task, a.told, a.gradient);
+  }
   for (const ParamRange& r : frozen) {
     launch("zero_kernel", zero_kernel, element_blocks(r.end - r.begin), kElementThreads, 0,
            a.gradient + r.begin, r.end - r.begin);
   }
-  launch("plan_kernel", plan_kernel, 1, kPlanThreads, 0, task, a.gradient, a.norm_parts,
+  launch("plan_kernel", plan_kernel, 1, kPlanThreads, 0, task, a.gradient, a.told, a.norm_parts,
          first_of_update, a.state, a.plan);
   launch("adam_kernel", adam_kernel, element_blocks(task.parameters), kElementThreads, 0, a.plan,
          a.gradient, task.parameters, a.params, a.first, a.second);
+}
+
+// The statistics of an epoch's minibatches, over all ranks: advantages do not change meanwhile.
+template <class Launch>
+void launch_statistics(Launch&& launch, const LearnTask& task, const LearnArrays& a,
+                       int minibatches, const std::uint32_t* order, float* statistics) {
+  const int chunks = sum_chunks(task.units), count = task.groups * minibatches;
+  double* mine = a.advantage_sums + std::int64_t{a.rank} * count;
+  for (const bool squared : {false, true}) {
+    launch("advantage_kernel", advantage_kernel, std::int64_t{chunks} * count, kSumLanes,
+           2 * kSumLanes, task.buffer, order, minibatches, task.units, task.samples, statistics,
+           squared, a.advantage_parts);
+    launch("sums_kernel", sums_kernel, element_blocks(count), kElementThreads, 0, a.advantage_parts,
+           count, chunks, mine);
+    if (task.all_groups > task.groups) {
+      launch.gather(a.advantage_sums, count * std::int64_t{sizeof(double)},
+                    squared ? "advantage variances" : "advantage means");
+    }
+    launch("statistics_kernel", statistics_kernel, element_blocks(minibatches), kElementThreads, 0,
+           a.advantage_sums, task.all_groups, minibatches, task.total, squared, statistics);
+  }
 }
 
 template <class Launch>
 void launch_epoch(Launch&& launch, const LearnTask& base, const LearnArrays& a, const PpoOptions& o,
                   const std::vector<ParamRange>& frozen, int epoch) {
   const bool computed = base.samples >= kShuffledFrom;
-  std::uint32_t* order = a.order + (computed ? 0 : epoch * base.samples);
+  std::uint32_t* order = a.order + (computed ? 0 : epoch * order_size(base));
   float* statistics = a.statistics + std::int64_t{epoch} * o.minibatches * kStatistics;
   if (computed) {
-    launch("order_kernel", order_kernel, element_blocks(base.samples), kElementThreads, 0,
-           a.keys + epoch, order);
+    launch("order_kernel", order_kernel, element_blocks(order_size(base)), kElementThreads, 0,
+           a.keys + std::int64_t{epoch} * base.groups, base.groups, base.buffer.num_envs, order);
   }
-  if (o.normalize_advantages) {
-    const std::int64_t chunks = sum_chunks(base.units);
-    for (const bool squared : {false, true}) {
-      launch("advantage_kernel", advantage_kernel, chunks * o.minibatches, kSumLanes, 2 * kSumLanes,
-             base.buffer, order, base.units, statistics, squared, a.advantage_parts);
-      launch("statistics_kernel", statistics_kernel, element_blocks(o.minibatches), kElementThreads,
-             0, a.advantage_parts, o.minibatches, base.units, base.total, squared, statistics);
-    }
-  }
+  if (o.normalize_advantages) launch_statistics(launch, base, a, o.minibatches, order, statistics);
   launch("begin_epoch_kernel", begin_epoch_kernel, 1, 1, 0, a.state);
   for (int m = 0; m < o.minibatches; ++m) {
     LearnTask task = base;
@@ -123,9 +174,9 @@ void launch_epoch(Launch&& launch, const LearnTask& base, const LearnArrays& a, 
 }
 
 template <class Launch>
-void launch_spreads(Launch&& launch, const RolloutBuffer& b, Spread* spreads) {
-  const std::int64_t n = std::int64_t{b.horizon} * spread_chunks(b.num_envs);
-  launch("spread_kernel", spread_kernel, element_blocks(n), kElementThreads, 0, b, spreads);
+void launch_spreads(Launch&& launch, const LearnTask& task, Spread* spreads) {
+  launch("spread_kernel", spread_kernel, element_blocks(spread_count(task)), kElementThreads, 0,
+         task.buffer, task.groups, spreads);
 }
 
 }  // namespace rollmill

@@ -59,7 +59,7 @@ float* memory_part(const Network& net, const TransposedWeights& transposed, cons
   const std::int64_t room = std::int64_t{kTileRows} * max_width;
   float* dgates = scratch + 2 * room;
   dense_weight_grad(tile.after, m.width, m.size, dhead, head.width, head.width, rows,
-                    gradient + head.weight, gradient + head.bias);
+                    gradient + head.weight, gradient + head.bias, head.outputs);
   dense_input_grad(dhead, head.width, head.outputs, transposed.layer(last), m.width, dgates,
                    m.width, rows);
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(rows) * m.width; ++i)
@@ -117,7 +117,7 @@ void network_backward(const Network& net, const TransposedWeights& transposed,
                        gradient, carry);
     } else {
       dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows,
-                        gradient + layer.weight, gradient + layer.bias);
+                        gradient + layer.weight, gradient + layer.bias, layer.outputs);
       if (first) break;
       dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
       dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), x_row, dx, x_row, rows);

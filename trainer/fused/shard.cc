@@ -98,6 +98,8 @@ int shard_units(const RolloutBuffer& b) {
 
 ShardScratch::ShardScratch(const MlpLayout& layout)
     : shape(layout.shape),
+      actor(layout.actor),
+      critic(layout.critic),
       forward(layout),
       dhead_columns(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
       dhead(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
@@ -112,6 +114,14 @@ ShardScratch& ShardScratch::of_thread(const MlpLayout& layout) {
   return *own;
 }
 
+void ShardScratch::transpose(const MlpLayout& layout, const PolicyWeights& weights,
+                             std::uint64_t now) {
+  if (version == now) return;
+  actor.pack(layout.actor, weights.params.data());
+  critic.pack(layout.critic, weights.params.data());
+  version = now;
+}
+
 Shard::Shard(const MlpLayout& layout)
     : gradient(static_cast<std::size_t>(layout.size)), layout_(layout) {}
 
@@ -119,6 +129,7 @@ void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int c
   std::fill(gradient.begin(), gradient.end(), 0.0f);
   sums = {};
   ShardScratch& scratch = ShardScratch::of_thread(layout_);
+  scratch.transpose(layout_, task.weights, task.version);
   if (task.buffer.memory_columns > 0) {
     sequences_gradient(task, units, count, scratch);
   } else {
@@ -263,7 +274,7 @@ void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
     for (int r = 0; r < rows; ++r)
       s.dhead[static_cast<std::size_t>(r * last.width + a)] = dhead[a * kTileRows + r];
   }
-  network_backward(net, task.actor, input, rows, actor, s.dhead.data(), s.backward.data(),
+  network_backward(net, s.actor, input, rows, actor, s.dhead.data(), s.backward.data(),
                    layout_.max_width, gradient.data(), carry);
 }
 
@@ -288,7 +299,7 @@ void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
   for (int r = 0; r < rows; ++r) sums.value += static_cast<double>(loss[r]);
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
-  network_backward(net, task.critic, input, rows, critic, s.dhead.data(), s.backward.data(),
+  network_backward(net, s.critic, input, rows, critic, s.dhead.data(), s.backward.data(),
                    layout_.max_width, gradient.data(), carry);
 }
 

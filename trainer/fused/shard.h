@@ -34,7 +34,7 @@ struct TileRows {
 struct MinibatchTask {
   const PpoOptions& options;
   const PolicyWeights& weights;
-  const TransposedWeights &actor, &critic;
+  std::uint64_t version;  // of the weights: another number than any before, in this process
   const RolloutBuffer& buffer;
   float advantage_mean, advantage_scale;
   float inv_n;  // 1 / samples of the whole minibatch
@@ -45,7 +45,12 @@ struct ShardScratch {
   explicit ShardScratch(const MlpLayout& layout);
   static ShardScratch& of_thread(const MlpLayout& layout);
 
+  // A thread's own transposed weights: what one thread wrote for all, the others would have to fetch from its cache.
+  void transpose(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t version);
+
   PolicyShape shape;
+  TransposedWeights actor, critic;
+  std::uint64_t version = 0;  // of what was transposed
   ForwardScratch forward;
   AlignedVector<float> dhead_columns, dhead, entropy, dlog_std, backward;
   TileRows tile;

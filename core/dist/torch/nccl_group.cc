@@ -1,7 +1,11 @@
 #include "core/dist/torch/nccl_group.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <stdexcept>
+#include <string>
+#include <thread>
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
@@ -13,8 +17,11 @@ namespace rollmill {
 
 struct NcclGroup::Impl {
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group;
-  int world_size, device;
+  int world_size, rank, device, timeout_seconds;
   bool failed = false;
+
+  // c10d's own calls cannot be recorded: with a blocking wait they ask after each collective how it went.
+  ncclComm_t communicator() const { return reinterpret_cast<ncclComm_t>(group->getCommPtr()); }
   at::Tensor slots;  // [world_size * n] of the latest n, kept between calls
 };
 
@@ -34,8 +41,19 @@ NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int
   impl_->group->eagerConnectSingleDevice(
       at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device)));
   impl_->world_size = world_size;
+  impl_->rank = rank;
   impl_->device = device;
+  impl_->timeout_seconds = timeout_seconds;
 }
+
+namespace {
+
+void check(ncclResult_t result, const char* call) {
+  if (result != ncclSuccess)
+    throw std::runtime_error(std::string(call) + ": " + ncclGetErrorString(result));
+}
+
+}  // namespace
 
 // After a good run the communicator is shut down; after a failure peers may be gone and only abort returns.
 NcclGroup::~NcclGroup() {
@@ -69,6 +87,43 @@ void NcclGroup::all_reduce_sum(float* data, std::int64_t n, void* stream) {
   impl_->group->_allgather_base(impl_->slots, own[0])->wait();
   own[0].copy_(impl_->slots.narrow(0, 0, n));
   for (int r = 1; r < impl_->world_size; ++r) own[0].add_(impl_->slots.narrow(0, r * n, n));
+  impl_->failed = false;
+}
+
+void NcclGroup::all_gather(void* all, std::int64_t bytes, void* stream) {
+  impl_->failed = true;  // until wait() has returned
+  const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(impl_->device));
+  check(ncclAllGather(static_cast<char*>(all) + impl_->rank * bytes, all,
+                      static_cast<std::size_t>(bytes), ncclUint8, impl_->communicator(),
+                      static_cast<cudaStream_t>(stream)),
+        "ncclAllGather");
+}
+
+// Asks again and again: a wait inside CUDA would never end where a peer is gone. Yielding first, so that short updates do not
+// wait for a timer.
+void NcclGroup::wait(void* stream) {
+  const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(impl_->device));
+  const auto start = std::chrono::steady_clock::now();
+  for (std::int64_t asked = 0;; ++asked) {
+    const cudaError_t state = cudaStreamQuery(static_cast<cudaStream_t>(stream));
+    if (state == cudaSuccess) break;
+    impl_->failed = true;
+    if (state != cudaErrorNotReady)
+      throw std::runtime_error(std::string("cudaStreamQuery: ") + cudaGetErrorString(state));
+    if (asked % 64 == 63) {
+      ncclResult_t error = ncclSuccess;
+      check(ncclCommGetAsyncError(impl_->communicator(), &error), "ncclCommGetAsyncError");
+      if (error != ncclInProgress) check(error, "NCCL");
+    }
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > std::chrono::seconds(impl_->timeout_seconds))
+      throw std::runtime_error("not done by the deadline");
+    if (waited < std::chrono::milliseconds(20)) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  }
   impl_->failed = false;
 }
 

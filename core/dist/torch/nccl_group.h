@@ -15,6 +15,10 @@ class NcclGroup {
   ~NcclGroup();
   // In place on `stream` (a cudaStream_t); returns when the sum is complete or throws c10's error.
   void all_reduce_sum(float* data, std::int64_t n, void* stream);
+  // Each rank's own part of all [world_size][bytes] to all others; enqueued on `stream`, which may be recording a graph.
+  void all_gather(void* all, std::int64_t bytes, void* stream);
+  // Until `stream` is idle; throws when NCCL reports an error, or at the deadline.
+  void wait(void* stream);
 
  private:
   struct Impl;

@@ -63,10 +63,17 @@ class TorchProcessGroup final : public ProcessGroup {
   }
 
   void all_reduce_sum_device(float* data, std::int64_t n, void* stream, const char* what) override {
-    if (!nccl_)
-      fail_device(std::string("all-reduce of device memory (") + what +
-                  ") needs device = \"cuda\"");
+    need_nccl(what);
     guarded(what, [&] { nccl_->all_reduce_sum(data, n, stream); });
+  }
+
+  void all_gather_device(void* all, std::int64_t bytes, void* stream, const char* what) override {
+    need_nccl(what);
+    guarded(what, [&] { nccl_->all_gather(all, bytes, stream); });
+  }
+  void wait_device(void* stream, const char* what) override {
+    need_nccl(what);
+    guarded(what, [&] { nccl_->wait(stream); });
   }
 
   std::vector<std::string> all_gather(const std::string& bytes, const char* what) override {
@@ -103,6 +110,12 @@ class TorchProcessGroup final : public ProcessGroup {
 
  private:
   static constexpr std::size_t kHeadBytes = 1016;
+
+  void need_nccl(const char* what) const {
+    if (!nccl_)
+      fail_device(std::string("a collective on device memory (") + what +
+                  ") needs device = \"cuda\"");
+  }
 
   // The same number of bytes of each rank, one rank's after the other's.
   std::string gather_bytes(const std::string& own) {
