@@ -10,14 +10,12 @@
 // At most so many threads a block: the compiler then keeps to the registers that so many can have.
 // Two blocks a multiprocessor, or ptxas may spill registers for the sake of a third.
 #define RM_LAUNCH_BOUNDS(threads) __launch_bounds__(threads, 2)
-// The next loop four at a time.
-#define RM_UNROLL_4 _Pragma("unroll 4")
 
 namespace rollmill {
 
 // The block's dynamic shared memory.
 __device__ inline float* shared_memory() {
-  extern __shared__ float memory[];
+  extern __shared__ __align__(16) float memory[];
   return memory;
 }
 

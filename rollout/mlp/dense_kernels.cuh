@@ -10,28 +10,55 @@
 
 namespace rollmill {
 
-// y [tile_rows][width] = finish(bias + x W): a thread has one feature of kRows rows, so that each weight is read once for them.
-// tile_rows is a multiple of kRows; bias may be null. Ends without a barrier.
+// Rows of a tile lie a multiple of this many floats apart, so that four of a row can be read at once.
+inline constexpr int kRowFloats = 4;
+RM_HD int tile_row(int numbers) { return (numbers + kRowFloats - 1) / kRowFloats * kRowFloats; }
+
+// y [tile_rows][width] = finish(bias + x W): a thread has two neighbouring features of kRows rows. What limits such a product is
+// reading shared memory, so a thread reads four inputs of a row at once, and uses them for both features; a weight is read once
+// for all rows. tile_rows is a multiple of kRows, x_row of kRowFloats, width of 16; bias may be null. Ends without a barrier.
 template <int kRows, class Finish>
 __device__ inline void dense_tile(const float* x, int x_row, int inputs, const float* w,
                                   const float* bias, int width, int tile_rows, float* y,
                                   Finish&& finish) {
-  for (int item = threadIdx.x; item < width * (tile_rows / kRows); item += blockDim.x) {
-    const int j = item % width, first = item / width * kRows;
+  const int pairs = width / 2;
+  for (int item = threadIdx.x; item < pairs * (tile_rows / kRows); item += blockDim.x) {
+    const int j = item % pairs * 2, first = item / pairs * kRows;
     const float* weight = w + j;
-    const float* rows[kRows];
-    const float start = bias != nullptr ? bias[j] : 0.0f;
-    float sum[kRows];
+    const float* rows = x + first * x_row;
+    float2 start{0.0f, 0.0f};
+    if (bias != nullptr) start = {bias[j], bias[j + 1]};
+    float2 sum[kRows];
+    for (int r = 0; r < kRows; ++r) sum[r] = start;
+    const auto add = [&](int r, float xk, float2 wk) {
+      sum[r].x = __fmaf_rn(xk, wk.x, sum[r].x);
+      sum[r].y = __fmaf_rn(xk, wk.y, sum[r].y);
+    };
+    const auto next_weights = [&] {
+      const float2 wk = *reinterpret_cast<const float2*>(weight);
+      weight += width;
+      return wk;
+    };
+    int k = 0;
+    for (; k + 4 <= inputs; k += 4) {
+      float2 wk[4];
+      for (int c = 0; c < 4; ++c) wk[c] = next_weights();
+      for (int r = 0; r < kRows; ++r) {
+        const float4 xk = *reinterpret_cast<const float4*>(rows + r * x_row + k);
+        add(r, xk.x, wk[0]);
+        add(r, xk.y, wk[1]);
+        add(r, xk.z, wk[2]);
+        add(r, xk.w, wk[3]);
+      }
+    }
+    for (; k < inputs; ++k) {
+      const float2 wk = next_weights();
+      for (int r = 0; r < kRows; ++r) add(r, rows[r * x_row + k], wk);
+    }
     for (int r = 0; r < kRows; ++r) {
-      rows[r] = x + (first + r) * x_row;
-      sum[r] = start;
+      float* to = y + (first + r) * width + j;
+      *reinterpret_cast<float2*>(to) = {finish(sum[r].x), finish(sum[r].y)};
     }
-    RM_UNROLL_4
-    for (int k = 0; k < inputs; ++k, weight += width) {
-      const float wk = *weight;
-      for (int r = 0; r < kRows; ++r) sum[r] = __fmaf_rn(rows[r][k], wk, sum[r]);
-    }
-    for (int r = 0; r < kRows; ++r) y[(first + r) * width + j] = finish(sum[r]);
   }
 }
 
@@ -46,27 +73,34 @@ struct LeaveAsIs {
   __device__ float operator()(float x) const { return x; }
 };
 
-// dw [inputs][width] += x^T dy, db [width] += column sums of dy, over `rows` rows in order. A thread has kInputs inputs of one
-// feature.
-template <int kInputs>
+// dw [inputs][width] += x^T dy, db [width] += column sums of dy, over `rows` rows in order. A thread has four inputs of two
+// neighbouring features; x_row is a multiple of kRowFloats.
 __device__ inline void weight_grad_tile(const float* x, int x_row, int inputs, const float* dy,
                                         int width, int rows, float* dw, float* db) {
-  const int blocks = (inputs + kInputs - 1) / kInputs;
-  for (int item = threadIdx.x; item < width * blocks; item += blockDim.x) {
-    const int j = item % width, first = item / width * kInputs;
+  constexpr int kInputs = 4;
+  const int pairs = width / 2, blocks = (inputs + kInputs - 1) / kInputs;
+  for (int item = threadIdx.x; item < pairs * blocks; item += blockDim.x) {
+    const int j = item % pairs * 2, first = item / pairs * kInputs;
     const int n = inputs - first < kInputs ? inputs - first : kInputs;
-    float* to = dw + static_cast<std::int64_t>(first) * width + j;
-    float sum[kInputs];
-    for (int k = 0; k < kInputs; ++k)
-      sum[k] = k < n ? to[static_cast<std::int64_t>(k) * width] : 0.0f;
+    const auto place = [&](int k) {
+      return reinterpret_cast<float2*>(dw + static_cast<std::int64_t>(first + k) * width + j);
+    };
+    float2 sum[kInputs];
+    for (int k = 0; k < kInputs; ++k) sum[k] = k < n ? *place(k) : float2{0.0f, 0.0f};
+    const auto add = [&](int k, float xk, float2 d) {
+      sum[k].x = __fmaf_rn(xk, d.x, sum[k].x);
+      sum[k].y = __fmaf_rn(xk, d.y, sum[k].y);
+    };
     for (int r = 0; r < rows; ++r) {
-      const float d = dy[r * width + j];
-      for (int k = 0; k < kInputs; ++k) {
-        const float xk = k < n ? x[r * x_row + first + k] : 0.0f;
-        sum[k] = __fmaf_rn(xk, d, sum[k]);
-      }
+      const float2 d = *reinterpret_cast<const float2*>(dy + r * width + j);
+      // (Beyond the last input the row holds anything; those sums are thrown away.)
+      const float4 xk = *reinterpret_cast<const float4*>(x + r * x_row + first);
+      add(0, xk.x, d);
+      add(1, xk.y, d);
+      add(2, xk.z, d);
+      add(3, xk.w, d);
     }
-    for (int k = 0; k < n; ++k) to[static_cast<std::int64_t>(k) * width] = sum[k];
+    for (int k = 0; k < n; ++k) *place(k) = sum[k];
   }
   for (int j = threadIdx.x; j < width; j += blockDim.x) {
     float sum = db[j];

@@ -34,7 +34,7 @@ int widest(const DeviceNet& net) {
 }
 
 std::size_t bytes_per_row(const DevicePolicy& p) {
-  return static_cast<std::size_t>(p.observations + 2 * p.max_width) * sizeof(float);
+  return static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width) * sizeof(float);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // Policy inference on a GPU. A block takes a tile of environments through the whole network;
 // activations stay in shared memory, [row][feature] as on the CPU.
 //
-//   input [tile][observations]  ->  a [tile][width]  ->  b  ->  a ...  ->  head
+//   input [tile][observations, padded]  ->  a [tile][width]  ->  b  ->  a ...  ->  head
 //
-// One thread computes one feature of kRowsPerThread rows: bias first, then one fused multiply-add
+// One thread computes two features of kRowsPerThread rows: bias first, then one fused multiply-add
 // for each input in ascending order. That is the order of rollout/mlp/dense.h, whose lanes are
 // features, too; so the bits are equal. The distribution's arithmetic is the CPU's text on tiles of
 // one row (rollout/mlp/distribution.h).
@@ -32,7 +32,7 @@ struct TileSource {
   int more;
 };
 
-// Unpacks a tile's observations [rows of this tile] into input [tile_rows][observations]; rows
+// Unpacks a tile's observations [rows of this tile] into input [tile_rows][tile_row(observations)]; rows
 // beyond are zero, and so are frames from before the episode. As rollout/mlp/tile_input.cc.
 __device__ inline void gather_tile(const DevicePolicy& p, const TileSource& from,
                                    std::int64_t begin, int rows, float* input) {
@@ -47,7 +47,7 @@ __device__ inline void gather_tile(const DevicePolicy& p, const TileSource& from
                          k);
       if (p.shift != nullptr) x = normalize_observation(x, p.shift[k], p.scale[k], p.clip);
     }
-    input[r * p.observations + n] = x;
+    input[r * tile_row(p.observations) + n] = x;
   }
   __syncthreads();
 }
@@ -56,7 +56,7 @@ __device__ inline void gather_tile(const DevicePolicy& p, const TileSource& from
 // in a or b.
 __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceNet& net,
                                             const float* input, float* a, float* b) {
-  int input_row = p.observations;
+  int input_row = tile_row(p.observations);
   float* out = a;
   for (int l = 0; l < net.count; ++l) {
     const DeviceNet::Layer layer = net.layers[l];
@@ -164,7 +164,7 @@ __device__ inline void sample_row(const DevicePolicy& p, const ActRequest& q, st
 
 RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
   float* input = shared_memory();
-  float* a = input + p.tile_rows * p.observations;
+  float* a = input + p.tile_rows * tile_row(p.observations);
   float* b = a + p.tile_rows * p.max_width;
   const std::int64_t begin = q.begin + static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;
   const int rows = static_cast<int>(q.end - begin < p.tile_rows ? q.end - begin : p.tile_rows);
@@ -186,7 +186,7 @@ RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
 // V of slots [first, first + gridDim.y) of a rollout; of their final observations, where an episode was truncated.
 RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool final) {
   float* input = shared_memory();
-  float* h1 = input + p.tile_rows * p.observations;
+  float* h1 = input + p.tile_rows * tile_row(p.observations);
   float* h2 = h1 + p.tile_rows * p.max_width;
   const std::int64_t t = first + static_cast<std::int64_t>(blockIdx.y);
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;

@@ -15,7 +15,13 @@
 #define __device__
 #define RM_KERNEL static
 #define RM_LAUNCH_BOUNDS(threads)
-#define RM_UNROLL_4
+
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
 
 struct EmulatedIndex {
   unsigned x = 0, y = 0, z = 0;

@@ -141,7 +141,7 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
   const int n = b.num_envs;
   const DevicePolicy p = scene.device_policy(greedy, tile_rows);
   const std::size_t shared = static_cast<std::size_t>(p.tile_rows) *
-                             static_cast<std::size_t>(p.observations + 2 * p.max_width);
+                             static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width);
   const BatchConstants constants = scene.constants();
   const auto params = make_params<Env>(scene.config.params);
   const auto count_frames = [&](int t) {

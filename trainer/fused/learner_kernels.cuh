@@ -31,8 +31,8 @@
 namespace rollmill {
 
 inline constexpr int kLearnRows = kTileRows;  // of a tile: the CPU's
-inline constexpr int kLearnThreads = 384;     // six blocks of eight rows of 64 features
-inline constexpr int kLearnBlockRows = 8;     // kLearnRows is a multiple
+inline constexpr int kLearnThreads = 384;     // twelve blocks of four rows of 32 pairs of features
+inline constexpr int kLearnBlockRows = 4;     // kLearnRows is a multiple
 inline constexpr int kMaxLearnColumns = 16;   // discrete, and real, action columns
 inline constexpr int kMaxLearnMasks = 32;     // words
 inline constexpr int kStatistics = 4;         // floats a minibatch, see statistics_kernel
@@ -105,8 +105,8 @@ inline std::size_t learn_shared_floats(const LearnTask& task) {
   const int layers = activations(task.actor) > activations(task.critic) ? activations(task.actor)
                                                                         : activations(task.critic);
   const int head = task.actor.layers[task.actor.count - 1].width;
-  const int row =
-      task.policy.observations + layers + 2 * task.policy.max_width + head + task.policy.reals + 6;
+  const int row = tile_row(task.policy.observations) + layers + 2 * task.policy.max_width + head +
+                  task.policy.reals + 6;
   return static_cast<std::size_t>(row) * kLearnRows;
 }
 
@@ -125,7 +125,7 @@ __device__ inline LearnTile learn_tile(const LearnTask& task) {
     next += row * kLearnRows;
     return here;
   };
-  t.input = take(task.policy.observations);
+  t.input = take(tile_row(task.policy.observations));
   t.dx0 = take(task.policy.max_width);
   t.dx1 = take(task.policy.max_width);
   t.dhead = take(task.actor.layers[task.actor.count - 1].width);
@@ -152,7 +152,7 @@ __device__ inline void gather_samples(const DevicePolicy& p, const RolloutBuffer
         if (p.shift != nullptr) x = normalize_observation(x, p.shift[k], p.scale[k], p.clip);
       }
     }
-    input[r * p.observations + n] = x;
+    input[r * tile_row(p.observations) + n] = x;
   }
   __syncthreads();
 }
@@ -166,7 +166,7 @@ __device__ inline float* layer_output(const LearnNet& net, int l, float* layers)
 __device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
                                      const LearnTile& tile) {
   const float* x = tile.input;
-  int x_row = task.policy.observations;
+  int x_row = tile_row(task.policy.observations);
   float* out = tile.layers;
   for (int l = 0; l < net.count; ++l) {
     const LearnLayer& layer = net.layers[l];
@@ -192,9 +192,9 @@ __device__ inline void learn_backward(const LearnTask& task, const LearnNet& net
   for (int l = net.count - 1; l >= 0; --l) {
     const LearnLayer& layer = net.layers[l];
     const float* x = l == 0 ? tile.input : layer_output(net, l - 1, tile.layers);
-    const int x_row = l == 0 ? task.policy.observations : net.layers[l - 1].width;
-    weight_grad_tile<4>(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
-                        gradient + layer.bias);
+    const int x_row = l == 0 ? tile_row(task.policy.observations) : net.layers[l - 1].width;
+    weight_grad_tile(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
+                     gradient + layer.bias);
     if (l == 0) break;
     float* dx = l % 2 != 0 ? tile.dx1 : tile.dx0;
     dense_tile<kLearnBlockRows>(dy, layer.width, layer.outputs, task.transposed + layer.transposed,
