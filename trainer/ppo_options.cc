@@ -135,6 +135,9 @@ PpoOptions annealed(const PpoOptions& options, double done) {
 void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
+  o.bf16 = c.get_choice("trainer.precision", "float32", {"float32", "bf16"}) == "bf16";
+  if (o.bf16 && o.kernels == "fused")
+    c.fail("trainer.precision", "\"bf16\" needs trainer.kernels = \"reference\"");
   if (cuda && o.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", "is for env.device = \"cpu\" so far");
   if (cuda && !o.policy.conv.empty())

@@ -65,6 +65,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   context.device = config.device.gpu(local_rank);
   context.groups = options.groups;
   context.frozen = frozen_;
+  context.bf16 = options.bf16;
   learner_ = make_learner(options.kernels, context);
   experience_->reset();
   if (options.algorithm == "distill") {

@@ -32,6 +32,7 @@ struct TrainOptions {
   float clip_observations = 10.0f;
   std::string algorithm = "ppo";
   std::string kernels = "fused";  // of PPO
+  bool bf16 = false;              // trainer.precision
   // Logical groups of environments: with trainer.reduction = "exact" results are the same on any number of ranks that divides
   // it. 0: "fast", one group a rank.
   int groups = 0;

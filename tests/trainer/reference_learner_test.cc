@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <thread>
 
 #include "core/base/thread_pool.h"
@@ -143,13 +144,13 @@ struct Scene {
   Rng rng;
 };
 
-enum class Which { kFused, kFloat32, kFloat64 };
+enum class Which { kFused, kFloat32, kFloat64, kBf16 };
 
 UpdateStats run(Scene& scene, const PpoOptions& options, Which which, ProcessGroup& group,
                 int updates = 1) {
   ThreadPool pool(1);
-  const LearnerContext context{&options, &scene.weights, &scene.optimizer, &group, &pool, 21, false,
-                               0};
+  LearnerContext context{&options, &scene.weights, &scene.optimizer, &group, &pool, 21, false, 0};
+  context.bf16 = which == Which::kBf16;
   const auto learner = which == Which::kFused
                            ? make_fused_learner(context)
                            : make_reference_learner(context, which == Which::kFloat64);
@@ -296,6 +297,30 @@ TEST_P(FusedAgainstTorch, TheReferenceInFloat32Agrees) {
   expect_equal(everything(), "float32", Which::kFloat32);
 }
 
+// bfloat16 keeps 8 bits: each product's factors are off by up to 2^-9, some 2^-7 on the way from an input through loss and back,
+// and where a gradient's terms cancel more of it. Its direction stays. Weights move by float32 steps all the same. (The loss of imitation: PPO's has edges, and
+// rounding moves samples over them.)
+TEST_P(FusedAgainstTorch, Bf16IsNearAndNotFloat32) {
+  Scene a(GetParam(), true), b(GetParam(), true);
+  PpoOptions o = plain();
+  o.objective = Objective::kImitate;
+  const UpdateStats sa = run(a, o, Which::kBf16), sb = run(b, o, Which::kFloat64);
+  const auto product = [](const AlignedVector<float>& x, const AlignedVector<float>& y) {
+    return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
+  };
+  const AlignedVector<float>&ga = a.optimizer.first, &gb = b.optimizer.first;
+  const double cosine = product(ga, gb) / std::sqrt(product(ga, ga) * product(gb, gb));
+  EXPECT_GT(cosine, 0.98);
+  EXPECT_GT(largest_difference(ga, gb), 0x1p-16 * largest(gb));
+  EXPECT_NEAR(sa.value_loss, sb.value_loss, 16 * 0x1p-9 * (1 + std::abs(sb.value_loss)));
+  EXPECT_NEAR(sa.policy_loss, sb.policy_loss, 16 * 0x1p-9 * (1 + std::abs(sb.policy_loss)));
+  const bool rounded = std::all_of(a.weights.params.begin(), a.weights.params.end(), [](float w) {
+    return (__builtin_bit_cast(std::uint32_t, w) & 0xFFFFu) == 0;
+  });
+  EXPECT_FALSE(rounded);
+  std::printf("  bf16: cosine of the gradients 1 - %.2g\n", 1 - cosine);
+}
+
 TEST_P(FusedAgainstTorch, StopsAtTheSameEpoch) {
   PpoOptions o = everything();
   o.epochs = 6;
@@ -379,11 +404,17 @@ INSTANTIATE_TEST_SUITE_P(
                       Kind{"PlanesStack", true, &test_entry<testing::PlanesEnv>(), {{40, 24}, 2}},
                       Kind{"Pixels", true, &test_entry<testing::PixelsEnv>()},
                       Kind{"OneHot", true, &test_entry<testing::DiscreteEnv>(), {{40, 24}, 2}},
-                      Kind{"SharedRelu", true, &test_entry<testing::ChoicesEnv>(),
+                      Kind{"SharedRelu",
+                           true,
+                           &test_entry<testing::ChoicesEnv>(),
                            {{40, 24}, 1, Activation::kRelu, Trunk::kShared}},
-                      Kind{"Squashed", false, &test_entry<testing::MixedEnv>(),
+                      Kind{"Squashed",
+                           false,
+                           &test_entry<testing::MixedEnv>(),
                            {.hidden = {24}, .distribution = RealDistribution::kSquashed}},
-                      Kind{"Beta", false, &test_entry<testing::MixedEnv>(),
+                      Kind{"Beta",
+                           false,
+                           &test_entry<testing::MixedEnv>(),
                            {.hidden = {24}, .distribution = RealDistribution::kBeta}},
                       Kind{"Conv", true, &test_entry<testing::PlanesEnv>(), conv(2), 0, 0, 6.0},
                       Kind{"ConvPixels", true, &test_entry<testing::PixelsEnv>(), conv(1)},

@@ -309,7 +309,9 @@ at::Tensor TorchLearner::dense(const DenseLayer& layer, const at::Tensor& x) con
       params_.narrow(0, layer.weight, static_cast<std::int64_t>(layer.inputs) * layer.width)
           .view({layer.inputs, layer.width})
           .narrow(1, 0, layer.outputs);
-  return at::matmul(x, weight) + params_.narrow(0, layer.bias, layer.outputs);
+  const at::Tensor bias = params_.narrow(0, layer.bias, layer.outputs);
+  if (!c_.bf16) return at::matmul(x, weight) + bias;
+  return at::matmul(x.to(at::kBFloat16), weight.to(at::kBFloat16)).to(type_) + bias;
 }
 
 // Rows of numbers in and out, ordered as in rollout/mlp/conv.h.
@@ -323,8 +325,13 @@ at::Tensor TorchLearner::convolve(const Network& net, const ConvLayer& c,
   const at::Tensor image =
       c.planes ? x.view({rows, c.channels_in, c.height_in, c.width_in})
                : x.view({rows, c.height_in, c.width_in, c.channels_in}).permute({0, 3, 1, 2});
+  const at::Tensor bias = params_.narrow(0, c.bias, c.channels);
+  const auto product = [&](at::ScalarType type) {
+    return at::conv2d(image.to(type), weight.to(type), {}, {c.stride, c.stride}).to(type_) +
+           bias.view({1, c.channels, 1, 1});
+  };
   const at::Tensor y =
-      at::conv2d(image, weight, params_.narrow(0, c.bias, c.channels), {c.stride, c.stride});
+      c_.bf16 ? product(at::kBFloat16) : at::conv2d(image, weight, bias, {c.stride, c.stride});
   const at::Tensor out = y.permute({0, 2, 3, 1}).reshape({rows, c.outputs()});
   return net.activation == Activation::kTanh ? at::tanh(out) : at::relu(out);
 }
@@ -347,7 +354,9 @@ at::Tensor TorchLearner::remember(const MemoryLayer& m, const at::Tensor& x,
   const int width = m.gates() * m.width;
   const DenseLayer input{m.inputs, width, width, m.input_weight, m.input_bias};
   const at::Tensor by_x = dense(input, x);
-  const auto gate = [&](const at::Tensor& all, int g) { return all.narrow(1, g * m.width, m.size); };
+  const auto gate = [&](const at::Tensor& all, int g) {
+    return all.narrow(1, g * m.width, m.size);
+  };
   if (m.kind == MemoryKind::kMinGru) {
     const at::Tensor z = at::sigmoid(gate(by_x, 0));
     return (1.0 - z) * h + z * gate(by_x, 1);
@@ -460,8 +469,9 @@ Outcome TorchLearner::losses(const Samples& rows, const at::Tensor& all_observat
   const at::Tensor held = ratio.clamp(1.0 - o_.clip, 1.0 + o_.clip);
   const bool weighted = o_.objective == Objective::kImitateWeighted;
   const at::Tensor policy = o_.objective == Objective::kImitate ? -logp
-                            : weighted ? -logp * rows.advantages
-                                       : -at::minimum(ratio * rows.advantages, held * rows.advantages);
+                            : weighted
+                                ? -logp * rows.advantages
+                                : -at::minimum(ratio * rows.advantages, held * rows.advantages);
   const double delta = o_.value_huber;
   const auto loss_of = [&](const at::Tensor& v) {
     return delta > 0.0 ? at::huber_loss(v, rows.returns, at::Reduction::None, delta)
