@@ -140,8 +140,8 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
     c.fail("trainer.precision", "\"bf16\" needs trainer.kernels = \"reference\"");
   if (cuda && o.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", "is for env.device = \"cpu\" so far");
-  if (cuda && !o.policy.conv.empty())
-    c.fail("policy.conv_channels", "is for env.device = \"cpu\" so far");
+  if (cuda && !o.policy.conv.empty() && o.kernels == "fused")
+    c.fail("policy.conv_channels", "on a GPU is for trainer.kernels = \"reference\"");
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;

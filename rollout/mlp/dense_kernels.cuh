@@ -62,6 +62,43 @@ __device__ inline void dense_tile(const float* x, int x_row, int inputs, const f
   }
 }
 
+// y [tile_rows][positions][channels] = finish(bias + patches W) of a convolution (rollout/mlp/conv.h): a thread has two channels of
+// one position in kRows rows. A patch's numbers lie in runs of neighbours.
+template <int kRows, class Finish>
+__device__ inline void conv_tile(const ConvLayer& c, const float* x, int x_row, const float* params,
+                                 int tile_rows, float* y, Finish&& finish) {
+  const int pairs = c.channels / 2, positions = c.positions(), outputs = c.outputs();
+  const int runs = c.planes ? c.channels_in * c.kernel : c.kernel;
+  const int run_length = c.planes ? c.kernel : c.kernel * c.channels_in;
+  const int items = pairs * positions * (tile_rows / kRows);
+  for (int item = threadIdx.x; item < items; item += blockDim.x) {
+    const int j = item % pairs * 2, place = item / pairs % positions;
+    const int first = item / pairs / positions * kRows;
+    const int top = place / c.width * c.stride, left = place % c.width * c.stride;
+    const float* weight = params + c.weight + j;
+    float2 sum[kRows];
+    for (int r = 0; r < kRows; ++r) sum[r] = {params[c.bias + j], params[c.bias + j + 1]};
+    for (int run = 0; run < runs; ++run) {
+      const int line = c.planes ? run / c.kernel * c.height_in + top + run % c.kernel : top + run;
+      const int column = c.planes ? left : left * c.channels_in;
+      const float* from =
+          x + first * x_row + line * (c.planes ? c.width_in : c.width_in * c.channels_in) + column;
+      for (int k = 0; k < run_length; ++k, weight += c.channels) {
+        const float2 wk = *reinterpret_cast<const float2*>(weight);
+        for (int r = 0; r < kRows; ++r) {
+          const float xk = from[r * x_row + k];
+          sum[r].x = __fmaf_rn(xk, wk.x, sum[r].x);
+          sum[r].y = __fmaf_rn(xk, wk.y, sum[r].y);
+        }
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      float* to = y + (first + r) * outputs + place * c.channels + j;
+      *reinterpret_cast<float2*>(to) = {finish(sum[r].x), finish(sum[r].y)};
+    }
+  }
+}
+
 // What a hidden layer does to its sums.
 struct Activate {
   Activation kind;

@@ -1,14 +1,19 @@
 // A policy as kernels see it: plain data and device pointers, by value.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
 
+#include "core/base/assert.h"
+#include "core/base/error.h"
+#include "core/base/macros.h"
 #include "rollout/mlp/layout.h"
 #include "rollout/unpack.h"
 
 namespace rollmill {
 
-inline constexpr int kMaxDeviceLayers = 8;
+inline constexpr int kMaxDeviceLayers = 8, kMaxDeviceConvs = 4;
 
 struct DeviceNet {
   struct Layer {
@@ -16,7 +21,36 @@ struct DeviceNet {
     std::int64_t weight, bias;  // offsets into the parameters
   } layers[kMaxDeviceLayers];
   int count;
+  ConvLayer conv[kMaxDeviceConvs];  // before those
+  int convs;
 };
+
+// Throws Error(kUsage) when the network has more layers than the kernels take.
+inline DeviceNet device_net(const Network& network) {
+  RM_ASSERT(network.memory.kind == MemoryKind::kNone);
+  const auto refuse = [](const char* what, std::size_t has, int takes) {
+    fail_usage(std::string(what) + " has " + std::to_string(has) +
+               " layers, the CUDA kernels take " + std::to_string(takes) +
+               "; use fewer or device = \"cpu\"");
+  };
+  if (network.dense.size() > kMaxDeviceLayers)
+    refuse("policy.hidden", network.dense.size() - 1, kMaxDeviceLayers - 1);
+  if (network.conv.size() > kMaxDeviceConvs)
+    refuse("policy.conv_channels", network.conv.size(), kMaxDeviceConvs);
+  DeviceNet net{};
+  for (const ConvLayer& c : network.conv) net.conv[net.convs++] = c;
+  for (const DenseLayer& l : network.dense)
+    net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
+  return net;
+}
+
+// Numbers of a row that its layers write, at most.
+inline int widest(const DeviceNet& net) {
+  int width = 0;
+  for (int l = 0; l < net.count; ++l) width = std::max(width, net.layers[l].width);
+  for (int l = 0; l < net.convs; ++l) width = std::max(width, net.conv[l].outputs());
+  return width;
+}
 
 struct DevicePolicy {
   DeviceNet actor, critic;

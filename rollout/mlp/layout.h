@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/macros.h"
 #include "envs/env_spec.h"
 
 namespace rollmill {
@@ -52,10 +53,10 @@ struct ConvLayer {
   bool planes = false;        // the first: reads observations
   std::int64_t weight = 0, bias = 0;
 
-  int inputs() const { return channels_in * height_in * width_in; }
-  int patch() const { return kernel * kernel * channels_in; }
-  int positions() const { return height * width; }
-  int outputs() const { return positions() * channels; }
+  RM_HD int inputs() const { return channels_in * height_in * width_in; }
+  RM_HD int patch() const { return kernel * kernel * channels_in; }
+  RM_HD int positions() const { return height * width; }
+  RM_HD int outputs() const { return positions() * channels; }
 };
 
 // A recurrent layer, between the last hidden layer and the head (rollout/mlp/memory.h). Its gates lie side by side, each
@@ -63,8 +64,9 @@ struct ConvLayer {
 struct MemoryLayer {
   MemoryKind kind = MemoryKind::kNone;
   int inputs = 0, size = 0, width = 0;
-  std::int64_t input_weight = 0, input_bias = 0;          // [inputs][gates * width], [gates * width]
-  std::int64_t recurrent_weight = 0, recurrent_bias = 0;  // [size][gates * width], [gates * width]; kGru only
+  std::int64_t input_weight = 0, input_bias = 0;  // [inputs][gates * width], [gates * width]
+  std::int64_t recurrent_weight = 0,
+               recurrent_bias = 0;  // [size][gates * width], [gates * width]; kGru only
 
   int gates() const { return kind == MemoryKind::kNone ? 0 : kind == MemoryKind::kGru ? 3 : 2; }
 };
@@ -107,7 +109,9 @@ struct PolicyShape {
   // What the actor says: logits of every choice, column by column, then the means of the real actions, then, where the
   // state decides it, their log standard deviations; of a Beta both shapes in the same places.
   int outputs() const { return total_choices() + (two_outputs() ? 2 : 1) * reals; }
-  bool two_outputs() const { return state_dependent_std() || distribution == RealDistribution::kBeta; }
+  bool two_outputs() const {
+    return state_dependent_std() || distribution == RealDistribution::kBeta;
+  }
   bool state_dependent_std() const { return distribution == RealDistribution::kSquashed; }
   // Numbers that the policy remembers of an episode: the actor's, then the critic's.
   int memory_columns() const { return (trunk == Trunk::kSeparate ? 2 : 1) * memory_size; }

@@ -18,9 +18,9 @@ namespace rollmill {
 // Columns of one layer on one tile.
 struct MemoryTile {
   const float* before;  // h [rows][width]
-  float* gates;         // [rows][gates * width]: r, z, n of a GRU; z, n of a MinGRU; after their functions
-  float* recurrent;     // [rows][gates * width]: h U + c; GRU only
-  float* after;         // h' [rows][width]
+  float* gates;  // [rows][gates * width]: r, z, n of a GRU; z, n of a MinGRU; after their functions
+  float* recurrent;  // [rows][gates * width]: h U + c; GRU only
+  float* after;      // h' [rows][width]
 };
 
 // x [rows][x_row].

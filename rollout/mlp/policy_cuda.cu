@@ -11,27 +11,8 @@
 namespace rollmill {
 namespace {
 
-constexpr std::size_t kSharedBytes = 48 * 1024;  // every GPU gives a block this much
-
-DeviceNet device_net(const Network& network) {
-  RM_ASSERT(network.conv.empty() && network.memory.kind == MemoryKind::kNone);
-  const std::vector<DenseLayer>& layers = network.dense;
-  if (layers.size() > kMaxDeviceLayers) {
-    fail_usage("policy.hidden has " + std::to_string(layers.size() - 1) +
-               " layers, the CUDA kernels take " + std::to_string(kMaxDeviceLayers - 1) +
-               "; use fewer or device = \"cpu\"");
-  }
-  DeviceNet net{};
-  for (const DenseLayer& l : layers)
-    net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
-  return net;
-}
-
-int widest(const DeviceNet& net) {
-  int width = 0;
-  for (int l = 0; l < net.count; ++l) width = std::max(width, net.layers[l].width);
-  return width;
-}
+constexpr std::size_t kSharedBytes =
+    48 * 1024;  // every GPU gives a block this much without being asked
 
 std::size_t bytes_per_row(const DevicePolicy& p) {
   return static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width) * sizeof(float);
@@ -116,21 +97,32 @@ void CudaPolicy::set_weights(const PolicyWeights& weights) {
   Memory& memory = *rollmill_cuda_memory(device_);
   const MlpLayout& layout = weights.layout;
   set_networks(weights);
-  policy_.tile_rows = 32;
-  while (policy_.tile_rows >= kRowsPerThread && shared_bytes() > kSharedBytes)
-    policy_.tile_rows /= 2;
-  if (policy_.tile_rows < kRowsPerThread) {
-    fail_usage("the policy is too wide for the CUDA kernels (it reads " +
-               std::to_string(policy_.observations) +
-               " numbers, policy.hidden has layers of up to " + std::to_string(policy_.max_width) +
-               " features); use narrower layers, fewer frames or device = \"cpu\"");
-  }
+  choose_tile();
   const std::size_t bytes = weights.params.size() * sizeof(float);
   if (params_.bytes() != bytes) params_ = Buffer(memory, bytes);
   params_.copy_in(weights.params.data(), bytes);
   policy_.params = params_.as<float>();
   policy_.log_std = layout.has_log_std() ? policy_.params + layout.log_std : nullptr;
   set_normalizer(weights);
+}
+
+// As many rows as fit, or, where the smallest tile does not, as much more shared memory as the GPU has.
+void CudaPolicy::choose_tile() {
+  policy_.tile_rows = 32;
+  while (policy_.tile_rows > kRowsPerThread && shared_bytes() > kSharedBytes)
+    policy_.tile_rows /= 2;
+  if (shared_bytes() <= kSharedBytes) return;
+  const DeviceScope scope(device_);
+  int most = 0;
+  RM_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
+  if (shared_bytes() > static_cast<std::size_t>(most)) {
+    fail_usage("the policy is too wide for the CUDA kernels (it reads " +
+               std::to_string(policy_.observations) + " numbers, its layers write up to " +
+               std::to_string(policy_.max_width) +
+               "); use narrower layers, fewer channels or frames, or device = \"cpu\"");
+  }
+  RM_CUDA(cudaFuncSetAttribute(act_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  RM_CUDA(cudaFuncSetAttribute(value_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
 }
 
 void CudaPolicy::set_normalizer(const PolicyWeights& weights) {

@@ -32,6 +32,7 @@ class CudaPolicy {
 
  private:
   std::size_t shared_bytes() const;
+  void choose_tile();
   void upload_tables(const ObservationSpec& observed, const std::vector<int>& choices);
 
   int device_;

@@ -58,6 +58,14 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
                                             const float* input, float* a, float* b) {
   int input_row = tile_row(p.observations);
   float* out = a;
+  for (int l = 0; l < net.convs; ++l) {
+    conv_tile<kRowsPerThread>(net.conv[l], input, input_row, p.params, p.tile_rows, out,
+                              Activate{p.activation});
+    __syncthreads();
+    input = out;
+    input_row = net.conv[l].outputs();
+    out = out == a ? b : a;
+  }
   for (int l = 0; l < net.count; ++l) {
     const DeviceNet::Layer layer = net.layers[l];
     const bool hidden = l + 1 < net.count;

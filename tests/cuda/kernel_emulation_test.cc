@@ -34,14 +34,6 @@ bool same_bits(const void* a, const void* b, std::size_t bytes) {
   return std::memcmp(a, b, bytes) == 0;
 }
 
-DeviceNet device_net(const Network& network) {
-  const std::vector<DenseLayer>& layers = network.dense;
-  DeviceNet net{};
-  for (const DenseLayer& l : layers)
-    net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
-  return net;
-}
-
 // A CPU collector of an environment, with time limits inside the horizon, and a policy that is not
 // trivial.
 template <class Env>
@@ -102,7 +94,7 @@ struct Scene {
     p.trunk = shape.trunk;
     p.distribution = shape.distribution;
     p.outputs = shape.outputs();
-    p.max_width = 48;
+    p.max_width = std::max(widest(p.actor), widest(p.critic));
     p.tile_rows = tile_rows;
     p.greedy = greedy;
     p.seed = 17;
@@ -271,6 +263,19 @@ TEST(KernelEmulation, EveryKindOfNetwork) {
     expect_equal_rollouts<testing::MixedEnv>(21, false, false, 8, network);
     expect_equal_rollouts<testing::MixedEnv>(21, false, true, 8, network);
   }
+}
+// Bits and bytes as planes, one layer and two, strides, and two frames.
+TEST(KernelEmulation, Convolutions) {
+  PolicyChoices network = stacking(1);
+  network.activation = Activation::kRelu;
+  network.conv = {{16, 2, 1}};
+  expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 8, network);
+  network.trunk = Trunk::kShared;
+  network.conv = {{16, 2, 1}, {32, 2, 1}};
+  network.frame_stack = 2;
+  expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 4, network);
+  network.activation = Activation::kTanh;
+  expect_equal_rollouts<testing::PixelsEnv>(9, false, true, 4, network);
 }
 TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
 
