@@ -89,10 +89,7 @@ HostRollout::HostRollout(const EnvSpec& spec, int horizon, int num_envs, int fra
   RM_ASSERT(horizon >= 1 && num_envs >= 1);
   RM_ASSERT(frame_stack >= 1 && frame_stack <= kMaxFrameStack);
   set_rollout_shape(buffer_, spec, horizon, num_envs, padded_columns(num_envs), frame_stack);
-  buffer_.memory_columns = memory.columns;
-  buffer_.sequence_length = memory.sequence_length == 0 ? horizon : memory.sequence_length;
-  buffer_.burn_in = memory.burn_in;
-  RM_ASSERT(horizon % buffer_.sequence_length == 0);
+  set_memory_shape(buffer_, memory);
   // Twice over the manifest: how much there is, then where each column lies.
   std::size_t size = 0;
   visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t count) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/macros.h"
 #include "envs/batch.h"
 
 namespace rollmill {
@@ -47,15 +48,15 @@ struct RolloutBuffer {
   // recomputes sequence k, steps [k L, (k + 1) L), from sequence_start(k): with its burn-in.
   float* memory = nullptr;
 
-  int sequences() const { return memory_columns == 0 ? 0 : horizon / sequence_length; }
+  RM_HD int sequences() const { return memory_columns == 0 ? 0 : horizon / sequence_length; }
   int sequence_start(int k) const {
     const int start = k * sequence_length - burn_in;
     return start > 0 ? start : 0;
   }
-  float* memory_slot(int k) const {
+  RM_HD float* memory_slot(int k) const {
     return memory == nullptr ? nullptr : memory + std::int64_t{k} * memory_columns * stride;
   }
-  float* current_memory() const { return memory_slot(sequences()); }
+  RM_HD float* current_memory() const { return memory_slot(sequences()); }
   int action_size() const { return choice_columns + real_columns; }
   // Words of one slot of observations.
   std::int64_t slot_words() const { return observation_columns * stride; }

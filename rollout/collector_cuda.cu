@@ -25,6 +25,7 @@ class CudaCollector final : public DeviceCollector {
         policy_(batch_->spec(), config.seed, config.greedy, config.frame_stack, config.device) {
     set_rollout_shape(buffer_, batch_->spec(), config.horizon, batch_->num_envs(), batch_->stride(),
                       config.frame_stack);
+    set_memory_shape(buffer_, config.memory);
     // Registered first, then allocated once; each column starts on 256 bytes.
     std::size_t bytes = 0;
     visit_rollout_fields(buffer_, [&](auto*& field, std::int64_t n) { bytes += padded(field, n); });
@@ -146,19 +147,29 @@ class CudaCollector final : public DeviceCollector {
       batch_->observe(buffer_.observation_slot(0), buffer_.mask_slot(0));
   }
 
+  void copy_memory_out(float* host) const override {
+    memory_.copy_out(host, buffer_.current_memory(), memory_bytes());
+  }
+  void copy_memory_in(const float* host) override {
+    memory_.copy_in(buffer_.current_memory(), host, memory_bytes());
+  }
+
  private:
   void launch_rollout(const AdvantageOptions& options) {
     for (int t = 0; t < buffer_.horizon; ++t) {
       count_frames_at(t);
+      keep_memory_at(t);
       ActRequest q = request_for_slot(buffer_, t);
       q.keys = batch_->episodes();
       q.end = buffer_.num_envs;
       policy_.act(q);
       batch_->step(buffer_.step_buffers(t));
+      // What an episode remembered is gone with the next step.
+      if (buffer_.memory_columns > 0) policy_.final_values(buffer_, t, t + 1);
     }
     count_frames_at(buffer_.horizon);
-    policy_.value(buffer_, buffer_.horizon);
-    policy_.final_values(buffer_);
+    policy_.value(buffer_, buffer_.horizon, batch_->episodes().step);
+    if (buffer_.memory_columns == 0) policy_.final_values(buffer_, 0, buffer_.horizon);
     gae_kernel<<<blocks_for(buffer_.num_envs), kThreads, 0, launch_stream>>>(buffer_, options);
     RM_CUDA_LAUNCHED("gae_kernel");
   }
@@ -181,6 +192,19 @@ class CudaCollector final : public DeviceCollector {
     frames_kernel<<<blocks_for(buffer_.num_envs), kThreads, 0, launch_stream>>>(
         buffer_, t, batch_->episodes().step);
     RM_CUDA_LAUNCHED("frames_kernel");
+  }
+  void keep_memory_at(int t) {
+    for (int k = 0; k < buffer_.sequences(); ++k) {
+      if (buffer_.sequence_start(k) != t) continue;
+      const DeviceScope scope(config_.device);
+      const std::int64_t n = std::int64_t{buffer_.memory_columns} * buffer_.num_envs;
+      keep_memory_kernel<<<blocks_for(n), kThreads, 0, launch_stream>>>(buffer_, k,
+                                                                        batch_->episodes().step);
+      RM_CUDA_LAUNCHED("keep_memory_kernel");
+    }
+  }
+  std::size_t memory_bytes() const {
+    return static_cast<std::size_t>(buffer_.memory_columns * buffer_.stride) * sizeof(float);
   }
   static std::unique_ptr<EnvBatch> make_batch(const DeviceCollectorConfig& config) {
     std::unique_ptr<EnvBatch> batch(

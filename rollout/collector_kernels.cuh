@@ -30,6 +30,14 @@ RM_KERNEL void frames_kernel(RolloutBuffer b, int t, const std::uint32_t* steps)
   if (i < b.num_envs) b.frames[t * b.stride + i] = earlier_frames(steps[i], b.frame_stack);
 }
 
+// What is remembered now, as the start of sequence k.
+RM_KERNEL void keep_memory_kernel(RolloutBuffer b, int k, const std::uint32_t* steps) {
+  const std::int64_t item = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (item >= static_cast<std::int64_t>(b.memory_columns) * b.num_envs) return;
+  const std::int64_t at = item / b.num_envs * b.stride + item % b.num_envs;
+  b.memory_slot(k)[at] = steps[item % b.num_envs] == 0 ? 0.0f : b.current_memory()[at];
+}
+
 // One thread sums one column of a group in environment order, as the CPU does; parts [groups][T][D].
 RM_KERNEL void moments_kernel(RolloutBuffer b, int groups, Moments* parts) {
   const std::int64_t p = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

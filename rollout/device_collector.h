@@ -19,6 +19,7 @@ struct DeviceCollectorConfig {
   bool greedy = false;
   int device = 0;
   int frame_stack = 1;
+  RolloutMemory memory = {};
 };
 
 class DeviceCollector {
@@ -41,6 +42,9 @@ class DeviceCollector {
   // them first, back (restoring a checkpoint).
   virtual void copy_to_host(const RolloutBuffer& host) const = 0;
   virtual void set_first_observations(const float* host) = 0;
+  // What the policy remembers now, [memory columns][stride], to the host and back.
+  virtual void copy_memory_out(float* host) const = 0;
+  virtual void copy_memory_in(const float* host) = 0;
 };
 
 // Opens the CUDA module. Throws Error(kDevice) where there is no such GPU, kUsage when a layer is

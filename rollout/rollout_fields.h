@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/base/assert.h"
 #include "rollout/buffer.h"
 
 namespace rollmill {
@@ -21,6 +22,14 @@ inline void set_rollout_shape(RolloutBuffer& b, const EnvSpec& spec, int horizon
   b.stride = stride;
 }
 
+// The same for what a policy remembers.
+inline void set_memory_shape(RolloutBuffer& b, const RolloutMemory& memory) {
+  b.memory_columns = memory.columns;
+  b.sequence_length = memory.sequence_length == 0 ? b.horizon : memory.sequence_length;
+  b.burn_in = memory.burn_in;
+  RM_ASSERT(b.horizon % b.sequence_length == 0);
+}
+
 // Calls field(pointer&, elements) for each column. Pointers may be read or assigned.
 template <class Field>
 void visit_rollout_fields(RolloutBuffer& b, Field&& field) {
@@ -33,8 +42,7 @@ void visit_rollout_fields(RolloutBuffer& b, Field&& field) {
   b.observations = first_frame == nullptr ? nullptr : first_frame + history;
   if (b.frame_stack > 1) field(b.frames, slot + b.stride);
   if (b.mask_columns > 0) field(b.masks, (slot + b.stride) * b.mask_columns);
-  if (b.memory_columns > 0)
-    field(b.memory, (b.sequences() + 1) * b.memory_columns * b.stride);
+  if (b.memory_columns > 0) field(b.memory, (b.sequences() + 1) * b.memory_columns * b.stride);
   field(actions, slot * b.action_size());
   if (b.real_columns > 0) field(b.raw_actions, slot * b.real_columns);
   field(b.logprobs, slot);

@@ -64,9 +64,10 @@ class CudaExperience final : public Experience {
  public:
   CudaExperience(const ExperienceConfig& c, const PolicyWeights& weights)
       : weights_(weights),
-        shape_(c.env->spec(), c.horizon, c.batch.num_envs, c.frame_stack),
+        shape_(c.env->spec(), c.horizon, c.batch.num_envs, c.frame_stack, memory_of(c, weights)),
         collector_(make_device_collector({c.env->id, c.batch, c.horizon, c.seed, /*greedy=*/false,
-                                          c.device.gpu(c.local_rank), c.frame_stack})) {}
+                                          c.device.gpu(c.local_rank), c.frame_stack,
+                                          memory_of(c, weights)})) {}
 
   EnvBatch& batch() override { return collector_->batch(); }
   const RolloutBuffer& buffer() const override { return collector_->buffer(); }
@@ -90,11 +91,21 @@ class CudaExperience final : public Experience {
   void set_first_observations(const std::vector<float>& observations) override {
     collector_->set_first_observations(observations.data());
   }
-  std::vector<float> memory() const override { return {}; }
-  void set_memory(const std::vector<float>&) override {}
+  std::vector<float> memory() const override {
+    const RolloutBuffer& b = shape_.buffer();
+    std::vector<float> now(static_cast<std::size_t>(b.memory_columns * b.stride));
+    if (!now.empty()) collector_->copy_memory_out(now.data());
+    return now;
+  }
+  void set_memory(const std::vector<float>& memory) override {
+    if (!memory.empty()) collector_->copy_memory_in(memory.data());
+  }
   std::size_t buffer_bytes() const override { return shape_.bytes(); }
 
  private:
+  static RolloutMemory memory_of(const ExperienceConfig& c, const PolicyWeights& weights) {
+    return {weights.layout.shape.memory_columns(), c.sequence_length, c.burn_in};
+  }
   const PolicyWeights& weights_;
   HostRollout shape_;  // the host's copy
   std::unique_ptr<DeviceCollector> collector_;

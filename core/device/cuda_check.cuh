@@ -83,6 +83,11 @@ class CapturedGraph {
   }
 
   bool recorded() const { return graph_ != nullptr; }
+  // Forgets what was recorded; if it runs, that goes on.
+  void reset() {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    graph_ = nullptr;
+  }
   cudaStream_t stream() {
     if (stream_ == nullptr) RM_CUDA(cudaStreamCreate(&stream_));
     return stream_;
@@ -90,8 +95,7 @@ class CapturedGraph {
   // launches(): kernels on stream(), which is launch_stream meanwhile. Replaces what was recorded before.
   template <class Launches>
   void record(Launches&& launches) {
-    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
-    graph_ = nullptr;
+    reset();
     cudaGraph_t graph = nullptr;
     RM_CUDA(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
     try {

@@ -42,8 +42,12 @@ class ProcessGroup {
   // Device memory: every rank's `bytes`, in rank order, into all [world_size][bytes], of which this rank has filled in its own
   // part. Only enqueues on the stream, which may be recording a graph; wait_device() finds out how it went.
   virtual void all_gather_device(void* all, std::int64_t bytes, void* stream, const char* what) = 0;
-  // Until the stream has nothing left to do. Where it holds collectives, a lost or late rank ends this as it ends a call.
+  // Until the stream has nothing left to do, or has failed by itself. Where it holds collectives, a lost or late rank ends this as
+  // it ends a call; the deadline is for all that the stream holds.
   virtual void wait_device(void* stream, const char* what) = 0;
+  // Ends collectives that wait for a lost rank, so that the GPU's memory can be freed: after a failure, when no recorded graph
+  // holds a collective any more. The group is of no more use for device memory.
+  virtual void abort_device() = 0;
   // Everybody's bytes, in rank order; sizes may differ.
   virtual std::vector<std::string> all_gather(const std::string& bytes, const char* what) = 0;
   virtual void barrier(const char* what) = 0;

@@ -9,7 +9,7 @@
 namespace rollmill {
 
 // Raise it with any change to a type that crosses the boundary.
-inline constexpr int kTorchModuleVersion = 4;
+inline constexpr int kTorchModuleVersion = 5;
 inline constexpr char kTorchModuleFile[] = "librollmill_torch.so";
 
 // Address of one of the module's symbols; opens the module at the first call. Throws Error(kUsage)

@@ -23,11 +23,11 @@ struct DeviceNet {
   int count;
   ConvLayer conv[kMaxDeviceConvs];  // before those
   int convs;
+  MemoryLayer memory;  // before the last of those
 };
 
 // Throws Error(kUsage) when the network has more layers than the kernels take.
 inline DeviceNet device_net(const Network& network) {
-  RM_ASSERT(network.memory.kind == MemoryKind::kNone);
   const auto refuse = [](const char* what, std::size_t has, int takes) {
     fail_usage(std::string(what) + " has " + std::to_string(has) +
                " layers, the CUDA kernels take " + std::to_string(takes) +
@@ -38,6 +38,7 @@ inline DeviceNet device_net(const Network& network) {
   if (network.conv.size() > kMaxDeviceConvs)
     refuse("policy.conv_channels", network.conv.size(), kMaxDeviceConvs);
   DeviceNet net{};
+  net.memory = network.memory;
   for (const ConvLayer& c : network.conv) net.conv[net.convs++] = c;
   for (const DenseLayer& l : network.dense)
     net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};
@@ -50,6 +51,13 @@ inline int widest(const DeviceNet& net) {
   for (int l = 0; l < net.count; ++l) width = std::max(width, net.layers[l].width);
   for (int l = 0; l < net.convs; ++l) width = std::max(width, net.conv[l].outputs());
   return width;
+}
+
+// Floats of a row that a memory works with: its state, its gates, and of a GRU what the state says of them.
+inline int memory_row(const DeviceNet& net) {
+  const MemoryLayer& m = net.memory;
+  const int parts = m.kind == MemoryKind::kGru ? 2 : 1;
+  return m.kind == MemoryKind::kNone ? 0 : m.width * (1 + parts * m.gates());
 }
 
 struct DevicePolicy {
@@ -67,8 +75,10 @@ struct DevicePolicy {
   int outputs;                                    // of the actor, without the value
   const float* log_std;                           // [reals]; null where they are outputs
   const float *middle, *half_range, *low, *high;  // [reals] bounds
-  int observations;  // numbers that the networks read: frame_stack * unpack.elements
-  int max_width, tile_rows;
+  int observations;           // numbers that the networks read: frame_stack * unpack.elements
+  int memory_size;            // numbers that each network remembers
+  int max_width, memory_row;  // of a tile's row: what a layer writes, what a memory works with
+  int tile_rows;
   bool greedy;
   std::uint64_t seed;
 };

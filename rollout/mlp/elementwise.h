@@ -43,6 +43,21 @@ RM_HD float activation_tanh(float x) {
 // 1 / (1 + exp(-x)), by the program's own tanh: no overflow, one function to keep exact.
 RM_HD float sigmoid(float x) { return 0.5f * math::tanh(0.5f * x) + 0.5f; }
 
+// One number of a GRU's next state (Cho et al. 2014, as torch.nn.GRU): r, z, n hold what the input says of the gates and become
+// their values; ur, uz, un are what the state h says.
+RM_HD float gru_next(float& r, float& z, float& n, float ur, float uz, float un, float h) {
+  r = sigmoid(r + ur);
+  z = sigmoid(z + uz);
+  n = math::tanh(n + r * un);
+  return (1.0f - z) * n + z * h;
+}
+
+// The same of a MinGRU (Feng et al. 2024).
+RM_HD float min_gru_next(float& z, float n, float h) {
+  z = sigmoid(z);
+  return (1.0f - z) * h + z * n;
+}
+
 // The stream of a policy's draws for one environment's step.
 RM_HD Rng action_rng(std::uint64_t seed, std::uint32_t environment, std::uint32_t episode,
                      std::uint32_t step) {

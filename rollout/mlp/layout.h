@@ -68,7 +68,9 @@ struct MemoryLayer {
   std::int64_t recurrent_weight = 0,
                recurrent_bias = 0;  // [size][gates * width], [gates * width]; kGru only
 
-  int gates() const { return kind == MemoryKind::kNone ? 0 : kind == MemoryKind::kGru ? 3 : 2; }
+  RM_HD int gates() const {
+    return kind == MemoryKind::kNone ? 0 : kind == MemoryKind::kGru ? 3 : 2;
+  }
 };
 
 // One network. Its head, the last layer, is linear.

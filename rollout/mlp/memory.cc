@@ -16,12 +16,8 @@ void gru_rows(const MemoryLayer& m, int rows, const MemoryTile& t) {
     const float* RM_RESTRICT h = t.before + row * w;
     float* RM_RESTRICT next = t.after + row * w;
 #pragma GCC ivdep
-    for (int j = 0; j < w; ++j) {
-      r[j] = sigmoid(r[j] + u[j]);
-      z[j] = sigmoid(z[j] + u[w + j]);
-      n[j] = math::tanh(n[j] + r[j] * u[2 * w + j]);
-      next[j] = (1.0f - z[j]) * n[j] + z[j] * h[j];
-    }
+    for (int j = 0; j < w; ++j)
+      next[j] = gru_next(r[j], z[j], n[j], u[j], u[w + j], u[2 * w + j], h[j]);
   }
 }
 
@@ -33,10 +29,7 @@ void min_gru_rows(const MemoryLayer& m, int rows, const MemoryTile& t) {
     const float* RM_RESTRICT h = t.before + row * w;
     float* RM_RESTRICT next = t.after + row * w;
 #pragma GCC ivdep
-    for (int j = 0; j < w; ++j) {
-      z[j] = sigmoid(z[j]);
-      next[j] = (1.0f - z[j]) * h[j] + z[j] * n[j];
-    }
+    for (int j = 0; j < w; ++j) next[j] = min_gru_next(z[j], n[j], h[j]);
   }
 }
 

@@ -15,7 +15,8 @@ constexpr std::size_t kSharedBytes =
     48 * 1024;  // every GPU gives a block this much without being asked
 
 std::size_t bytes_per_row(const DevicePolicy& p) {
-  return static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width) * sizeof(float);
+  return static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width + p.memory_row) *
+         sizeof(float);
 }
 
 }  // namespace
@@ -87,6 +88,8 @@ void CudaPolicy::set_networks(const PolicyWeights& weights) {
   policy_.actor = device_net(layout.actor);
   policy_.critic = device_net(layout.critic);
   policy_.max_width = std::max(widest(policy_.actor), widest(policy_.critic));
+  policy_.memory_row = std::max(memory_row(policy_.actor), memory_row(policy_.critic));
+  policy_.memory_size = layout.shape.memory_size;
   policy_.activation = layout.shape.activation;
   policy_.trunk = layout.shape.trunk;
   policy_.distribution = layout.shape.distribution;
@@ -151,22 +154,22 @@ void CudaPolicy::act(const ActRequest& q) const {
   RM_CUDA_LAUNCHED("act_kernel");
 }
 
-void CudaPolicy::value(const RolloutBuffer& b, int t) const {
+void CudaPolicy::value(const RolloutBuffer& b, int t, const std::uint32_t* steps) const {
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
   value_kernel<<<blocks_for(b.num_envs, policy_.tile_rows), kThreads, shared_bytes(),
-                 launch_stream>>>(policy_, b, t, false);
+                 launch_stream>>>(policy_, b, t, false, steps);
   RM_CUDA_LAUNCHED("value_kernel");
 }
 
-void CudaPolicy::final_values(const RolloutBuffer& b) const {
+void CudaPolicy::final_values(const RolloutBuffer& b, int first, int last) const {
   constexpr int kMaxSlots = 65535;  // of a grid's second dimension
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
-  for (int t = 0; t < b.horizon; t += kMaxSlots) {
+  for (int t = first; t < last; t += kMaxSlots) {
     const dim3 grid(blocks_for(b.num_envs, policy_.tile_rows),
-                    static_cast<unsigned>(std::min(b.horizon - t, kMaxSlots)));
-    value_kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, true);
+                    static_cast<unsigned>(std::min(last - t, kMaxSlots)));
+    value_kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, true, nullptr);
     RM_CUDA_LAUNCHED("value_kernel");
   }
 }

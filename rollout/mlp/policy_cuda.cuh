@@ -25,10 +25,11 @@ class CudaPolicy {
   const DevicePolicy& device() const { return policy_; }
   // All pointers of the request are device pointers.
   void act(const ActRequest& request) const;
-  // Slot t's values, from the rollout's observations.
-  void value(const RolloutBuffer& buffer, int t) const;
-  // All final values, where an episode was truncated; others are left as they were.
-  void final_values(const RolloutBuffer& buffer) const;
+  // Slot t's values, from the rollout's observations and what is remembered; steps: of the episodes.
+  void value(const RolloutBuffer& buffer, int t, const std::uint32_t* steps) const;
+  // Final values of slots [first, last), where an episode was truncated; others are left as they were. With memory one slot at a
+  // time, right after its step.
+  void final_values(const RolloutBuffer& buffer, int first, int last) const;
 
  private:
   std::size_t shared_bytes() const;

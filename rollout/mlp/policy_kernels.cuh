@@ -52,10 +52,57 @@ __device__ inline void gather_tile(const DevicePolicy& p, const TileSource& from
   __syncthreads();
 }
 
+// A network's memory in a tile: the state [tile_rows][width], then room for the gates.
+//
+// The state of environments [begin, begin + rows), from columns [size][stride]; nothing where steps says that an episode begins.
+__device__ inline void load_memory_tile(const DevicePolicy& p, const MemoryLayer& m,
+                                        const float* columns, std::int64_t stride,
+                                        const std::uint32_t* steps, std::int64_t begin, int rows,
+                                        float* memory) {
+  for (int item = threadIdx.x; item < m.width * p.tile_rows; item += blockDim.x) {
+    const int r = item % p.tile_rows, j = item / p.tile_rows;
+    const bool known = r < rows && j < m.size && (steps == nullptr || steps[begin + r] != 0);
+    memory[r * m.width + j] = known ? columns[j * stride + begin + r] : 0.0f;
+  }
+  __syncthreads();
+}
+__device__ inline void store_memory_tile(const DevicePolicy& p, const MemoryLayer& m,
+                                         const float* memory, std::int64_t stride,
+                                         std::int64_t begin, int rows, float* columns) {
+  for (int item = threadIdx.x; item < m.size * p.tile_rows; item += blockDim.x) {
+    const int r = item % p.tile_rows, j = item / p.tile_rows;
+    if (r < rows) columns[j * stride + begin + r] = memory[r * m.width + j];
+  }
+}
+
+// From x, what the layer reads, to the next state. As rollout/mlp/memory.cc.
+__device__ inline void remember_tile(const DevicePolicy& p, const MemoryLayer& m, const float* x,
+                                     int x_row, float* memory) {
+  const int w = m.width, width = m.gates() * w;
+  float *gates = memory + w * p.tile_rows, *recurrent = gates + width * p.tile_rows;
+  dense_tile<kRowsPerThread>(x, x_row, m.inputs, p.params + m.input_weight, p.params + m.input_bias,
+                             width, p.tile_rows, gates, LeaveAsIs{});
+  if (m.kind == MemoryKind::kGru) {
+    dense_tile<kRowsPerThread>(memory, w, m.size, p.params + m.recurrent_weight,
+                               p.params + m.recurrent_bias, width, p.tile_rows, recurrent,
+                               LeaveAsIs{});
+  }
+  __syncthreads();
+  for (int item = threadIdx.x; item < w * p.tile_rows; item += blockDim.x) {
+    const int j = item % w, r = item / w;
+    float* g = gates + r * width + j;
+    const float* u = recurrent + r * width + j;
+    float& h = memory[r * w + j];
+    h = m.kind == MemoryKind::kGru ? gru_next(g[0], g[w], g[2 * w], u[0], u[w], u[2 * w], h)
+                                   : min_gru_next(g[0], g[w], h);
+  }
+  __syncthreads();
+}
+
 // Runs a network over the tile; returns its head [tile_rows][width of the last layer], which lies
-// in a or b.
+// in a or b. memory: loaded before, the next state after.
 __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceNet& net,
-                                            const float* input, float* a, float* b) {
+                                            const float* input, float* a, float* b, float* memory) {
   int input_row = tile_row(p.observations);
   float* out = a;
   for (int l = 0; l < net.convs; ++l) {
@@ -69,6 +116,11 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   for (int l = 0; l < net.count; ++l) {
     const DeviceNet::Layer layer = net.layers[l];
     const bool hidden = l + 1 < net.count;
+    if (!hidden && net.memory.kind != MemoryKind::kNone) {
+      remember_tile(p, net.memory, input, input_row, memory);
+      input = memory;
+      input_row = net.memory.width;
+    }
     const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
     if (hidden) {
       dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
@@ -174,25 +226,40 @@ RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
   float* input = shared_memory();
   float* a = input + p.tile_rows * tile_row(p.observations);
   float* b = a + p.tile_rows * p.max_width;
+  float* memory = b + p.tile_rows * p.max_width;
+  const bool remembers = p.memory_size > 0;
   const std::int64_t begin = q.begin + static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;
   const int rows = static_cast<int>(q.end - begin < p.tile_rows ? q.end - begin : p.tile_rows);
   const int r = static_cast<int>(threadIdx.x);
   gather_tile(p, {q.observations, q.observations - q.slot, q.stride, q.slot, q.frames, 0}, begin,
               rows, input);
+  const auto load = [&](const DeviceNet& net, std::int64_t offset) {
+    load_memory_tile(p, net.memory, q.memory + offset, q.stride, q.keys.step, begin, rows, memory);
+  };
+  const auto store = [&](const DeviceNet& net, std::int64_t offset) {
+    store_memory_tile(p, net.memory, memory, q.stride, begin, rows, q.memory + offset);
+  };
+  if (remembers) load(p.actor, 0);
   const int actor_width = p.actor.layers[p.actor.count - 1].width;
   // The head is in a or b, both ours to write: log_softmax works in place.
-  float* head = const_cast<float*>(forward_tile(p, p.actor, input, a, b)) + r * actor_width;
+  float* head = const_cast<float*>(forward_tile(p, p.actor, input, a, b, memory)) + r * actor_width;
+  if (remembers) store(p.actor, 0);
   if (r < rows && q.values != nullptr && p.trunk == Trunk::kShared)
     q.values[begin + r] = head[p.outputs];
   if (r < rows) sample_row(p, q, begin + r, head);
   if (q.values == nullptr || p.trunk != Trunk::kSeparate) return;
   __syncthreads();  // the critic overwrites the actor's head
-  const float* value = forward_tile(p, p.critic, input, a, b);
+  const std::int64_t offset = p.memory_size * q.stride;
+  if (remembers) load(p.critic, offset);
+  const float* value = forward_tile(p, p.critic, input, a, b, memory);
+  if (remembers) store(p.critic, offset);
   if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
 }
 
-// V of slots [first, first + gridDim.y) of a rollout; of their final observations, where an episode was truncated.
-RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool final) {
+// V of slots [first, first + gridDim.y) of a rollout; of their final observations, where an episode was truncated. With memory of
+// one slot, as long as what is remembered is of it; steps: of the episodes, null for final observations.
+RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool final,
+                            const std::uint32_t* steps) {
   float* input = shared_memory();
   float* h1 = input + p.tile_rows * tile_row(p.observations);
   float* h2 = h1 + p.tile_rows * p.max_width;
@@ -214,7 +281,12 @@ RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool fin
   gather_tile(p, from, begin, rows, input);
   const bool shared = p.trunk == Trunk::kShared;
   const DeviceNet& net = shared ? p.actor : p.critic;
-  const float* head = forward_tile(p, net, input, h1, h2);
+  float* memory = h2 + p.tile_rows * p.max_width;
+  if (p.memory_size > 0) {
+    const float* columns = b.current_memory() + (shared ? 0 : p.memory_size * b.stride);
+    load_memory_tile(p, net.memory, columns, b.stride, steps, begin, rows, memory);
+  }
+  const float* head = forward_tile(p, net, input, h1, h2, memory);
   float* out = final ? b.final_values : b.values;
   if (wanted) out[at] = head[r * net.layers[net.count - 1].width + (shared ? p.outputs : 0)];
 }

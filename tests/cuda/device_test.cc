@@ -70,19 +70,24 @@ TEST_F(OnDevice, EveryEnvironmentHasTheCpusBits) {
 
 // A collector on each device with equal weights.
 struct Pair {
-  Pair(const char* id, bool greedy, int frame_stack = 1)
+  Pair(const char* id, bool greedy, const PolicyChoices& network = {{64, 40}})
       : entry(find_env(id)),
         pool(2),
-        weights(shape_for(entry.spec(), {64, 40}, frame_stack)),
+        weights(shape_for(entry.spec(), network)),
         batch(entry.make_cpu(config(300, 30), &pool)),
         policy(batch->spec(), weights, 8, greedy),
-        rollout(batch->spec(), 64, 300, frame_stack),
+        rollout(batch->spec(), 64, 300, network.frame_stack, memory()),
         host(*batch, policy, rollout.buffer(), pool),
-        device(make_device_collector({id, config(300, 30), 64, 8, greedy, 0, frame_stack})) {
+        device(make_device_collector(
+            {id, config(300, 30), 64, 8, greedy, 0, network.frame_stack, memory()})) {
     initialize_weights(weights, 2, -0.3f);
     const ObservationSpec& observed = batch->spec().observed;
     weights.normalizer =
         ObservationNormalizer(observed.elements, observed.kind == ObservationKind::kReal, 5.0f);
+  }
+  RolloutMemory memory() const {
+    const int columns = weights.layout.shape.memory_columns();
+    return columns == 0 ? RolloutMemory{} : RolloutMemory{columns, 16, 4};
   }
   const EnvEntry& entry;
   ThreadPool pool;
@@ -96,13 +101,29 @@ struct Pair {
 
 TEST_F(OnDevice, RolloutsHaveTheCpusBits) {
   const AdvantageOptions options{0.98f, 0.9f, 0.1f};
-  const std::pair<const char*, int> cases[] = {{"CartPole-v1", 1},         {"Pendulum-v1", 1},
-                                               {"CartPole-v1", 4},         {"FrozenLake-v1", 1},
-                                               {"MinAtar/Breakout-v1", 2}, {"Rollmill/Cups-v0", 1}};
-  for (const auto& [id, stack] : cases) {
+  const auto stacked = [](int frames) {
+    return PolicyChoices{.hidden = {64, 40}, .frame_stack = frames};
+  };
+  PolicyChoices conv = stacked(1), gru = stacked(1), min_gru = stacked(1);
+  conv.conv = {{16, 3, 1}};
+  gru.memory = MemoryKind::kGru;
+  min_gru.memory = MemoryKind::kMinGru;
+  gru.memory_size = min_gru.memory_size = 40;
+  min_gru.trunk = Trunk::kShared;
+  const std::pair<const char*, PolicyChoices> cases[] = {{"CartPole-v1", stacked(1)},
+                                                         {"Pendulum-v1", stacked(1)},
+                                                         {"CartPole-v1", stacked(4)},
+                                                         {"FrozenLake-v1", stacked(1)},
+                                                         {"MinAtar/Breakout-v1", stacked(2)},
+                                                         {"MinAtar/Breakout-v1", conv},
+                                                         {"Rollmill/Cups-v0", stacked(1)},
+                                                         {"Rollmill/Cups-v0", gru},
+                                                         {"Pendulum-v1", min_gru}};
+  for (const auto& [id, network] : cases) {
+    const int stack = network.frame_stack;
     for (bool greedy : {false, true}) {
-      Pair pair(id, greedy, stack);
-      HostRollout copy(pair.batch->spec(), 64, 300, stack);
+      Pair pair(id, greedy, network);
+      HostRollout copy(pair.batch->spec(), 64, 300, stack, pair.memory());
       pair.host.reset();
       pair.device->reset();
       for (int round = 0; round < 3; ++round) {
@@ -117,7 +138,8 @@ TEST_F(OnDevice, RolloutsHaveTheCpusBits) {
         visit_rollout_fields(b, [&](auto*& field, std::int64_t n) {
           const auto bytes = static_cast<std::size_t>(n) * sizeof(*field);
           EXPECT_EQ(std::memcmp(expected[f], field, bytes), 0)
-              << id << ", stack of " << stack << ", column " << f;
+              << id << ", stack of " << stack << ", memory " << memory_name(network.memory) << ", "
+              << network.conv.size() << " convolutions, column " << f;
           ++f;
         });
         EXPECT_EQ(pair.device->finished_episodes().size(), pair.host.finished_episodes().size());

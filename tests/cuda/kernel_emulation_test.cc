@@ -44,7 +44,7 @@ struct Scene {
         batch(config, nullptr),
         weights(shape_for(spec, network)),
         policy(spec, weights, 17, greedy),
-        rollout(spec, kHorizon, num_envs, network.frame_stack),
+        rollout(spec, kHorizon, num_envs, network.frame_stack, memory()),
         pool(1),
         collector(batch, policy, rollout.buffer(), pool) {
     initialize_weights(weights, 3, -0.5f);
@@ -58,6 +58,11 @@ struct Scene {
     std::vector<Moments> moments;
     for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
     weights.normalizer.set_moments(moments);
+  }
+  // Sequences and a burn-in that meet in some steps.
+  RolloutMemory memory() const {
+    const int columns = weights.layout.shape.memory_columns();
+    return columns == 0 ? RolloutMemory{} : RolloutMemory{columns, 4, 3};
   }
   static BatchConfig make_config(int num_envs) {
     BatchConfig c;
@@ -95,6 +100,8 @@ struct Scene {
     p.distribution = shape.distribution;
     p.outputs = shape.outputs();
     p.max_width = std::max(widest(p.actor), widest(p.critic));
+    p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
+    p.memory_size = shape.memory_size;
     p.tile_rows = tile_rows;
     p.greedy = greedy;
     p.seed = 17;
@@ -132,28 +139,38 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
              BatchColumns columns) {
   const int n = b.num_envs;
   const DevicePolicy p = scene.device_policy(greedy, tile_rows);
-  const std::size_t shared = static_cast<std::size_t>(p.tile_rows) *
-                             static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width);
+  const std::size_t shared =
+      static_cast<std::size_t>(p.tile_rows) *
+      static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width + p.memory_row);
   const BatchConstants constants = scene.constants();
   const auto params = make_params<Env>(scene.config.params);
   const auto count_frames = [&](int t) {
     if (b.frame_stack == 1) return;
     emulate(blocks(n, kThreads), 1, kThreads, 0, [&] { frames_kernel(b, t, columns.step); });
   };
+  const auto final_values = [&](int first, int slots) {
+    emulate(blocks(n, p.tile_rows), static_cast<unsigned>(slots), kThreads, shared,
+            [&] { value_kernel(p, b, first, true, nullptr); });
+  };
   for (int t = 0; t < b.horizon; ++t) {
     count_frames(t);
+    for (int k = 0; k < b.sequences(); ++k) {
+      if (b.sequence_start(k) != t) continue;
+      emulate(blocks(n * b.memory_columns, kThreads), 1, kThreads, 0,
+              [&] { keep_memory_kernel(b, k, columns.step); });
+    }
     ActRequest q = request_for_slot(b, t);
     q.keys = {columns.environment, columns.episode, columns.step};
     q.end = n;
     emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act_kernel(p, q); });
     emulate(blocks(n, kThreads), 1, kThreads, 0,
             [&] { step_kernel<Env, false>(columns, constants, params, 0, n, b.step_buffers(t)); });
+    if (b.memory_columns > 0) final_values(t, 1);
   }
   count_frames(b.horizon);
   emulate(blocks(n, p.tile_rows), 1, kThreads, shared,
-          [&] { value_kernel(p, b, b.horizon, false); });
-  emulate(blocks(n, p.tile_rows), static_cast<unsigned>(b.horizon), kThreads, shared,
-          [&] { value_kernel(p, b, 0, true); });
+          [&] { value_kernel(p, b, b.horizon, false, columns.step); });
+  if (b.memory_columns == 0) final_values(0, b.horizon);
   emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
     gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f});
   });
@@ -191,13 +208,14 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_r
   const int stack = network.frame_stack;
   Scene<Env> scene(num_envs, normalize, greedy, network);
   scene.collector.reset();
-  HostRollout emulated(scene.spec, kHorizon, num_envs, stack);
+  HostRollout emulated(scene.spec, kHorizon, num_envs, stack, scene.memory());
   const RolloutBuffer& b = emulated.buffer();
   AlignedVector<std::uint32_t> words(scene.batch.snapshot_bytes() / 4);
   const BatchColumns columns =
       layout_columns(words.data(), b.stride, CpuBatch<Env>::kStateWords, false);
   reset(scene, b, columns);
-  for (int rollout = 0; rollout < (stack > 1 ? 2 : 1); ++rollout) {
+  const int rollouts = stack > 1 || b.memory_columns > 0 ? 2 : 1;
+  for (int rollout = 0; rollout < rollouts; ++rollout) {
     if (rollout > 0) {
       scene.collector.advance();
       advance_rollout(b);
@@ -276,6 +294,21 @@ TEST(KernelEmulation, Convolutions) {
   expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 4, network);
   network.activation = Activation::kTanh;
   expect_equal_rollouts<testing::PixelsEnv>(9, false, true, 4, network);
+}
+// Episodes end and are truncated between sequences and inside them; the second rollout goes on with what the first left.
+TEST(KernelEmulation, Memories) {
+  PolicyChoices network = stacking(1);
+  network.memory_size = 20;
+  for (const auto memory : {MemoryKind::kGru, MemoryKind::kMinGru}) {
+    network.memory = memory;
+    network.trunk = Trunk::kSeparate;
+    expect_equal_rollouts<CartPole>(21, true, false, 8, network);
+    network.trunk = Trunk::kShared;
+    expect_equal_rollouts<testing::MixedEnv>(21, false, false, 4, network);
+  }
+  network.conv = {{16, 2, 1}};
+  network.hidden = {};
+  expect_equal_rollouts<testing::PlanesEnv>(9, false, false, 4, network);
 }
 TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
 

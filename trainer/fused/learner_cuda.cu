@@ -29,8 +29,13 @@ Buffer room(Memory& memory, std::int64_t count) {
 struct Launcher {
   cudaStream_t stream;
   ProcessGroup* group;
+  bool recording;
+  mutable int gathers = 0;
+  // Where a peer is lost the stream stands still; launches would then wait for room in its queue, and without a deadline.
+  static constexpr int kMostUnseen = 32;  // gathers; about ten launches lie between two
   void gather(void* all, std::int64_t bytes, const char* what) const {
     group->all_gather_device(all, bytes, stream, what);
+    if (!recording && ++gathers % kMostUnseen == 0) group->wait_device(stream, what);
   }
   template <class... Parameters, class... Arguments>
   void operator()(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
@@ -73,8 +78,22 @@ class CudaDeviceLearner final : public DeviceLearner {
     plan_ = room<AdamPlan>(memory_, 1);
   }
 
+  // After a failure among ranks the GPU may wait for a peer for ever, and freeing memory would wait with it.
   DeviceUpdate update(const RolloutBuffer& buffer, std::int64_t update,
                       double learning_rate) override {
+    try {
+      return run(buffer, update, learning_rate);
+    } catch (...) {
+      if (ranks_ > 1) {
+        graph_.reset();
+        c_.group->abort_device();
+      }
+      throw;
+    }
+  }
+
+ private:
+  DeviceUpdate run(const RolloutBuffer& buffer, std::int64_t update, double learning_rate) {
     const DeviceScope scope(c_.device);
     prepare(buffer);
     upload(update, learning_rate);
@@ -82,11 +101,13 @@ class CudaDeviceLearner final : public DeviceLearner {
     const bool watched = o.target_kl > 0.0f;
     int epochs = o.epochs;
     // The first update is launched kernel by kernel, so that all of them are loaded before a capture, and an error has a name.
+    // (Ranks meet first, with a deadline: what comes then has none until it is launched.)
+    if (ranks_ > 1 && updates_ < 2) c_.group->barrier("an update's first collectives");
     if (!watched && updates_ > 0 && std::int64_t{o.epochs} * o.minibatches <= kMostCaptured) {
       if (!graph_.recorded()) {
         graph_.record([&] {
           for (int epoch = 0; epoch < o.epochs; ++epoch)
-            launch_epoch(launcher(), task_, arrays_, o, c_.frozen, epoch);
+            launch_epoch(launcher(true), task_, arrays_, o, c_.frozen, epoch);
         });
       }
       graph_.launch();
@@ -104,8 +125,7 @@ class CudaDeviceLearner final : public DeviceLearner {
     return download(epochs);
   }
 
- private:
-  Launcher launcher() { return {graph_.stream(), c_.group}; }
+  Launcher launcher(bool recording = false) { return {graph_.stream(), c_.group, recording}; }
 
   // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
   // learner's.)

@@ -384,8 +384,9 @@ Sequences TorchLearner::sequences(const RolloutBuffer& b, const at::Tensor& unit
     s.begins.push_back(ends.index_select(0, before).logical_and(t.gt(0)).unsqueeze(1));
   }
   const std::int64_t columns = b.memory_columns;
-  const at::Tensor kept =
-      at::from_blob(b.memory, {b.sequences(), columns, b.stride}, at::kFloat).to(type_);
+  const at::Tensor kept = at::from_blob(b.memory, {b.sequences(), columns, b.stride},
+                                        at::TensorOptions().dtype(at::kFloat).device(device_))
+                              .to(type_);
   s.kept = kept.permute({0, 2, 1}).reshape({-1, columns}).index_select(0, k * b.stride + i);
   return s;
 }

@@ -15,10 +15,19 @@
 
 namespace rollmill {
 
+namespace {
+
+void check(ncclResult_t result, const char* call) {
+  if (result != ncclSuccess)
+    throw std::runtime_error(std::string(call) + ": " + ncclGetErrorString(result));
+}
+
+}  // namespace
+
 struct NcclGroup::Impl {
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group;
   int world_size, rank, device, timeout_seconds;
-  bool failed = false;
+  bool failed = false, aborted = false;
 
   // c10d's own calls cannot be recorded: with a blocking wait they ask after each collective how it went.
   ncclComm_t communicator() const { return reinterpret_cast<ncclComm_t>(group->getCommPtr()); }
@@ -34,6 +43,7 @@ NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int
   const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = std::chrono::seconds(timeout_seconds);
+  options->config.blocking = 1;  // calls of our own do not ask again
   impl_->group = c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, world_size, options);
   // All ranks have just met: connect now, not inside the first update, where a rank that ran out of memory would leave the
   // others waiting.
@@ -44,21 +54,26 @@ NcclGroup::NcclGroup(const c10::intrusive_ptr<c10d::Store>& store, int rank, int
   impl_->rank = rank;
   impl_->device = device;
   impl_->timeout_seconds = timeout_seconds;
+  warm_up();
 }
 
-namespace {
-
-void check(ncclResult_t result, const char* call) {
-  if (result != ncclSuccess)
-    throw std::runtime_error(std::string(call) + ": " + ncclGetErrorString(result));
+// A communicator connects to its peers in its first collectives, on the host and without a deadline; small and large ones may
+// take different ways.
+void NcclGroup::warm_up() {
+  const auto options = at::TensorOptions().dtype(at::kByte).device(
+      at::kCUDA, static_cast<c10::DeviceIndex>(impl_->device));
+  for (const std::int64_t bytes : {std::int64_t{64}, std::int64_t{1} << 20}) {
+    const at::Tensor all = at::zeros({bytes * impl_->world_size}, options);
+    all_gather(all.mutable_data_ptr(), bytes, nullptr);
+    wait(nullptr);
+  }
 }
-
-}  // namespace
 
 // After a good run the communicator is shut down; after a failure peers may be gone and only abort returns.
 NcclGroup::~NcclGroup() {
   try {
     impl_->slots = at::Tensor();
+    if (impl_->aborted) return;
     if (impl_->failed || std::uncaught_exceptions() > 0) {
       impl_->group->abort();
     } else {
@@ -108,8 +123,8 @@ void NcclGroup::wait(void* stream) {
     const cudaError_t state = cudaStreamQuery(static_cast<cudaStream_t>(stream));
     if (state == cudaSuccess) break;
     impl_->failed = true;
-    if (state != cudaErrorNotReady)
-      throw std::runtime_error(std::string("cudaStreamQuery: ") + cudaGetErrorString(state));
+    if (state != cudaErrorNotReady) return;  // the caller's own check says what and where
+    cudaGetLastError();                      // "not ready" is no error for others to find
     if (asked % 64 == 63) {
       ncclResult_t error = ncclSuccess;
       check(ncclCommGetAsyncError(impl_->communicator(), &error), "ncclCommGetAsyncError");
@@ -125,6 +140,12 @@ void NcclGroup::wait(void* stream) {
     }
   }
   impl_->failed = false;
+}
+
+void NcclGroup::abort() {
+  impl_->failed = impl_->aborted = true;
+  impl_->slots = at::Tensor();
+  impl_->group->abort();
 }
 
 }  // namespace rollmill

@@ -17,10 +17,14 @@ class NcclGroup {
   void all_reduce_sum(float* data, std::int64_t n, void* stream);
   // Each rank's own part of all [world_size][bytes] to all others; enqueued on `stream`, which may be recording a graph.
   void all_gather(void* all, std::int64_t bytes, void* stream);
-  // Until `stream` is idle; throws when NCCL reports an error, or at the deadline.
+  // Until `stream` is idle, or holds an error of this GPU's own; throws when NCCL reports one, or at the deadline.
   void wait(void* stream);
+  // Ends what waits for a peer. No recorded graph may hold a collective any more: NCCL would wait for its end.
+  void abort();
 
  private:
+  void warm_up();
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -75,6 +75,10 @@ class TorchProcessGroup final : public ProcessGroup {
     need_nccl(what);
     guarded(what, [&] { nccl_->wait(stream); });
   }
+  void abort_device() override {
+    failed_ = true;
+    if (nccl_) nccl_->abort();
+  }
 
   std::vector<std::string> all_gather(const std::string& bytes, const char* what) override {
     std::vector<std::string> result(static_cast<std::size_t>(world_size()));
