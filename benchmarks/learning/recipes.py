@@ -22,6 +22,8 @@ RECIPES = {
     "mountain_car_continuous_ppo": {"target": 90, "source": GYMNASIUM},
     "pendulum_ppo": {"target": -200, "source": "Gymnasium has none; " + ZOO + "-157 (SAC)"},
     "cartpole_dqn": {"target": 475, "source": GYMNASIUM},
+    "acrobot_dqn": {"target": -100, "source": GYMNASIUM},
+    "mountain_car_dqn": {"target": -110, "source": GYMNASIUM},
     "pendulum_sac": {"target": -200, "source": ZOO + "-157.0 +- 88.7 after as many steps"},
     "pendulum_td3": {"target": -200, "source": ZOO + "-151.9 +- 90.2 after as many steps"},
     "memory_corridor_ppo": {"target": 0.99, "source": "its expert: 1", "control": MEMORYLESS, "at_most": 0.57},

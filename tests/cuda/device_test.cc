@@ -105,7 +105,7 @@ TEST_F(OnDevice, RolloutsHaveTheCpusBits) {
     return PolicyChoices{.hidden = {64, 40}, .frame_stack = frames};
   };
   PolicyChoices conv = stacked(1), gru = stacked(1), min_gru = stacked(1);
-  conv.conv = {{16, 3, 1}};
+  conv.conv = {{32, 3, 1}};  // more shared memory than a block has unasked
   gru.memory = MemoryKind::kGru;
   min_gru.memory = MemoryKind::kMinGru;
   gru.memory_size = min_gru.memory_size = 40;

@@ -30,12 +30,12 @@ struct Launcher {
   cudaStream_t stream;
   ProcessGroup* group;
   bool recording;
-  mutable int gathers = 0;
+  int* gathers;  // so far, of an update
   // Where a peer is lost the stream stands still; launches would then wait for room in its queue, and without a deadline.
   static constexpr int kMostUnseen = 32;  // gathers; about ten launches lie between two
   void gather(void* all, std::int64_t bytes, const char* what) const {
     group->all_gather_device(all, bytes, stream, what);
-    if (!recording && ++gathers % kMostUnseen == 0) group->wait_device(stream, what);
+    if (!recording && ++*gathers % kMostUnseen == 0) group->wait_device(stream, what);
   }
   template <class... Parameters, class... Arguments>
   void operator()(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
@@ -125,7 +125,9 @@ class CudaDeviceLearner final : public DeviceLearner {
     return download(epochs);
   }
 
-  Launcher launcher(bool recording = false) { return {graph_.stream(), c_.group, recording}; }
+  Launcher launcher(bool recording = false) {
+    return {graph_.stream(), c_.group, recording, &gathers_};
+  }
 
   // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
   // learner's.)
@@ -274,6 +276,7 @@ class CudaDeviceLearner final : public DeviceLearner {
   std::vector<ShuffleKey> host_keys_;
   bool ready_ = false;
   std::int64_t updates_ = 0;
+  int gathers_ = 0;
   CapturedGraph graph_;  // of an update
 };
 

@@ -67,6 +67,10 @@ class TorchLearner final : public Learner {
         device_(context.cuda ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(context.device))
                              : at::Device(at::kCPU)) {
     if (!context.cuda && context.pool != nullptr) at::set_num_threads(context.pool->threads());
+    if (!context.cuda) return;
+    // cuDNN's own defaults for convolutions: TF32, and sums in any order. A resumed run must give the same bits.
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setDeterministicCuDNN(true);
   }
 
   UpdateStats update(const RolloutBuffer& buffer, std::int64_t update,

@@ -66,6 +66,8 @@ void NcclGroup::warm_up() {
     const at::Tensor all = at::zeros({bytes * impl_->world_size}, options);
     all_gather(all.mutable_data_ptr(), bytes, nullptr);
     wait(nullptr);
+    if (cudaStreamQuery(nullptr) != cudaSuccess)
+      throw std::runtime_error("the GPU failed in NCCL's first collectives");
   }
 }
 
@@ -142,10 +144,14 @@ void NcclGroup::wait(void* stream) {
   impl_->failed = false;
 }
 
-void NcclGroup::abort() {
+void NcclGroup::abort() noexcept {
   impl_->failed = impl_->aborted = true;
-  impl_->slots = at::Tensor();
-  impl_->group->abort();
+  try {
+    impl_->slots = at::Tensor();
+    impl_->group->abort();
+  } catch (const std::exception&) {
+    // What failed first is on its way to the user and says more.
+  }
 }
 
 }  // namespace rollmill

@@ -20,7 +20,7 @@ class NcclGroup {
   // Until `stream` is idle, or holds an error of this GPU's own; throws when NCCL reports one, or at the deadline.
   void wait(void* stream);
   // Ends what waits for a peer. No recorded graph may hold a collective any more: NCCL would wait for its end.
-  void abort();
+  void abort() noexcept;
 
  private:
   void warm_up();

@@ -15,6 +15,6 @@ NcclGroup::~NcclGroup() = default;
 void NcclGroup::all_reduce_sum(float*, std::int64_t, void*) {}
 void NcclGroup::all_gather(void*, std::int64_t, void*) {}
 void NcclGroup::wait(void*) {}
-void NcclGroup::abort() {}
+void NcclGroup::abort() noexcept {}
 
 }  // namespace rollmill
