@@ -15,7 +15,7 @@ import support
 from small_jobs import Faults
 
 END_OF_PICTURE = b"\x1b[?7h"  # wrapping is on again
-LONG = ["--set", "trainer.total_steps=1000000000", "--set", "evaluation.episodes=0"]
+LONG = ["--set", "trainer.total_steps=1000000000", "--set", "stop.mean_return=501", "--set", "evaluation.episodes=0"]
 
 
 class Terminal:

@@ -263,7 +263,7 @@ class Folders(Faults):
 
     def test_two_jobs_in_one_folder(self):
         for make, more in (
-            (self.train, ["--set", "trainer.total_steps=100000000"]),
+            (self.train, ["--set", "trainer.total_steps=100000000", "--set", "stop.mean_return=501"]),
             (self.generate, ["--set", "generate.transitions=1000000000"]),
         ):
             out = make.__name__

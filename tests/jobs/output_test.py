@@ -56,7 +56,7 @@ class TrainJson(Faults):
         for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
             shutil.rmtree(self.dir / "run", ignore_errors=True)
             process = support.start(
-                *self.train("run", "--json", "--set", "trainer.total_steps=1000000000")
+                *self.train("run", "--json", "--set", "trainer.total_steps=1000000000", "--set", "stop.mean_return=501")
             )
             metrics = self.dir / "run" / "metrics.jsonl"
             begun = lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 3
@@ -97,8 +97,9 @@ class Quiet(Faults):
 class Options(Faults):
     def test_combinations_that_are_refused(self):
         for sets, says in (
-            (["stop.window=50"], "stop.mean_return"),
-            (['env.device="cuda"', 'trainer.kernels="fused"', 'trainer.reduction="exact"'], "trainer.reduction"),
+            (['env.device="cuda"', 'trainer.reduction="exact"'], "trainer.reduction"),
+            (['env.device="cuda"', 'trainer.kernels="fused"', 'policy.memory="gru"'], "policy.memory"),
+            (['trainer.precision="bf16"'], "trainer.precision"),
             (['env.device="cuda"', "ppo.overlap=true"], "ppo.overlap"),
             (["env.num_envs=2097152", "ppo.horizon=1024"], "ppo.horizon"),
             (["env.num_envs=1048576", "ppo.horizon=2048"], "ppo.horizon"),

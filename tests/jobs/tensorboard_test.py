@@ -103,7 +103,7 @@ class TensorBoard(Faults):
     def test_one_who_watches_forgets_what_is_done_again(self):
         """A TensorBoard that had shown steps after the checkpoint shows the new ones in their place."""
         never = ["--set", "checkpoint.every_updates=0", "--set", "checkpoint.every_seconds=1e9"]
-        process = support.start(*self.train("run", *never, "--set", "trainer.total_steps=1000000000"))
+        process = support.start(*self.train("run", *never, "--set", "trainer.total_steps=1000000000", "--set", "stop.mean_return=501"))
         metrics = self.dir / "run" / "metrics.jsonl"
         begun = lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 5
         self.assertTrue(support.wait_until(begun, process))
