@@ -109,6 +109,11 @@ class Options(Faults):
                 self.fails(2, *self.train("run", *words), says=says)
                 self.assertFalse((self.dir / "run").exists())
 
+    def test_window_without_a_return_to_stop_at(self):
+        recipe = support.recipe("pendulum_ppo.toml")  # has no [stop] of its own
+        self.fails(2, "train", recipe, "--out", self.dir / "run", "--set", "stop.window=50", says="stop.mean_return")
+        self.assertFalse((self.dir / "run").exists())
+
     def test_smaller_window_on_resume(self):
         """The episodes that the mean is over are the last ones, as many as asked for now."""
         never = ["--set", "stop.mean_return=501"]
