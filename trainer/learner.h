@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/dist/process_group.h"
 #include "rollout/buffer.h"
 #include "rollout/mlp/mlp_policy.h"
 #include "trainer/ignored_inputs.h"
@@ -16,8 +17,12 @@
 
 namespace rollmill {
 
-class ProcessGroup;
 class ThreadPool;
+
+// Of `groups` over all ranks, those of one rank; 0 groups: one a rank.
+inline int groups_of_rank(int groups, const ProcessGroup& group) {
+  return groups > 0 ? groups / group.world_size() : 1;
+}
 
 class Learner {
  public:

@@ -221,7 +221,7 @@ void PpoTrainer::update_normalizer() {
 }
 
 int PpoTrainer::local_groups() const {
-  return run_.options.groups > 0 ? run_.options.groups / run_.group.world_size() : 1;
+  return groups_of_rank(run_.options.groups, run_.group);
 }
 
 std::int64_t PpoTrainer::bytes_per_environment() const {

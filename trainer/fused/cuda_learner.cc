@@ -31,7 +31,7 @@ class CudaLearner final : public Learner {
       may_step(std::numeric_limits<double>::quiet_NaN(), 0, c_.options->max_skipped, "policy",
                state);
     }
-    const int groups = c_.groups > 0 ? c_.groups / c_.group->world_size() : 1;
+    const int groups = groups_of_rank(c_.groups, *c_.group);
     done.stats.explained_variance = explained_variance(done.spreads, groups, *c_.group);
     return done.stats;
   }

@@ -37,7 +37,7 @@ class FusedLearner final : public Learner {
       : c_(context),
         o_(*context.options),
         layout_(context.weights->layout),
-        groups_(context.groups > 0 ? context.groups / context.group->world_size() : 1),
+        groups_(groups_of_rank(context.groups, *context.group)),
         alone_(groups_ == 1 && context.group->world_size() == 1),
         chunks_(norm_chunks(layout_.size)),
         ranges_(std::min(chunks_, kRangesOfThread * context.pool->threads())) {

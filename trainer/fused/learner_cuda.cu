@@ -55,7 +55,7 @@ class CudaDeviceLearner final : public DeviceLearner {
         layout_(context.weights->layout),
         rank_(context.group->rank()),
         ranks_(context.group->world_size()),
-        groups_(context.groups > 0 ? context.groups / ranks_ : 1),
+        groups_(groups_of_rank(context.groups, *context.group)),
         memory_(*rollmill_cuda_memory(context.device)),
         policy_(layout_.shape, context.device) {
     const PolicyShape& shape = layout_.shape;
