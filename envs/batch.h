@@ -47,6 +47,9 @@ struct BatchConfig {
   int trace_steps = 0;
   // Prepare the next episodes' initial states ahead, and keep those of levels (envs/reset_pool.h). Host batches; changes no bit.
   bool reset_pool = false;
+  // false: do without the shorter ways to the same bits (envs/usual.h, a constant reset made once), to check that they are the
+  // same. Host batches.
+  bool shortcuts = true;
   // The world will change (set_world): make room for drawn parameters and levels even if `world` has none yet.
   bool changing_world = false;
 };

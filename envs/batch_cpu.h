@@ -27,14 +27,16 @@
 #include "envs/fault_trace.h"
 #include "envs/reset_pool.h"
 #include "envs/step_kernel.h"
+#include "envs/usual.h"
 
 namespace rollmill {
 
 // Environments of a block, 64 to 512: as many as fit twice into a first-level cache. (Fewer would be read faster, but each block
-// pays for a whole vector of resets when one episode ends: measured on MinAtar.)
-constexpr int cpu_block(int words) {
+// pays for a whole vector of resets when one episode ends: measured on MinAtar. So where the reset is constant, half of one.)
+constexpr int cpu_block(int words, bool reset_is_constant) {
+  const int room = reset_is_constant ? 20 * 1024 : 80 * 1024;
   int block = 512;
-  while (block > 64 && block * words * 4 > 80 * 1024) block /= 2;
+  while (block > 64 && block * words * 4 > room) block /= 2;
   return block;
 }
 
@@ -47,13 +49,17 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kParamWords = count_param_words<Params>();
   static constexpr int kMaskWords = mask_columns<Env>();
   static constexpr int kObservationWords = Env::Observation::kSize;
-  static constexpr int kBlock = cpu_block(kStateWords + kRuntimeWords + kObservationWords);
   // A step and an observation of a thousand instructions each use up registers and decoded-instruction cache together: apart, the
   // state is loaded once more, and MinAtar's Asterix and Freeway are a fifth faster.
   static constexpr bool kObserveApart = requires { requires Env::observe_apart; };
   // Such a reset is dear and no loop of lanes: none may be made for nothing.
   static constexpr bool kResetSearches = requires { requires Env::reset_searches; };
+  // Such a reset gives the same state always: it is made once, where parameters do not vary.
+  static constexpr bool kResetIsConstant = requires { requires Env::reset_is_constant; };
+  static constexpr int kBlock =
+      cpu_block(kStateWords + kRuntimeWords + kObservationWords, kResetIsConstant);
   static constexpr int kResetLanes = 64;  // a multiple of every vector's lanes
+  static constexpr int kUsualLanes = 64;  // that take the shorter text of Env together (envs/usual.h); the same
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
       : spec_(describe<Env>()),
@@ -69,6 +75,7 @@ class CpuBatch final : public EnvBatch {
     constants_ = batch_constants(config, spec_.time_limit);
     constants_.world = world_.view();
     trace_ = FaultTrace(config.trace_steps, kStateWords, Env::Action::kSize, stride_);
+    if constexpr (kResetIsConstant) make_first_step();
     if (config.reset_pool) {
       ahead_ = std::make_unique<ResetPool<Env>>(stride_, varied_);
       ahead_->clear(constants_.world);
@@ -243,12 +250,14 @@ class CpuBatch final : public EnvBatch {
     const bool broken = FaultTrace::any_broken(codes, ended, found);
     if (broken) report_faults(buffers, codes, ended, found, begin);
     const bool many = !kResetSearches && many_ended(found, count) && !ahead_ && !broken;
+    const bool constant = kResetIsConstant && config_.shortcuts && !varied_ && !many;
     if (many) {
       record_ended(columns_, buffers, kObservationWords, codes, begin, count);
     } else {
       record_some(columns_, buffers, codes, begin, ended, found);
     }
     if (!config_.autoreset) return;  // somebody wants to see the last state
+    if (constant) return start_again(buffers, begin, ended, found);
     const int lanes = many ? count : found;
     for (int k = 0; k < lanes; k += kResetLanes) {
       const int some = std::min(kResetLanes, lanes - k);
@@ -272,19 +281,27 @@ class CpuBatch final : public EnvBatch {
     }
   }
 
-  // record_episode for each of the list, a column at a time. Pointers come by value: stores of bytes may alias members.
-  static void record_some(const BatchColumns columns, const StepBuffers out,
+  // One environment's words of kCount neighbouring columns.
+  template <int kCount>
+  static void copy_column(const Word* from, std::int64_t from_stride, Word* to,
+                          std::int64_t to_stride) {
+#pragma GCC unroll 4
+    for (int w = 0; w < kCount; ++w, from += from_stride, to += to_stride) *to = *from;
+  }
+
+  // record_episode for each of the list. Copies of pointers: stores of bytes may alias members.
+  static void record_some(const BatchColumns& shared_columns, const StepBuffers& out,
                           const std::uint32_t* codes, std::int64_t begin, const std::int32_t* list,
                           int count) {
+    const BatchColumns columns = shared_columns;
     StepBuffers rest = out;
     if (out.final_observations != nullptr &&
         Env::Observation::kKind != ObservationKind::kReal) {  // those may need cleaning
       rest.final_observations = nullptr;
       const auto* from = reinterpret_cast<const Word*>(out.observations) + begin;
       auto* to = reinterpret_cast<Word*>(out.final_observations) + begin;
-      for (int w = 0; w < kObservationWords; ++w, from += columns.stride, to += columns.stride) {
-        for (int k = 0; k < count; ++k) to[list[k]] = from[list[k]];
-      }
+      for (int k = 0; k < count; ++k)
+        copy_column<kObservationWords>(from + list[k], columns.stride, to + list[k], columns.stride);
     }
     for (int k = 0; k < count; ++k)
       record_episode<Env>(columns, rest, codes[list[k]], begin + list[k]);
@@ -303,8 +320,19 @@ class CpuBatch final : public EnvBatch {
 
     BatchColumns lanes() { return layout_columns(words, kResetLanes, kStateWords, kVaried); }
 
-    // put(lanes of a column, the same column of the batch from environment `begin` on), for every column that a reset writes
-    // but the runtime's own.
+    // Puts lane k into the batch as its environment i: all that a reset writes but the runtime's own columns.
+    void put_lane(const BatchColumns& columns, const StepBuffers& buffers, int k,
+                  std::int64_t i) const {
+      constexpr int kWorld = kStateWords + kRuntimeWords;
+      copy_column<kStateWords>(words + k, kResetLanes, columns.state + i, columns.stride);
+      copy_column<kColumns - kWorld>(words + kWorld * kResetLanes + k, kResetLanes,
+                                     columns.state + kWorld * columns.stride + i, columns.stride);
+      copy_column<kObservationWords>(reinterpret_cast<const Word*>(observations) + k, kResetLanes,
+                                     reinterpret_cast<Word*>(buffers.observations) + i,
+                                     columns.stride);
+      copy_column<kMaskWords>(masks + k, kResetLanes, buffers.masks + i, columns.stride);
+    }
+    // put(lanes of a column, the same column of the batch from environment `begin` on), for each of those columns.
     template <class Put>
     void put_all(const BatchColumns& columns, const StepBuffers& buffers, std::int64_t begin,
                  Put&& put) const {
@@ -324,9 +352,9 @@ class CpuBatch final : public EnvBatch {
   // Next episodes of the listed environments: gathered into neighbouring lanes, so that resets vectorise too, and back.
   // Whole vectors of lanes: a remainder one by one would cost as much as the rest. (Not where a reset searches: it is scalar.)
   template <bool kVaried>
-  static void reset_some(const BatchColumns columns, const BatchConstants constants,
-                         const Params params, const StepBuffers buffers, std::int64_t begin,
-                         const std::int32_t* list, int count, ResetPool<Env>* ahead) {
+  void reset_some(const BatchColumns& columns, const BatchConstants& constants,
+                  const Params& params, const StepBuffers& buffers, std::int64_t begin,
+                  const std::int32_t* list, int count, ResetPool<Env>* ahead) const {
     ResetRoom<kVaried> room;
     const BatchColumns lanes = room.lanes();
     constexpr int kVector = kResetSearches ? 1 : kColumnAlignment / 4;
@@ -350,15 +378,44 @@ class CpuBatch final : public EnvBatch {
     } else {
       reset_lanes<kVaried>(lanes, constants, params, room.observations, room.masks, 0, whole);
     }
-    room.put_all(columns, buffers, begin, [&](const Word* from, Word* column) {
-      for (int k = 0; k < count; ++k) column[list[k]] = from[k];
-    });
+    for (int k = 0; k < count; ++k) room.put_lane(columns, buffers, k, begin + list[k]);
+  }
+
+  // The first state and observation of every episode, where the reset is constant.
+  struct FirstStep {
+    std::uint32_t state[kStateWords];
+    Word observation[kObservationWords], mask[kMaskWords + 1];
+  };
+  void make_first_step() {
+    ResetRoom<false> room;
+    room.lanes().environment[0] = room.lanes().episode[0] = 0;
+    reset_lanes<false>(room.lanes(), constants_, params_, room.observations, room.masks, 0, 1);
+    const auto* observed = reinterpret_cast<const Word*>(room.observations);
+    copy_column<kStateWords>(room.words, kResetLanes, first_step_.state, 1);
+    copy_column<kObservationWords>(observed, kResetLanes, first_step_.observation, 1);
+    copy_column<kMaskWords>(room.masks, kResetLanes, first_step_.mask, 1);
+  }
+  // Next episodes of the listed environments, where the reset is constant.
+  void start_again(const StepBuffers& buffers, std::int64_t begin, const std::int32_t* list,
+                   int count) {
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t i = begin + list[k];
+      columns_.episode[i] += constants_.episode_stride;
+      columns_.step[i] = 0;
+      columns_.episode_return[i] = 0.0f;
+      copy_column<kStateWords>(first_step_.state, 1, columns_.state + i, columns_.stride);
+      copy_column<kObservationWords>(first_step_.observation, 1,
+                                     reinterpret_cast<Word*>(buffers.observations) + i,
+                                     columns_.stride);
+      copy_column<kMaskWords>(first_step_.mask, 1, buffers.masks + i, columns_.stride);
+    }
   }
 
   // Next episodes of the ended ones of [begin, begin + count), without a list (envs/dense_ends.h). count <= kResetLanes.
   template <bool kVaried>
-  static void reset_many(const BatchColumns columns, const BatchConstants constants,
-                         const Params params, const StepBuffers buffers, const std::uint32_t* codes,
+  static void reset_many(const BatchColumns& columns, const BatchConstants& constants,
+                         const Params& params, const StepBuffers& buffers,
+                         const std::uint32_t* codes,
                          std::int64_t begin, int count) {
     ResetRoom<kVaried> room;
     next_keys(columns, room.lanes(), constants.episode_stride, codes, begin, count);
@@ -369,9 +426,12 @@ class CpuBatch final : public EnvBatch {
   }
 
   template <bool kVaried>
-  static void reset_lanes(const BatchColumns columns, const BatchConstants constants,
-                          const Params params, float* observations, Word* masks, std::int64_t begin,
-                          std::int64_t end) {
+  static void reset_lanes(const BatchColumns& shared_columns,
+                          const BatchConstants& shared_constants, const Params& shared_params,
+                          float* observations, Word* masks, std::int64_t begin, std::int64_t end) {
+    const BatchColumns columns = shared_columns;
+    const BatchConstants constants = shared_constants;
+    const Params params = shared_params;
     if constexpr (kVaried) {
       for (std::int64_t i = begin; i < end; ++i) draw_world<Env>(columns, constants, params, i);
     }
@@ -380,29 +440,88 @@ class CpuBatch final : public EnvBatch {
       start_episode<Env, kVaried>(columns, constants, params, observations, masks, i);
   }
 
-  // Kept apart and free of member access, so that the compiler sees loop-invariant pointers and vectorises it.
+  // Steps [begin, begin + count); codes from codes[0] on.
   template <bool kVaried>
-  static void step_lanes(const BatchColumns columns, const BatchConstants constants,
-                         const Params params, const StepBuffers buffers, std::int64_t begin,
-                         int count, std::uint32_t* RM_RESTRICT codes) {
-#pragma GCC ivdep
-    for (int j = 0; j < count; ++j) {
-      codes[j] = step_environment<Env, kVaried, !kObserveApart>(columns, constants, params, buffers,
-                                                                begin + j);
-    }
-    if constexpr (kObserveApart)
-      observe_lanes<kVaried>(columns, params, buffers.observations, buffers.masks, begin,
-                             begin + count);
+  void step_lanes(const BatchColumns& columns, const BatchConstants& constants,
+                  const Params& params, const StepBuffers& buffers, std::int64_t begin, int count,
+                  std::uint32_t* codes) const {
+    for_usual<kVaried>(columns, params, begin, begin + count, [&](auto env, auto from, auto to) {
+      step_loop<typename decltype(env)::type, kVaried>(columns, constants, params, buffers, from,
+                                                       static_cast<int>(to - from),
+                                                       codes + (from - begin));
+      if constexpr (kObserveApart)
+        observe_lanes<kVaried>(columns, params, buffers.observations, buffers.masks, from, to);
+    });
   }
 
   template <bool kVaried>
-  static void observe_lanes(const BatchColumns columns, const Params params, float* observations,
-                            Word* masks, std::int64_t begin, std::int64_t end) {
+  void observe_lanes(const BatchColumns& columns, const Params& params, float* observations,
+                     Word* masks, std::int64_t begin, std::int64_t end) const {
+    for_usual<kVaried>(columns, params, begin, end, [&](auto env, auto from, auto to) {
+      observe_loop<typename decltype(env)::type, kVaried>(columns, params, observations, masks,
+                                                          from, to);
+    });
+  }
+
+  // body(std::type_identity of Env or of its shorter text, begin, end) for the parts of [begin, end).
+  template <bool kVaried, class Body>
+  void for_usual(const BatchColumns& columns, const Params& params, std::int64_t begin,
+                 std::int64_t end, Body&& body) const {
+    if constexpr (HasUsual<Env>) {
+      for (std::int64_t from = begin; from < end; from += kUsualLanes) {
+        const std::int64_t to = std::min(from + kUsualLanes, end);
+        if (config_.shortcuts && all_usual<kVaried>(columns, params, from, to)) {
+          body(std::type_identity<Usual<Env>>{}, from, to);
+        } else {
+          body(std::type_identity<Env>{}, from, to);
+        }
+      }
+    } else {
+      body(std::type_identity<Env>{}, begin, end);
+    }
+  }
+  template <bool kVaried>
+  static bool all_usual(const BatchColumns& shared_columns, const Params& shared_params,
+                        std::int64_t begin, std::int64_t end) {
+    const BatchColumns columns = shared_columns;
+    const Params params = shared_params;
+    std::uint32_t other = 0;
+    for (std::int64_t i = begin; i < end; ++i)
+      other |= static_cast<std::uint32_t>(
+          !Env::usual(load_columns<State>(columns.state, columns.stride, i),
+                      params_at<Env, kVaried>(columns, params, i)));
+    return other == 0;
+  }
+
+  // The loops over environments are kept apart and copy what they are given, so that the compiler sees loop-invariant pointers and
+  // vectorises them. (Copies of their own, not arguments by value: those would be read back as vectors while the stores that wrote
+  // them by words still wait behind a whole episode's.) Text: Env, or Usual<Env>.
+  template <class Text, bool kVaried>
+  static void step_loop(const BatchColumns& shared_columns, const BatchConstants& shared_constants,
+                        const Params& shared_params, const StepBuffers& shared_buffers,
+                        std::int64_t begin, int count, std::uint32_t* RM_RESTRICT codes) {
+    const BatchColumns columns = shared_columns;
+    const BatchConstants constants = shared_constants;
+    const Params params = shared_params;
+    const StepBuffers buffers = shared_buffers;
+#pragma GCC ivdep
+    for (int j = 0; j < count; ++j) {
+      codes[j] = step_environment<Text, kVaried, !kObserveApart>(columns, constants, params,
+                                                                 buffers, begin + j);
+    }
+  }
+
+  template <class Text, bool kVaried>
+  static void observe_loop(const BatchColumns& shared_columns, const Params& shared_params,
+                           float* observations, Word* masks, std::int64_t begin,
+                           std::int64_t end) {
+    const BatchColumns columns = shared_columns;
+    const Params params = shared_params;
 #pragma GCC ivdep
     for (std::int64_t i = begin; i < end; ++i)
-      write_observation<Env>(load_columns<State>(columns.state, columns.stride, i),
-                             params_at<Env, kVaried>(columns, params, i), observations, masks,
-                             columns.stride, i);
+      write_observation<Text>(load_columns<State>(columns.state, columns.stride, i),
+                              params_at<Env, kVaried>(columns, params, i), observations, masks,
+                              columns.stride, i);
   }
 
   EnvSpec spec_;
@@ -416,6 +535,7 @@ class CpuBatch final : public EnvBatch {
   BatchColumns columns_{};
   BatchConstants constants_{};
   FaultTrace trace_;
+  FirstStep first_step_{};
   std::unique_ptr<ResetPool<Env>> ahead_;  // null: resets are made where they are needed
 };
 

@@ -113,8 +113,8 @@ def main():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
     with open(os.path.join(root, RUNTIME), encoding="utf-8") as file:
         loops = marked_loops(file.read())
-    if sorted(loops.values()) != ["observe_lanes", "reset_lanes", "step_lanes"]:
-        print(f"{RUNTIME}: expected one marked loop in step_lanes, in observe_lanes and in reset_lanes, found {loops}")
+    if sorted(loops.values()) != ["observe_loop", "reset_lanes", "step_loop"]:
+        print(f"{RUNTIME}: expected one marked loop in step_loop, in observe_loop and in reset_lanes, found {loops}")
         return 1
     with open(os.path.join(arguments.build_dir, "compile_commands.json"), encoding="utf-8") as file:
         entries = {environment_of(entry): entry for entry in json.load(file) if environment_of(entry)}

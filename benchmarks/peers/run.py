@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OUR_BATCHES = (4096, 65536)
+OUR_BATCHES = (1024, 4096, 65536)
 OURS = {"ours": (1, True), "ours_two_threads": (2, True), "ours_drawing_actions": (1, False)}  # threads, actions ahead
 
 # Our environment: (rival, its name there, the ratio we want or None).

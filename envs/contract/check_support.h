@@ -54,6 +54,7 @@ void check_statistics(const EnvEntry& entry, Broken& broken);
 void check_episode_numbers(const EnvEntry& entry, Broken& broken);
 void check_worlds(const EnvEntry& entry, Broken& broken);
 void check_reset_pool(const EnvEntry& entry, Broken& broken);
+void check_shortcuts(const EnvEntry& entry, Broken& broken);
 void check_levels(const EnvEntry& entry, Broken& broken);
 
 }  // namespace rollmill::contract

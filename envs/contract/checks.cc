@@ -38,6 +38,7 @@ const std::vector<Check>& contract_checks() {
        check_worlds},
       {"reset_pool", "Initial states made ahead or kept have the bits of those made directly.",
        check_reset_pool},
+      {"shortcuts", "Shorter ways that the environment declares change no bit.", check_shortcuts},
       {"levels", "A level is the same world for everyone.", check_levels},
   };
   return checks;

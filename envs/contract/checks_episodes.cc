@@ -226,6 +226,24 @@ void check_reset_pool(const EnvEntry& entry, Broken& broken) {
   }
 }
 
+// What usual, step_usual and observe_usual or reset_is_constant promise. (All pass that declare none.)
+void check_shortcuts(const EnvEntry& entry, Broken& broken) {
+  for (const int time_limit : {5, -1}) {
+    BatchConfig c = check_config(600, time_limit);
+    Runner quick(entry, c);
+    c.shortcuts = false;
+    Runner full(entry, c);
+    const int i = first_difference(full.play(300), quick.play(300));
+    if (i >= 0 || full.snapshot() != quick.snapshot()) {
+      broken.push_back(
+          "the declared shortcuts change bits, first in environment " + text(i) +
+          ": where usual holds, step_usual and observe_usual must do what step and observe do, and "
+          "reset_is_constant means that every reset gives one state");
+      return;
+    }
+  }
+}
+
 // Three levels: environments on the same level start alike, and all of them are played.
 void check_levels(const EnvEntry& entry, Broken& broken) {
   BatchConfig c = check_config(200, 4);

@@ -17,6 +17,7 @@
 //     RM_HD static void apply_reset(State&, const Params&, const ResetDraws&);
 //     static std::int32_t best_action(const State&, const Params&);  // optional: a game action, for the expert
 //     static constexpr minatar::Look looks[] = {...};                // optional: of each plane, for render and text
+//     usual, apply_usual, observe_usual                              // optional: a shorter text (envs/env.h)
 //     ... Params, State, Observation, observation_fields, observe as in envs/env.h
 //   };
 //   using Breakout = minatar::Minimal<BreakoutGame>;        // the minimal actions
@@ -32,11 +33,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include "envs/env.h"
 #include "envs/grid/grid.h"
 #include "envs/minatar/looks.h"
+#include "envs/usual.h"
 
 namespace rollmill::minatar {
 
@@ -165,6 +168,7 @@ struct WithActions : Game {
     return static_cast<std::int32_t>((kTable >> (4u * static_cast<std::uint32_t>(choice))) & 7u);
   }
 
+  static constexpr bool reset_is_constant = std::is_empty_v<typename Game::ResetDraws>;
   RM_HD static void reset(typename Game::State& s, const typename Game::Params& p, Rng& rng) {
     Game::apply_reset(s, p, Game::draw_reset(p, rng));
   }
@@ -177,6 +181,11 @@ struct WithActions : Game {
       const auto draws = Game::draw(p, rng);
       return Game::apply(s, p, game_action(choice), draws);
     }
+  }
+  RM_HD static Transition step_usual(typename Game::State& s, const typename Game::Params& p,
+                                     std::int32_t choice, Rng& rng) requires HasUsual<Game> {
+    const auto draws = Game::draw(p, rng);
+    return Game::apply_usual(s, p, game_action(choice), draws);
   }
   // Game::best_action says what a good player does; both sets hold it.
   static std::int32_t expert(const typename Game::State& s,

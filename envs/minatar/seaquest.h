@@ -102,6 +102,11 @@ struct SeaquestGame {
     return static_cast<std::uint32_t>(kMoveSpeed - (faster < 3 ? faster : 3));
   }
 
+  // Until the fourth surfacing births are 17 to 20 steps apart. An enemy is gone after 59: none is older than the newest four.
+  // And submarines of one step's shots are 11, 22, 33 or 44 steps apart in age, which births 17 to 20, 34 to 40 and 51 to 60 apart
+  // never are: one shoots at most.
+  RM_HD static bool usual(const State& s, const Params&) { return ((s.rest >> 23) & 31u) < 4u; }
+
   RM_HD static Scene unpack(const State& s) {
     const auto bits = [&s](int from, std::uint32_t all) {
       return static_cast<std::int32_t>((s.rest >> from) & all);
@@ -264,6 +269,7 @@ struct SeaquestGame {
 
   // Submarines, their bullets, fish. The order among enemies does not matter: each meets a bullet of its own. Returns not 0
   // if one of them hits the player.
+  template <bool kUsual>
   RM_HD static std::uint32_t move_enemies(Scene& s, const minatar::Place& old_place,
                                           const minatar::Place& new_place, std::uint32_t& kills) {
     minatar::Enemies& e = s.enemies;
@@ -282,7 +288,7 @@ struct SeaquestGame {
     // (A bullet in the player's cell cannot be; the package would not look for it.)
     kills += run_into(e, came & ~reaching, s.old_bullet, old_place);
     kills += run_into(e, came & ~reaching, s.new_bullet, new_place);
-    shoot(s, shooting & ~gone);
+    shoot<kUsual>(s, shooting & ~gone);
     std::uint32_t hit = touching | reaching | (s.to_right | s.to_left).meets(player);
     s.to_right = s.to_right.moved_right();
     s.to_left = s.to_left.moved_left();
@@ -290,11 +296,13 @@ struct SeaquestGame {
     return hit;
   }
 
-  // Bullets of the submarines in `set`, three or fewer, where these are, be they just hit or not.
+  // Bullets of the submarines in `set` (one at most if kOne, else three) where these are, be they just hit or not.
+  template <bool kOne>
   RM_HD static void shoot(Scene& s, std::uint32_t set) {
     const minatar::Enemies& e = s.enemies;
     std::uint32_t rest = set;
     shoot_oldest(s, e, rest);
+    if constexpr (kOne) return;
     shoot_oldest(s, e, rest);
     shoot_oldest(s, e, rest);
   }
@@ -324,6 +332,15 @@ struct SeaquestGame {
 
   RM_HD static Transition apply(State& state, const Params& p, std::int32_t chosen,
                                 const Draws& d) {
+    return apply_to<false>(state, p, chosen, d);
+  }
+  RM_HD static Transition apply_usual(State& state, const Params& p, std::int32_t chosen,
+                                      const Draws& d) {
+    return apply_to<true>(state, p, chosen, d);
+  }
+  template <bool kUsual>
+  RM_HD static Transition apply_to(State& state, const Params& p, std::int32_t chosen,
+                                   const Draws& d) {
     Scene s = unpack(state);
     const std::int32_t action = d.sticky != 0 ? s.last_action : chosen;
     s.last_action = action;
@@ -347,7 +364,7 @@ struct SeaquestGame {
     const std::uint32_t drifts = minatar::spread(kDrift, s.diver_timer);
     drift(s, s.new_diver, drifts);
     drift(s, s.old_diver, drifts);
-    const std::uint32_t hit = move_enemies(s, old_place, new_place, kills);
+    const std::uint32_t hit = move_enemies<kUsual>(s, old_place, new_place, kills);
     s.enemy_timer -= s.enemy_timer > 0 ? 1 : 0;
     s.diver_timer -= s.diver_timer > 0 ? 1 : 0;
     s.shot_timer -= s.shot_timer > 0 ? 1 : 0;
@@ -362,6 +379,17 @@ struct SeaquestGame {
   }
 
   RM_HD static void observe(const State& state, const Params&, Words out) {
+    minatar::EnemyCells enemies;
+    minatar::find_cells(state.enemies, minatar::enemy_columns(state.enemies), enemies);
+    write_planes(state, enemies, out);
+  }
+  RM_HD static void observe_usual(const State& state, const Params&, Words out) {
+    minatar::EnemyCells enemies;
+    minatar::find_newest(state.enemies, enemies);
+    write_planes(state, enemies, out);
+  }
+  RM_HD static void write_planes(const State& state, const minatar::EnemyCells& enemies,
+                                 Words out) {
     const Scene s = unpack(state);
     using minatar::Cells;
     using minatar::put_cells;
@@ -369,8 +397,6 @@ struct SeaquestGame {
     put_cells<0>(planes, Cells::cell(s.x, s.y, true));
     put_cells<1>(planes, Cells::cell(s.x + 1u - 2u * s.faces_right, s.y, true));
     put_cells<2>(planes, cells_of(s.old_bullet) | cells_of(s.new_bullet));
-    minatar::EnemyCells enemies;
-    minatar::find_cells(s.enemies, minatar::enemy_columns(s.enemies), enemies);
     const Cells all = enemies.fish | enemies.submarines;
     const Cells trail =
         (all & enemies.right).moved_left() | all.without(enemies.right).moved_right();

@@ -28,7 +28,9 @@
 namespace rollmill::minatar {
 
 // All bits equal to bit k of value.
-RM_HD std::uint32_t spread(std::uint32_t value, int k) { return 0u - ((value >> k) & 1u); }
+RM_HD std::uint32_t spread(std::uint32_t value, int k) {
+  return static_cast<std::uint32_t>(static_cast<std::int32_t>(value << (31 - k)) >> 31);
+}
 
 struct Enemies {
   std::uint32_t alive, submarine, right;
@@ -67,9 +69,9 @@ RM_HD std::uint32_t enemies_at(const Enemies& e, const Place& p) {
   return p.below & ~off;
 }
 
-// One more word bit of a birth: everything down by `shift` (0 or 1), `value` on top.
+// One more word bit of a birth: everything down by `shift` (0 or 1), bit 0 of `value` on top.
 RM_HD void push(std::uint32_t& word, std::uint32_t shift, std::uint32_t value) {
-  word = (word >> shift) | ((value & shift) << 31);
+  word = (word >> shift) | ((value << 31) & (shift << 31));
 }
 
 // A birth at the board's edge, unless an enemy in that row moves the other way.
@@ -165,7 +167,7 @@ RM_HD void set_cells(const EnemyColumns& columns, std::uint32_t set, Cells& cell
   if constexpr (x < kSide - 1) set_cells<r, x + 1>(columns, set, cells);
 }
 
-// Where enemies are, and the rows in which they move right.
+// Where enemies are, and cells that hold all those that move right and none that moves left.
 struct EnemyCells {
   Cells fish, submarines, right;
 };
@@ -179,6 +181,21 @@ RM_HD void find_cells(const Enemies& e, const EnemyColumns& columns, EnemyCells&
   constexpr Cells kRow = Cells::row(r + 1);
   found.right = found.right | (kRow & all_if((in_row & e.right) != 0));
   if constexpr (r < 7) find_cells<r + 1>(e, columns, found);
+}
+
+// The same where none is older than the newest four.
+template <int k = 28>
+RM_HD void find_newest(const Enemies& e, EnemyCells& found) {
+  const auto bit = [](std::uint32_t word, int to) { return ((word >> k) & 1u) << to; };
+  const std::uint32_t x =
+      bit(e.column[0], 0) | bit(e.column[1], 1) | bit(e.column[2], 2) | bit(e.column[3], 3);
+  const std::uint32_t y = bit(e.row[0], 0) | bit(e.row[1], 1) | bit(e.row[2], 2);
+  const Cells cell = Cells::cell(x, y + 1u, true) & spread(e.alive, k);
+  const std::uint32_t submarine = spread(e.submarine, k);
+  found.fish = found.fish | (cell & ~submarine);
+  found.submarines = found.submarines | (cell & submarine);
+  found.right = found.right | (cell & spread(e.right, k));
+  if constexpr (k < 31) find_newest<k + 1>(e, found);
 }
 
 }  // namespace rollmill::minatar

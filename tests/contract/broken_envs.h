@@ -51,6 +51,25 @@ struct RemembersEpisodes : MyEnv {
   static void reset(State& s, const Params& p, Rng&) { place(s, p, episodes++ * 2654435761u >> 7); }
 };
 
+// Declares what is not so.
+struct ResetVaries : MyEnv {
+  static constexpr EnvInfo info = named("Broken/ResetVaries-v0");
+  static constexpr bool reset_is_constant = true;
+};
+
+// The shorter step leaves something out.
+struct ShorterStepDiffers : MyEnv {
+  static constexpr EnvInfo info = named("Broken/ShorterStepDiffers-v0");
+  static bool usual(const State&, const Params&) { return true; }
+  static Transition step_usual(State& s, const Params& p, Action::Value action, Rng& rng) {
+    const Transition t = step(s, p, action, rng);
+    return {t.reason != 0 ? 0.0f : t.reward, t.reason};
+  }
+  static void observe_usual(const State& s, const Params& p, Observation::Writer out) {
+    observe(s, p, out);
+  }
+};
+
 struct CallsRand : MyEnv {
   static constexpr EnvInfo info = named("Broken/CallsRand-v0");
   static void reset(State& s, const Params& p, Rng&) {

@@ -30,6 +30,8 @@ std::vector<Defect> defects() {
           defect<LeavesObservationUnwritten>("outputs", "observation word is not written"),
           defect<RemembersEpisodes>("repeatable", "static variables"),
           defect<RemembersEpisodes>("fresh_episodes", "nothing may live outside the state"),
+          defect<ResetVaries>("shortcuts", "every reset gives one state"),
+          defect<ShorterStepDiffers>("shortcuts", "step_usual"),
           defect<CallsRand>("repeatable", "rand()"),
           defect<ReadsTheClock>("repeatable", "clock"),
           defect<DependsOnThread>("threads", "thread-local"),

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <bit>
 #include <set>
+#include <vector>
 
+#include "envs/describe.h"
 #include "envs/minatar/seaquest.h"
 
 namespace rollmill {
@@ -16,7 +18,34 @@ using Scene = Seaquest::Scene;
 
 struct Most {
   int alive = 0, births_later = 0, in_a_cell = 0, shooting = 0, bullets = 0, divers = 0;
+  int usual = 0;  // steps in which Seaquest::usual held
 };
+
+// The game with its shorter texts, or without.
+template <class Game>
+std::vector<std::uint32_t> observed(const State& s) {
+  std::vector<std::uint32_t> words(Seaquest::Observation::kSize);
+  Game::observe(s, Seaquest::Params{}, Words{words.data(), 1});
+  return words;
+}
+
+std::vector<std::uint32_t> words_of(State s) {
+  std::vector<std::uint32_t> words;
+  visit_words(s, [&](auto& word) { words.push_back(word); });
+  return words;
+}
+
+// The shorter texts do what the full ones do.
+void expect_the_same(const State& before, std::int32_t action, const Seaquest::Draws& draws) {
+  const Seaquest::Params p;
+  EXPECT_EQ(observed<Seaquest>(before), observed<Usual<Seaquest>>(before));
+  State full = before, shorter = before;
+  const Transition t = Seaquest::apply(full, p, action, draws);
+  const Transition u = Seaquest::apply_usual(shorter, p, action, draws);
+  EXPECT_EQ(t.reward, u.reward);
+  EXPECT_EQ(t.reason, u.reason);
+  EXPECT_EQ(words_of(full), words_of(shorter));
+}
 
 // Before a step: nothing that is still there may be pushed out by it.
 void expect_room(const Scene& s) {
@@ -84,6 +113,10 @@ Most play(std::uint32_t seed, std::uint32_t hurry, bool all_submarines, int step
     const std::int32_t action = !bounces   ? static_cast<std::int32_t>(other)
                                 : s.y == 0 ? minatar::kDown
                                            : minatar::kUp;
+    if (Seaquest::usual(state, p)) {
+      expect_the_same(state, action, draws);
+      ++most.usual;
+    }
     Seaquest::apply(state, p, action, draws);
   }
   return most;
@@ -99,6 +132,7 @@ TEST(Seaquest, ListsNeverOverflow) {
     all.shooting = std::max(all.shooting, most.shooting);
     all.bullets = std::max(all.bullets, most.bullets);
     all.divers = std::max(all.divers, most.divers);
+    all.usual += most.usual;
   }
   // The limits are reached: the test fills the lists.
   EXPECT_EQ(all.alive, 29);
@@ -107,6 +141,7 @@ TEST(Seaquest, ListsNeverOverflow) {
   EXPECT_GE(all.shooting, 2);
   EXPECT_EQ(all.bullets, 2);
   EXPECT_EQ(all.divers, 2);
+  EXPECT_GT(all.usual, 10000);
 }
 
 }  // namespace
