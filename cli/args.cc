@@ -1,5 +1,6 @@
 #include "cli/args.h"
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -10,6 +11,17 @@
 #include "envs/plugin.h"
 
 namespace rollmill {
+
+// (CLI11 takes a number beyond the range of the type for the nearest one in it.)
+static const CLI::Validator kFits(
+    [](const std::string& text) -> std::string {
+      std::int64_t number = 0;
+      const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+      return result.ec == std::errc::result_out_of_range
+                 ? text + " is beyond 9223372036854775807, the largest integer"
+                 : "";
+    },
+    "");
 
 struct Args::Impl {
   CLI::App app;
@@ -45,7 +57,7 @@ void Args::option(const std::string& names, std::string& value, const std::strin
 }
 void Args::option(const std::string& names, std::int64_t& value, const std::string& help,
                   std::int64_t low, std::int64_t high) {
-  impl_->app.add_option(names, value, help)->check(CLI::Range(low, high))->capture_default_str();
+  impl_->app.add_option(names, value, help)->check(kFits)->check(CLI::Range(low, high))->capture_default_str();
 }
 void Args::option(const std::string& names, std::optional<std::string>& value,
                   const std::string& help) {
@@ -53,7 +65,7 @@ void Args::option(const std::string& names, std::optional<std::string>& value,
 }
 void Args::option(const std::string& names, std::optional<std::int64_t>& value,
                   const std::string& help) {
-  impl_->app.add_option(names, value, help);
+  impl_->app.add_option(names, value, help)->check(kFits);
 }
 void Args::option(const std::string& names, std::optional<double>& value, const std::string& help) {
   impl_->app.add_option(names, value, help);

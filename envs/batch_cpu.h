@@ -253,6 +253,9 @@ class CpuBatch final : public EnvBatch {
     const bool constant = kResetIsConstant && config_.shortcuts && !varied_ && !many;
     if (many) {
       record_ended(columns_, buffers, kObservationWords, codes, begin, count);
+    } else if (broken) {
+      for (int k = 0; k < found; ++k)
+        record_episode<Env>(columns_, buffers, codes[ended[k]], begin + ended[k]);
     } else {
       record_some(columns_, buffers, codes, begin, ended, found);
     }
@@ -289,22 +292,41 @@ class CpuBatch final : public EnvBatch {
     for (int w = 0; w < kCount; ++w, from += from_stride, to += to_stride) *to = *from;
   }
 
-  // record_episode for each of the list. Copies of pointers: stores of bytes may alias members.
-  static void record_some(const BatchColumns& shared_columns, const StepBuffers& out,
+  // to[list[k]] = from[list[k]].
+  template <class T>
+  static void copy_listed(const T* RM_RESTRICT from, T* RM_RESTRICT to, const std::int32_t* list,
+                          int count) {
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) to[list[k]] = from[list[k]];
+  }
+
+  // record_episode for each of the list, none of which is broken: a column at a time, as most of them are asked for or not.
+  static void record_some(const BatchColumns& columns, const StepBuffers& out,
                           const std::uint32_t* codes, std::int64_t begin, const std::int32_t* list,
                           int count) {
-    const BatchColumns columns = shared_columns;
-    StepBuffers rest = out;
-    if (out.final_observations != nullptr &&
-        Env::Observation::kKind != ObservationKind::kReal) {  // those may need cleaning
-      rest.final_observations = nullptr;
+    if (out.final_observations != nullptr) {
       const auto* from = reinterpret_cast<const Word*>(out.observations) + begin;
       auto* to = reinterpret_cast<Word*>(out.final_observations) + begin;
+      const std::int64_t stride = columns.stride;
       for (int k = 0; k < count; ++k)
-        copy_column<kObservationWords>(from + list[k], columns.stride, to + list[k], columns.stride);
+        copy_column<kObservationWords>(from + list[k], stride, to + list[k], stride);
     }
-    for (int k = 0; k < count; ++k)
-      record_episode<Env>(columns, rest, codes[list[k]], begin + list[k]);
+    if (std::uint8_t* const to = out.outcomes; to != nullptr) {
+      for (int k = 0; k < count; ++k)
+        to[begin + list[k]] = static_cast<std::uint8_t>(codes[list[k]] >> 8);
+    }
+    if (out.episode_returns != nullptr)
+      copy_listed(columns.episode_return + begin, out.episode_returns + begin, list, count);
+    if (std::int32_t* const to = out.episode_lengths; to != nullptr) {
+      const std::uint32_t* const from = columns.step;
+      for (int k = 0; k < count; ++k)
+        to[begin + list[k]] = static_cast<std::int32_t>(from[begin + list[k]]);
+    }
+    if (out.episode_levels != nullptr) {
+      for (int k = 0; k < count; ++k)
+        out.episode_levels[begin + list[k]] =
+            columns.level != nullptr ? columns.level[begin + list[k]] : 0u;
+    }
   }
 
   // Where episodes start before they are put into a batch: columns of kResetLanes neighbouring lanes.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/number_text.h"
 #include "envs/env.h"
 #include "envs/env_spec.h"
 
@@ -160,8 +161,8 @@ typename Env::Params make_params(const std::vector<double>& values) {
     if (k < values.size()) {
       const double v = values[k];
       if (!(v >= f.low && v <= f.high)) {
-        fail_usage(std::string(Env::info.id) + ": parameter " + f.name + " = " + std::to_string(v) +
-                   " is outside [" + std::to_string(f.low) + ", " + std::to_string(f.high) + "]");
+        fail_usage(std::string(Env::info.id) + ": parameter " + f.name + " = " + number_text(v) +
+                   " is outside [" + number_text(f.low) + ", " + number_text(f.high) + "]");
       }
       value = static_cast<T>(v);
     }

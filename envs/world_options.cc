@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/number_text.h"
 #include "core/config/config.h"
 #include "envs/batch_layout.h"
 
@@ -38,8 +39,8 @@ std::string complaint(const Kind& kind, const std::vector<double>& numbers, cons
   const std::size_t ranged = kind.kind == DrawKind::kNormal ? 1 : numbers.size();
   for (std::size_t k = 0; k < ranged; ++k) {
     if (!(numbers[k] >= p.field.low && numbers[k] <= p.field.high)) {
-      return std::to_string(numbers[k]) + " is out of range; allowed " +
-             std::to_string(p.field.low) + " to " + std::to_string(p.field.high);
+      return number_text(numbers[k]) + " is out of range; allowed " + number_text(p.field.low) +
+             " to " + number_text(p.field.high);
     }
     const bool whole = numbers[k] == static_cast<double>(static_cast<std::int64_t>(numbers[k]));
     if (p.integer && !whole) return "whole numbers are wanted";
@@ -75,6 +76,7 @@ ParamDraw make_draw(const Kind& kind, const std::vector<double>& numbers, const 
 
 ParamDraw read_param_draw(Config& config, const std::string& key, const ParamSpec& param,
                           int index) {
+  config.keep_last_override(key);  // --set may choose another distribution than the file
   const std::vector<std::string> names = config.keys_under(key);
   const Kind* kind = names.size() == 1 ? find_kind(names[0]) : nullptr;
   if (kind == nullptr) {
@@ -92,6 +94,10 @@ ParamDraw read_param_draw(Config& config, const std::string& key, const ParamSpe
 }
 
 void read_levels(Config& config, LevelSet& levels) {
+  for (const std::string& key : config.keys_under("env.levels")) {  // before count is missed
+    if (key != "count" && key != "first" && key != "seed")
+      config.fail("env.levels." + key, "unknown key; allowed in [env.levels]: count, first, seed");
+  }
   levels.count = static_cast<std::uint32_t>(config.require_int("env.levels.count", 1, kMostLevels));
   levels.first = static_cast<std::uint32_t>(config.get_int("env.levels.first", 0, 0, 1 << 30));
   levels.seed = static_cast<std::uint64_t>(config.get_int("env.levels.seed", 0, 0));

@@ -88,6 +88,7 @@ EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Polic
   job.params = o.env.params;
   job.world = o.env.world;
   job.trace_steps = o.env.trace_steps;
+  job.reset_pool = o.env.reset_pool;
   job.time_limit = o.env.time_limit;
   job.seed = o.seed;
   job.policy = &policy;

@@ -44,6 +44,7 @@ class Block {
     config.params = job.params;
     config.world = job.world;
     config.trace_steps = job.trace_steps;
+    config.reset_pool = job.reset_pool;
     batch_ = job.env->make_cpu(config, nullptr);
     rollout_ =
         std::make_unique<HostRollout>(batch_->spec(), kWindow, count_, job.policy->frame_stack(),

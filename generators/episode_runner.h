@@ -21,6 +21,7 @@ struct EpisodeJob {
   std::vector<double> params;  // empty: defaults
   World world;                 // parameters drawn at each episode, levels
   int trace_steps = 0;         // BatchConfig::trace_steps
+  bool reset_pool = false;     // BatchConfig::reset_pool
   // Environments that broke, from any thread; null: only their episodes' outcome tells.
   std::function<void(const EnvBatch::Faults&)> on_faults;
   int time_limit = -1;

@@ -107,7 +107,11 @@ CheckpointInfo read_checkpoint_info(const std::string& folder) {
 }
 
 std::string find_policy_file(const std::string& path) {
-  if (!fs::exists(path)) fail_data(path + ": no such run, checkpoint or policy");
+  if (!fs::exists(path)) {
+    const bool word = path.find('/') == std::string::npos;
+    fail_data(path + ": no such run, checkpoint or policy" +
+              (word ? "; the words for a policy are random and expert" : ""));
+  }
   if (!fs::is_directory(path)) return path;
   std::string folder = path;
   if (!file_exists(path + "/policy.safetensors")) {

@@ -79,6 +79,7 @@ int run_evaluate(const Arguments& arguments) {
   job.env = &entry;
   job.params = env.params;
   job.world = env.world;
+  job.reset_pool = env.reset_pool;
   job.time_limit = env.time_limit;
   job.seed = seed ? static_cast<std::uint64_t>(*seed) : kEvaluationSeed;
   job.count = episodes;

@@ -74,6 +74,8 @@ class Config {
   // Names of the keys and sections directly in a section, in the order of the file; none if it is
   // missing.
   std::vector<std::string> keys_under(const std::string& section);
+  // Of the settings directly in a section of which one is wanted, keeps the last that an override made, if one did.
+  void keep_last_override(const std::string& section);
 
   // For checks that span several keys: throws Error (usage) "where: key: what", where the key was
   // given.
@@ -108,6 +110,7 @@ class Config {
   struct Section {
     std::string where;
     std::size_t order = 0;
+    bool is_value = false;  // an inline table: --set may put a plain value in its place
   };
   struct Resolved {
     std::string key, text, origin;
@@ -116,7 +119,8 @@ class Config {
 
   void apply_override(const std::string& text);
   void set(const std::string& key, Entry entry);
-  void add_section(const std::string& key, const std::string& where);
+  void add_section(const std::string& key, const std::string& where, bool is_value = false);
+  void remove(const std::string& section);
 
   static std::string print(const std::vector<Resolved>& items, Origins origins);
   void know(const std::string& key);

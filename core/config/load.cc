@@ -75,7 +75,7 @@ Config Config::from_string(const std::string& text, const std::string& name,
   auto section = document.sections.begin();
   const auto add_sections_to = [&](int line) {
     for (; section != document.sections.end() && section->line <= line; ++section)
-      config.add_section(section->key, where(section->line));
+      config.add_section(section->key, where(section->line), section->is_inline);
   };
   for (auto& item : document.values) {
     add_sections_to(item.line);
@@ -104,11 +104,16 @@ void Config::apply_override(const std::string& text) {
     fail_usage(where + ": the value is not UTF-8 text");
 
   auto document = parse_toml_value(raw);
+  const bool is_table = document && !document->sections.empty();
+  if (const auto old = sections_.find(key);
+      !is_table && old != sections_.end() && old->second.is_value) {
+    remove(key);
+  }
   if (!document) {
     set(key, Entry{.value = {raw}, .where = where, .raw = raw, .is_override = true});
     return;
   }
-  for (const auto& section : document->sections) add_section(key + section.key, where);
+  for (const auto& section : document->sections) add_section(key + section.key, where, true);
   for (auto& item : document->values) {
     set(key + item.key, Entry{.value = std::move(item.value),
                               .where = where,
@@ -128,15 +133,42 @@ void Config::set(const std::string& key, Entry entry) {
   entries_[key] = std::move(entry);
 }
 
-void Config::add_section(const std::string& key, const std::string& where) {
+void Config::keep_last_override(const std::string& section) {
+  const std::vector<std::string> names = keys_under(section);
+  const std::string* last = nullptr;
+  std::size_t order = 0;
+  for (const std::string& name : names) {
+    const auto entry = entries_.find(section + "." + name);
+    if (entry == entries_.end() || !entry->second.is_override || entry->second.order < order)
+      continue;
+    last = &name;
+    order = entry->second.order;
+  }
+  if (last == nullptr) return;
+  for (const std::string& name : names) {
+    if (&name != last) entries_.erase(section + "." + name);
+  }
+}
+
+void Config::remove(const std::string& section) {
+  const std::string inside = section + ".";
+  std::erase_if(entries_, [&](const auto& item) { return item.first.starts_with(inside); });
+  std::erase_if(sections_, [&](const auto& item) {
+    return item.first == section || item.first.starts_with(inside);
+  });
+}
+
+void Config::add_section(const std::string& key, const std::string& where, bool is_value) {
   for (std::size_t dot = key.find('.');; dot = key.find('.', dot + 1)) {
     const std::string part = key.substr(0, dot);
     if (const auto entry = entries_.find(part); entry != entries_.end()) {
       fail_usage(where + ": " + part + ": is " + describe_type(entry->second.value) + " (" +
                  entry->second.where + "), not a section");
     }
-    if (sections_.try_emplace(part, Section{where, next_order_}).second) ++next_order_;
-    if (dot == std::string::npos) return;
+    const bool last = dot == std::string::npos;
+    if (sections_.try_emplace(part, Section{where, next_order_, is_value && last}).second)
+      ++next_order_;
+    if (last) return;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/number_text.h"
 #include "core/math/math.h"
 #include "envs/contract/check_support.h"
 #include "envs/env.h"
@@ -214,7 +215,7 @@ void check_values(const EnvEntry& entry, Broken& broken) {
           reward <= spec.reward_high + slack(spec.reward_high)) {
         continue;
       }
-      broken.push_back("reward " + std::to_string(reward) + " is outside the declared range" +
+      broken.push_back("reward " + number_text(reward) + " is outside the declared range" +
                        where);
       return;
     }

@@ -36,7 +36,7 @@ std::vector<Defect> defects() {
           defect<ReadsTheClock>("repeatable", "clock"),
           defect<DependsOnThread>("threads", "thread-local"),
           defect<RewardIsNotFinite>("values", "NaN or infinite"),
-          defect<RewardOutOfRange>("values", "reward 2.0"),
+          defect<RewardOutOfRange>("values", "reward 2 "),
           defect<ObservationOutOfRange>("values", "outside its declared range"),
           defect<MaskAllowsNothing>("masks", "allows no action"),
           defect<MaskHasBitsBeyond>("masks", "beyond the choices"),

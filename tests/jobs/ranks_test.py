@@ -3,6 +3,7 @@
 Needs librollmill_torch.so; skipped, saying so, only in a build with ROLLMILL_TORCH=OFF.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -22,6 +23,34 @@ id = "CartPole-v1"
 [generate]
 policy = "random"
 shard_transitions = 20000
+"""
+# Guessing succeeds more often than the band allows: the number of swaps rises.
+CURRICULUM = """[run]
+threads = 1
+
+[env]
+id = "Rollmill/CupsOpen-v0"
+num_envs = 64
+
+[trainer]
+algorithm = "ppo"
+total_steps = 60_000
+reduction = "exact"
+
+[ppo]
+horizon = 64
+
+[curriculum]
+kind = "success"
+band = [0.2, 0.3]
+window = 200
+step = 0.2
+
+[curriculum.params]
+swaps = [1, 8]
+
+[evaluation]
+episodes = 0
 """
 TIMEOUT = 10  # seconds, ROLLMILL_TIMEOUT
 # Few collectives an update: what is tested is when they are cut off, not how fast they are.
@@ -299,6 +328,20 @@ class Train(RanksTest):
         self.assertNotEqual(policies[0], (newest / "policy.safetensors").read_bytes())
         refused = self.run_ranks(3, self.train("three", *exact), codes=[2] * 3)
         self.assertIn("ranks", refused[0].err)
+
+    def test_curriculum(self):
+        """A success-rate controller on 1, 2 and 4 ranks: the same difficulty at every update and the same bytes in the end."""
+        config = self.write("curriculum.toml", CURRICULUM)
+        runs = []
+        for world in (1, 2, 4):
+            out = self.dir / f"curriculum{world}"
+            self.run_ranks(world, ["train", config, "--out", out, "--quiet"])
+            lines = (out / "metrics.jsonl").read_text().splitlines()
+            newest = checkpoints(out)[-1]
+            runs.append(([json.loads(line)["difficulty"] for line in lines], (newest / "policy.safetensors").read_bytes()))
+        self.assertGreater(len(set(runs[0][0])), 2, "the difficulty never moved")
+        self.assertEqual(runs[0], runs[1])
+        self.assertEqual(runs[0], runs[2])
 
     def test_lost_rank(self):
         """Whichever dies, the other says so in time, and --resume ends with the same weights."""

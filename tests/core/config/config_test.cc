@@ -509,5 +509,32 @@ TEST(ConfigFuzz, RandomOverrides) {
   }
 }
 
+// A plain value may take the place of an inline table, not of a [section]. Of alternatives the last override stands.
+TEST(Overrides, OfAnInlineTable) {
+  const std::string text = "[a]\nx = { uniform = [1, 2] }\n[a.b]\nz = 1\n";
+  Config other = Config::from_string(text, "t.toml", {"a.x={ choice = [3] }", "a.x.normal=[4, 5]"});
+  EXPECT_EQ(other.keys_under("a.x"), (std::vector<std::string>{"uniform", "choice", "normal"}));
+  other.keep_last_override("a.x");
+  EXPECT_EQ(other.keys_under("a.x"), std::vector<std::string>{"normal"});
+  Config none = Config::from_string(text, "t.toml", {});
+  none.keep_last_override("a.x");
+  EXPECT_EQ(none.keys_under("a.x"), std::vector<std::string>{"uniform"});
+  Config plain = Config::from_string(text, "t.toml", {"a.x=4"});
+  EXPECT_EQ(plain.get_int("a.x", 0), 4);
+  Config twice = Config::from_string(text, "t.toml", {"a.x={ choice = [3] }", "a.x=5"});
+  EXPECT_EQ(twice.get_int("a.x", 0), 5);
+  EXPECT_THROW(Config::from_string(text, "t.toml", {"a.b=4"}), Error);
+}
+
+TEST(Integers, BeyondTheLargestAreNamed) {
+  Config config = Config::from_string("", "t.toml", {"seed=18446744073709551615"});
+  try {
+    config.get_int("seed", 0, 0);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("18446744073709551615 is beyond"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace rollmill
