@@ -4,8 +4,10 @@
 #include <chrono>
 #include <vector>
 
+#include "core/base/aligned.h"
 #include "core/base/simd.h"
 #include "core/base/thread_pool.h"
+#include "rollout/mlp/elementwise.h"
 #include "rollout/mlp/forward.h"
 #include "rollout/mlp/mlp_policy.h"
 
@@ -16,12 +18,16 @@ using Clock = std::chrono::steady_clock;
 
 // As many independent sums as a kernel's register block: enough to hide the multiply-add's latency, few enough for registers.
 constexpr int kSums = kBlockRows * kBlockVectors;
-constexpr int kRounds = 20'000;
+// Turns of some 20 ms each, as long as a call of R: neighbours on the machine then disturb all of them alike.
+constexpr int kRounds = 4'000'000, kTurns = 2'000;
+
+constexpr int kActivations = 2048;  // floats of a thread: well within a first-level cache
 
 float multiply_add_on_registers(float start) {
   F16 sums[kSums];
+  // Each its own start: sums that are known to be equal are computed once.
 #pragma GCC unroll 32
-  for (F16& sum : sums) sum = broadcast16(start);
+  for (int k = 0; k < kSums; ++k) sums[k] = broadcast16(start + static_cast<float>(k));
   const F16 factor = broadcast16(0.999f), term = broadcast16(0.001f);
   for (int round = 0; round < kRounds; ++round) {
 #pragma GCC unroll 32
@@ -63,6 +69,20 @@ Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds)
   });
   r.peak = 2.0 * 16 * kSums * kRounds * threads / spent;
 
+  // The activation function, on numbers in the cache. (The factor keeps them from dying out.)
+  std::vector<AlignedVector<float>> columns(static_cast<std::size_t>(threads),
+                                            AlignedVector<float>(kActivations, 0.5f));
+  constexpr int kPasses = 4000;
+  const double active = fastest(seconds, [&] {
+    pool.run(threads, [&](int t) {
+      float* RM_RESTRICT x = columns[static_cast<std::size_t>(t)].data();
+      for (int pass = 0; pass < kPasses; ++pass) {
+        for (int i = 0; i < kActivations; ++i) x[i] = 1.5f * activation_tanh(x[i]);
+      }
+    });
+  });
+  r.activation_rate = static_cast<double>(kPasses) * kActivations * threads / active;
+
   PolicyWeights weights(shape);
   initialize_weights(weights, 1, 0.0f);
   const MlpLayout& layout = weights.layout;
@@ -70,6 +90,7 @@ Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds)
     for (const DenseLayer& layer : net->dense) {
       r.flops += 2.0 * layer.inputs * layer.outputs;
       r.padded_flops += 2.0 * layer.inputs * layer.width;
+      if (&layer != &net->dense.back()) r.activations += layer.width;
     }
   }
   std::vector<std::unique_ptr<ForwardScratch>> scratch;
@@ -84,7 +105,6 @@ Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds)
         {reinterpret_cast<const float*>(words.data()), kTileRows, 0, nullptr}, 0, kTileRows,
         weights.normalizer);
   }
-  constexpr int kTurns = 200;
   const double forward = fastest(seconds, [&] {
     pool.run(threads, [&](int t) {
       ForwardScratch& s = *scratch[static_cast<std::size_t>(t)];

@@ -1,5 +1,6 @@
 #include "evaluation/speed.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <optional>
@@ -17,19 +18,25 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Calls body until `seconds` are over, after one call to warm up; steps per second.
+struct Rate {  // steps per second
+  double mean = 0, fastest_call = 0;
+};
+
+// Calls body until `seconds` are over, after one call to warm up.
 template <class Body>
-double rate(double seconds, std::int64_t steps_per_call, Body&& body) {
+Rate rate(double seconds, std::int64_t steps_per_call, Body&& body) {
   body();
   std::int64_t steps = 0;
   const auto start = Clock::now();
-  double elapsed = 0;
+  double elapsed = 0, shortest = 1e30;
   while (elapsed < seconds) {
     body();
     steps += steps_per_call;
+    const double before = elapsed;
     elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+    shortest = std::min(shortest, elapsed - before);
   }
-  return static_cast<double>(steps) / elapsed;
+  return {static_cast<double>(steps) / elapsed, static_cast<double>(steps_per_call) / shortest};
 }
 
 // Fills in the figures of the environments alone. As a collector does it: a task takes its block of environments through
@@ -53,7 +60,7 @@ void measure_environment(const SpeedJob& job, const EnvEntry& entry, SpeedFigure
   constexpr int kSteps = 32;
   const int blocks = (job.num_envs + per_block - 1) / per_block;
   std::int64_t first_row = 0;
-  figures.environment = rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
+  const Rate measured = rate(job.seconds, std::int64_t{kSteps} * job.num_envs, [&] {
     pool.run(blocks, [&](int block) {
       ActRequest q;
       q.stride = memory.stride();
@@ -73,6 +80,7 @@ void measure_environment(const SpeedJob& job, const EnvEntry& entry, SpeedFigure
     });
     first_row += kSteps + 1;
   });
+  figures.environment = measured.mean;
 }
 
 TrainOptions training_options(const SpeedJob& job) {
@@ -107,13 +115,15 @@ SpeedFigures measure_speed(const SpeedJob& job) {
     const HostRollout memory(batch->spec(), job.horizon, job.num_envs);
     HostCollector collector(*batch, policy, memory.buffer(), pool);
     collector.reset();
-    f.rollout = rate(job.seconds, steps, [&] {
+    const Rate measured = rate(job.seconds, steps, [&] {
       collector.collect({});
       collector.advance();
     });
+    f.rollout = measured.mean;
+    f.fastest_rollout = measured.fastest_call;
   }
   PpoTrainer trainer(training_options(job), *group);
-  f.training = rate(job.seconds, steps, [&] { trainer.step(); });
+  f.training = rate(job.seconds, steps, [&] { trainer.step(); }).mean;
   return f;
 }
 

@@ -20,6 +20,7 @@ struct SpeedJob {
 
 struct SpeedFigures {
   double environment = 0, rollout = 0, training = 0;  // steps per second; 0 where not measured
+  double fastest_rollout = 0;  // R of the fastest single rollout: what a busy machine left alone
   std::int64_t bytes_per_environment = 0;  // in E: the whole batch and one step's buffers
   std::int64_t field_bytes = 0;  // of those: state, action, observation, mask, reward, end
 };

@@ -19,14 +19,17 @@ std::string describe(const Roofline& roof, const SpeedFigures& f) {
   const auto percent = [](double part, double whole) { return 100.0 * part / whole; };
   const double allowed = roof.allowed(f.environment);
   return fmt::format(
-      "  peak of float32 multiply-adds    {:>10.1f} GFLOP/s, from registers\n"
-      "  64-64 actor and critic           {:>10} flops a step, {} as padded and computed\n"
-      "  forward pass alone, in the cache {:>10} steps/s: {:.1f} GFLOP/s, {:.0f} % of the peak\n"
-      "  R if only arithmetic and E cost  {:>10} steps/s: R is {:.0f} % of it\n",
-      roof.peak / 1e9, static_cast<std::int64_t>(roof.flops),
-      static_cast<std::int64_t>(roof.padded_flops), human(roof.forward),
-      roof.forward * roof.padded_flops / 1e9, percent(roof.forward * roof.padded_flops, roof.peak),
-      human(allowed), percent(f.rollout, allowed));
+      "  peak of float32 multiply-adds    {:>10.1f} GFLOP/s, from registers; {:.1f} G tanh/s\n"
+      "  64-64 actor and critic           {:>10} flops a step, {} as padded and computed; {} tanh\n"
+      "  forward pass alone, in the cache {:>10} steps/s: {:.1f} GFLOP/s, {:.0f} % of the peak; "
+      "{:.0f} % of what products and tanh allow\n"
+      "  R if only arithmetic and E cost  {:>10} steps/s: the fastest rollout, {}, is {:.0f} % of it\n",
+      roof.peak / 1e9, roof.activation_rate / 1e9, static_cast<std::int64_t>(roof.flops),
+      static_cast<std::int64_t>(roof.padded_flops), static_cast<std::int64_t>(roof.activations),
+      human(roof.forward), roof.forward * roof.padded_flops / 1e9,
+      percent(roof.forward * roof.padded_flops, roof.peak),
+      percent(roof.forward * roof.arithmetic(), 1.0), human(allowed), human(f.fastest_rollout),
+      percent(f.fastest_rollout, allowed));
 }
 
 }  // namespace
@@ -92,7 +95,10 @@ int run_bench(const Arguments& arguments) {
         j["peak_flops"] = roof->peak;
         j["policy_flops"] = roof->flops;
         j["policy_flops_padded"] = roof->padded_flops;
+        j["activations"] = roof->activations;
+        j["activation_rate"] = roof->activation_rate;
         j["forward_alone"] = roof->forward;
+        j["R_fastest"] = f.fastest_rollout;
         j["R_allowed"] = roof->allowed(f.environment);
       }
     } else {

@@ -30,9 +30,19 @@ Json inspect_policy(const std::string& path) {
   j["env"] = policy.env_id;
   j["observations"] = layout.shape.observations();
   j["frame_stack"] = layout.shape.frame_stack;
+  if (!layout.shape.conv.empty()) {
+    auto conv = Json::array();
+    for (const ConvShape& c : layout.shape.conv) conv.push_back(c.channels);
+    j["conv_channels"] = conv;
+  }
   j["hidden"] = layout.shape.hidden;
+  j["activation"] = activation_name(layout.shape.activation);
+  j["trunk"] = trunk_name(layout.shape.trunk);
+  j["memory"] = memory_name(layout.shape.memory);
+  if (layout.shape.memory != MemoryKind::kNone) j["memory_size"] = layout.shape.memory_size;
   j["outputs"] = layout.shape.outputs();
   j["actions"] = action_kind(layout.shape);
+  if (layout.shape.reals > 0) j["distribution"] = distribution_name(layout.shape.distribution);
   j["parameters"] = layout.parameter_count();
   j["normalizes_observations"] = policy.weights->normalizer.enabled();
   return j;

@@ -30,6 +30,7 @@ std::string report_json(const std::string& out, const TrainResult& r,
   j["steps"] = r.env_steps;
   j["updates"] = r.updates;
   j["seconds"] = r.seconds;
+  j["steps_per_second"] = r.seconds > 0 ? static_cast<double>(r.new_steps) / r.seconds : 0.0;
   j["checkpoint"] = r.checkpoint;
   j["policy"] = r.checkpoint + "/policy.safetensors";
   if (report != nullptr) j["evaluation"] = nlohmann::ordered_json::parse(format_json(*report));
