@@ -1,6 +1,6 @@
 #include "cli/args.h"
 
-#include <charconv>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -15,11 +15,9 @@ namespace rollmill {
 // (CLI11 takes a number beyond the range of the type for the nearest one in it.)
 static const CLI::Validator kFits(
     [](const std::string& text) -> std::string {
-      std::int64_t number = 0;
-      const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
-      return result.ec == std::errc::result_out_of_range
-                 ? text + " is beyond 9223372036854775807, the largest integer"
-                 : "";
+      errno = 0;
+      std::strtoll(text.c_str(), nullptr, 0);  // as CLI11 reads it
+      return errno == ERANGE ? text + " is beyond the integers of 64 bits" : "";
     },
     "");
 
@@ -57,7 +55,10 @@ void Args::option(const std::string& names, std::string& value, const std::strin
 }
 void Args::option(const std::string& names, std::int64_t& value, const std::string& help,
                   std::int64_t low, std::int64_t high) {
-  impl_->app.add_option(names, value, help)->check(kFits)->check(CLI::Range(low, high))->capture_default_str();
+  impl_->app.add_option(names, value, help)
+      ->check(kFits)
+      ->check(CLI::Range(low, high))
+      ->capture_default_str();
 }
 void Args::option(const std::string& names, std::optional<std::string>& value,
                   const std::string& help) {

@@ -31,8 +31,9 @@
 
 namespace rollmill {
 
-// Environments of a block, 64 to 512: as many as fit twice into a first-level cache. (Fewer would be read faster, but each block
-// pays for a whole vector of resets when one episode ends: measured on MinAtar. So where the reset is constant, half of one.)
+// Environments of a block, 64 to 512: as many as fit into 80 KiB, twice a first-level cache. (Fewer would be read faster, but
+// each block pays for a whole vector of resets when one episode ends: measured on MinAtar. Where the reset is constant none is
+// made: 20 KiB.)
 constexpr int cpu_block(int words, bool reset_is_constant) {
   const int room = reset_is_constant ? 20 * 1024 : 80 * 1024;
   int block = 512;
@@ -51,7 +52,8 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kObservationWords = Env::Observation::kSize;
   // A step and an observation of a thousand instructions each use up registers and decoded-instruction cache together: apart, the
   // state is loaded once more, and MinAtar's Asterix and Freeway are a fifth faster.
-  static constexpr bool kObserveApart = requires { requires Env::observe_apart; };
+  // (With a shorter text always: where that holds is asked again after the step.)
+  static constexpr bool kObserveApart = HasUsual<Env> || requires { requires Env::observe_apart; };
   // Such a reset is dear and no loop of lanes: none may be made for nothing.
   static constexpr bool kResetSearches = requires { requires Env::reset_searches; };
   // Such a reset gives the same state always: it is made once, where parameters do not vary.
@@ -59,7 +61,8 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kBlock =
       cpu_block(kStateWords + kRuntimeWords + kObservationWords, kResetIsConstant);
   static constexpr int kResetLanes = 64;  // a multiple of every vector's lanes
-  static constexpr int kUsualLanes = 64;  // that take the shorter text of Env together (envs/usual.h); the same
+  static constexpr int kUsualLanes =
+      64;  // that take the shorter text of Env together (envs/usual.h)
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
       : spec_(describe<Env>()),
@@ -76,7 +79,7 @@ class CpuBatch final : public EnvBatch {
     constants_.world = world_.view();
     trace_ = FaultTrace(config.trace_steps, kStateWords, Env::Action::kSize, stride_);
     if constexpr (kResetIsConstant) make_first_step();
-    if (config.reset_pool) {
+    if (config.reset_pool && !starts_from_copy()) {
       ahead_ = std::make_unique<ResetPool<Env>>(stride_, varied_);
       ahead_->clear(constants_.world);
     }
@@ -250,7 +253,6 @@ class CpuBatch final : public EnvBatch {
     const bool broken = FaultTrace::any_broken(codes, ended, found);
     if (broken) report_faults(buffers, codes, ended, found, begin);
     const bool many = !kResetSearches && many_ended(found, count) && !ahead_ && !broken;
-    const bool constant = kResetIsConstant && config_.shortcuts && !varied_ && !many;
     if (many) {
       record_ended(columns_, buffers, kObservationWords, codes, begin, count);
     } else if (broken) {
@@ -260,7 +262,7 @@ class CpuBatch final : public EnvBatch {
       record_some(columns_, buffers, codes, begin, ended, found);
     }
     if (!config_.autoreset) return;  // somebody wants to see the last state
-    if (constant) return start_again(buffers, begin, ended, found);
+    if (starts_from_copy() && !many) return start_again(buffers, begin, ended, found);
     const int lanes = many ? count : found;
     for (int k = 0; k < lanes; k += kResetLanes) {
       const int some = std::min(kResetLanes, lanes - k);
@@ -332,8 +334,7 @@ class CpuBatch final : public EnvBatch {
   // Where episodes start before they are put into a batch: columns of kResetLanes neighbouring lanes.
   template <bool kVaried>
   struct ResetRoom {
-    static constexpr int kColumns =
-        kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
+    static constexpr int kColumns = kStateWords + kRuntimeWords + (kVaried ? 1 + kParamWords : 0);
     alignas(kColumnAlignment) std::uint32_t words[kColumns * kResetLanes];
     // One row of each to spare: an environment that writes beyond its observation must not tear the stack before the contract
     // checks can say so.
@@ -347,12 +348,15 @@ class CpuBatch final : public EnvBatch {
                   std::int64_t i) const {
       constexpr int kWorld = kStateWords + kRuntimeWords;
       copy_column<kStateWords>(words + k, kResetLanes, columns.state + i, columns.stride);
-      copy_column<kColumns - kWorld>(words + kWorld * kResetLanes + k, kResetLanes,
-                                     columns.state + kWorld * columns.stride + i, columns.stride);
+      if constexpr (kVaried) {
+        copy_column<kColumns - kWorld>(words + kWorld * kResetLanes + k, kResetLanes,
+                                       columns.state + kWorld * columns.stride + i, columns.stride);
+      }
       copy_column<kObservationWords>(reinterpret_cast<const Word*>(observations) + k, kResetLanes,
                                      reinterpret_cast<Word*>(buffers.observations) + i,
                                      columns.stride);
-      copy_column<kMaskWords>(masks + k, kResetLanes, buffers.masks + i, columns.stride);
+      if constexpr (kMaskWords > 0)
+        copy_column<kMaskWords>(masks + k, kResetLanes, buffers.masks + i, columns.stride);
     }
     // put(lanes of a column, the same column of the batch from environment `begin` on), for each of those columns.
     template <class Put>
@@ -403,6 +407,8 @@ class CpuBatch final : public EnvBatch {
     for (int k = 0; k < count; ++k) room.put_lane(columns, buffers, k, begin + list[k]);
   }
 
+  bool starts_from_copy() const { return kResetIsConstant && config_.shortcuts && !varied_; }
+
   // The first state and observation of every episode, where the reset is constant.
   struct FirstStep {
     std::uint32_t state[kStateWords];
@@ -429,7 +435,8 @@ class CpuBatch final : public EnvBatch {
       copy_column<kObservationWords>(first_step_.observation, 1,
                                      reinterpret_cast<Word*>(buffers.observations) + i,
                                      columns_.stride);
-      copy_column<kMaskWords>(first_step_.mask, 1, buffers.masks + i, columns_.stride);
+      if constexpr (kMaskWords > 0)
+        copy_column<kMaskWords>(first_step_.mask, 1, buffers.masks + i, columns_.stride);
     }
   }
 
@@ -437,14 +444,12 @@ class CpuBatch final : public EnvBatch {
   template <bool kVaried>
   static void reset_many(const BatchColumns& columns, const BatchConstants& constants,
                          const Params& params, const StepBuffers& buffers,
-                         const std::uint32_t* codes,
-                         std::int64_t begin, int count) {
+                         const std::uint32_t* codes, std::int64_t begin, int count) {
     ResetRoom<kVaried> room;
     next_keys(columns, room.lanes(), constants.episode_stride, codes, begin, count);
     reset_lanes<kVaried>(room.lanes(), constants, params, room.observations, room.masks, 0, count);
-    room.put_all(columns, buffers, begin, [&](const Word* from, Word* column) {
-      select_ended(codes, from, column, count);
-    });
+    room.put_all(columns, buffers, begin,
+                 [&](const Word* from, Word* column) { select_ended(codes, from, column, count); });
   }
 
   template <bool kVaried>
@@ -535,8 +540,7 @@ class CpuBatch final : public EnvBatch {
 
   template <class Text, bool kVaried>
   static void observe_loop(const BatchColumns& shared_columns, const Params& shared_params,
-                           float* observations, Word* masks, std::int64_t begin,
-                           std::int64_t end) {
+                           float* observations, Word* masks, std::int64_t begin, std::int64_t end) {
     const BatchColumns columns = shared_columns;
     const Params params = shared_params;
 #pragma GCC ivdep

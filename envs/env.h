@@ -19,9 +19,10 @@
 //     static constexpr const char* keys = "ad";  // a key for each choice in `rollmill play`; arrows are w, a, s, d
 //     static constexpr bool observe_apart = true;  // CPU: observe in a loop of its own; measure (docs/guides) before you set it
 //     static constexpr bool reset_searches = true;  // CPU: a reset that loops until it has a level; none is made in vain
-//     static constexpr bool reset_is_constant = true;  // CPU: a reset that draws nothing; it is made once
+//     static constexpr bool reset_is_constant = true;  // CPU: a reset of Params alone, which draws nothing; it is made once
 //     RM_HD static bool usual(const State&, const Params&);  // CPU: where step_usual and observe_usual, with the signatures of
-//                                                            // step and observe, do the same in fewer instructions
+//                                                            // step and observe, do the same in fewer instructions; false for
+//                                                            // states of which the short text would make something else
 //     static constexpr const char* difficulty[] = {"swaps", ...};  // parameters that make it harder, the difficulty vector
 //   };
 //

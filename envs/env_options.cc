@@ -27,6 +27,7 @@ EnvOptions read_env_options(Config& config, int default_num_envs) {
   for (std::size_t k = 0; k < spec.params.size(); ++k) {
     const ParamSpec& p = spec.params[k];
     const std::string key = "env.params." + p.field.name;
+    config.keep_last_override(key);
     if (config.has_section(key)) {
       o.params.push_back(p.default_value);
       o.world.draws.push_back(read_param_draw(config, key, p, static_cast<int>(k)));

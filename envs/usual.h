@@ -10,8 +10,12 @@
 namespace rollmill {
 
 template <class Env>
-concept HasUsual = requires(const typename Env::State& s, const typename Env::Params& p) {
+concept HasUsual = requires(typename Env::State& s, const typename Env::Params& p,
+                            typename Env::Action::Value action, Rng& rng,
+                            typename Env::Observation::Writer out) {
   Env::usual(s, p);
+  Env::step_usual(s, p, action, rng);
+  Env::observe_usual(s, p, out);
 };
 
 // The environment with the shorter text in the place of the full one.

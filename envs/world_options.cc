@@ -76,12 +76,11 @@ ParamDraw make_draw(const Kind& kind, const std::vector<double>& numbers, const 
 
 ParamDraw read_param_draw(Config& config, const std::string& key, const ParamSpec& param,
                           int index) {
-  config.keep_last_override(key);  // --set may choose another distribution than the file
   const std::vector<std::string> names = config.keys_under(key);
   const Kind* kind = names.size() == 1 ? find_kind(names[0]) : nullptr;
   if (kind == nullptr) {
-    config.fail(key,
-                "is a number, or one of { constant = x }, { uniform = [a, b] }, "
+    config.fail(names.size() == 1 ? key + "." + names[0] : key,
+                "a parameter is a number, or one of { constant = x }, { uniform = [a, b] }, "
                 "{ log_uniform = [a, b] }, { normal = [mean, deviation] }, { choice = [x, ...] }");
   }
   const std::string full = key + "." + kind->name;

@@ -9,12 +9,13 @@ namespace rollmill {
 struct Roofline {
   double peak = 0;   // float32 operations per second: fused multiply-adds on registers, all threads
   double flops = 0;  // of one step's forward pass, actor and critic; a multiply-add is two
-  double padded_flops = 0;  // the same with layers padded to 16, as they are computed
-  double activations = 0;   // tanh of one step, actor and critic
+  double padded_flops = 0;     // the same with layers padded to 16, as they are computed
+  double activations = 0;      // tanh of one step, actor and critic
   double activation_rate = 0;  // tanh per second on numbers in the cache, all threads
   double forward =
       0;  // steps per second of the forward pass alone, on tiles in the cache, all threads
-  double arithmetic() const {  // seconds of one step's forward pass: its products at the peak, its activations at theirs
+  double arithmetic()
+      const {  // seconds of one step's forward pass: its products at the peak, its activations at theirs
     return padded_flops / peak + activations / activation_rate;
   }
   double allowed(double environment)

@@ -23,7 +23,8 @@ std::string describe(const Roofline& roof, const SpeedFigures& f) {
       "  64-64 actor and critic           {:>10} flops a step, {} as padded and computed; {} tanh\n"
       "  forward pass alone, in the cache {:>10} steps/s: {:.1f} GFLOP/s, {:.0f} % of the peak; "
       "{:.0f} % of what products and tanh allow\n"
-      "  R if only arithmetic and E cost  {:>10} steps/s: the fastest rollout, {}, is {:.0f} % of it\n",
+      "  R if only arithmetic and E cost  {:>10} steps/s: the fastest rollout, {}, is {:.0f} % of "
+      "it\n",
       roof.peak / 1e9, roof.activation_rate / 1e9, static_cast<std::int64_t>(roof.flops),
       static_cast<std::int64_t>(roof.padded_flops), static_cast<std::int64_t>(roof.activations),
       human(roof.forward), roof.forward * roof.padded_flops / 1e9,

@@ -110,6 +110,8 @@ std::vector<std::string> Config::keys_under(const std::string& section) {
 }
 
 void Config::finish() const {
+  if (!in_place_of_sections_.empty())
+    fail_is_section(in_place_of_sections_.begin()->first, in_place_of_sections_.begin()->second);
   const std::string* first_key = nullptr;
   std::size_t first_order = next_order_;
   for (const auto& [key, entry] : entries_) {

@@ -74,8 +74,9 @@ class Config {
   // Names of the keys and sections directly in a section, in the order of the file; none if it is
   // missing.
   std::vector<std::string> keys_under(const std::string& section);
-  // Of the settings directly in a section of which one is wanted, keeps the last that an override made, if one did.
-  void keep_last_override(const std::string& section);
+  // For a setting that is a plain value or a section of alternatives ([env.params]): what the last override made of it stands alone,
+  // if one did. To be asked before the setting is read; elsewhere a plain value in the place of a section is an error.
+  void keep_last_override(const std::string& key);
 
   // For checks that span several keys: throws Error (usage) "where: key: what", where the key was
   // given.
@@ -110,7 +111,6 @@ class Config {
   struct Section {
     std::string where;
     std::size_t order = 0;
-    bool is_value = false;  // an inline table: --set may put a plain value in its place
   };
   struct Resolved {
     std::string key, text, origin;
@@ -119,8 +119,9 @@ class Config {
 
   void apply_override(const std::string& text);
   void set(const std::string& key, Entry entry);
-  void add_section(const std::string& key, const std::string& where, bool is_value = false);
-  void remove(const std::string& section);
+  // by_override: in the place of a value of that name.
+  void add_section(const std::string& key, const std::string& where, bool by_override = false);
+  void remove_section(const std::string& section);
 
   static std::string print(const std::vector<Resolved>& items, Origins origins);
   void know(const std::string& key);
@@ -130,6 +131,7 @@ class Config {
   void require(const std::string& key, const std::string& wanted);
   void record(const std::string& key, const ConfigValue& value);
   [[noreturn]] void fail_unknown_key(const std::string& key) const;
+  [[noreturn]] void fail_is_section(const std::string& key, const Entry& entry) const;
 
   std::int64_t check_int(const std::string& key, const ConfigValue& value, std::int64_t min,
                          std::int64_t max) const;
@@ -145,6 +147,7 @@ class Config {
   std::string name_;
   std::map<std::string, Entry> entries_;
   std::map<std::string, Section> sections_;
+  std::map<std::string, Entry> in_place_of_sections_;  // overrides, until keep_last_override() says it is meant
   std::size_t next_order_ = 0;
   std::vector<std::string> known_keys_, known_sections_;  // asked for so far
   std::vector<Resolved> resolved_;                        // in the order of first asking

@@ -70,8 +70,10 @@ std::int64_t Config::check_int(const std::string& key, const ConfigValue& value,
     x = static_cast<std::int64_t>(*real);
   } else {
     const auto* text = std::get_if<std::string>(&value.data);  // what TOML has no integer for
-    if (text != nullptr && text->size() > 18 && text->find_first_not_of("-0123456789") == text->npos)
-      fail(key, *text + " is beyond the integers of TOML, which have 64 bits and a sign");
+    if (text != nullptr && text->size() > 18 &&
+        text->find_first_not_of("0123456789", (*text)[0] == '-' ? 1 : 0) == text->npos) {
+      fail(key, one_line(*text) + " is beyond the integers of TOML, which have 64 bits and a sign");
+    }
     fail(key, "must be an integer, not " + describe_type(value) +
                   range_text(min, max, kIntMin, kIntMax));
   }

@@ -75,7 +75,7 @@ Config Config::from_string(const std::string& text, const std::string& name,
   auto section = document.sections.begin();
   const auto add_sections_to = [&](int line) {
     for (; section != document.sections.end() && section->line <= line; ++section)
-      config.add_section(section->key, where(section->line), section->is_inline);
+      config.add_section(section->key, where(section->line));
   };
   for (auto& item : document.values) {
     add_sections_to(item.line);
@@ -104,11 +104,6 @@ void Config::apply_override(const std::string& text) {
     fail_usage(where + ": the value is not UTF-8 text");
 
   auto document = parse_toml_value(raw);
-  const bool is_table = document && !document->sections.empty();
-  if (const auto old = sections_.find(key);
-      !is_table && old != sections_.end() && old->second.is_value) {
-    remove(key);
-  }
   if (!document) {
     set(key, Entry{.value = {raw}, .where = where, .raw = raw, .is_override = true});
     return;
@@ -123,34 +118,51 @@ void Config::apply_override(const std::string& text) {
 }
 
 void Config::set(const std::string& key, Entry entry) {
+  entry.order = next_order_++;
   if (const auto section = sections_.find(key); section != sections_.end()) {
-    fail_usage(entry.where + ": " + key + ": is a section (" + section->second.where +
-               "); set the keys in it");
+    if (!entry.is_override) fail_is_section(key, entry);
+    in_place_of_sections_[key] = std::move(entry);
+    return;
   }
   const std::size_t dot = key.rfind('.');
-  if (dot != std::string::npos) add_section(key.substr(0, dot), entry.where);
-  entry.order = next_order_++;
+  if (dot != std::string::npos) add_section(key.substr(0, dot), entry.where, entry.is_override);
   entries_[key] = std::move(entry);
 }
 
-void Config::keep_last_override(const std::string& section) {
-  const std::vector<std::string> names = keys_under(section);
-  const std::string* last = nullptr;
-  std::size_t order = 0;
+void Config::fail_is_section(const std::string& key, const Entry& entry) const {
+  fail_usage(entry.where + ": " + key + ": is a section (" + sections_.at(key).where +
+             "); set the keys in it");
+}
+
+void Config::keep_last_override(const std::string& key) {
+  if (sections_.count(key) == 0) return;
+  const std::vector<std::string> names = keys_under(key);
+  const Entry* last = nullptr;
   for (const std::string& name : names) {
-    const auto entry = entries_.find(section + "." + name);
-    if (entry == entries_.end() || !entry->second.is_override || entry->second.order < order)
-      continue;
-    last = &name;
-    order = entry->second.order;
+    const auto entry = entries_.find(key + "." + name);
+    if (entry == entries_.end() || !entry->second.is_override) continue;
+    if (last == nullptr || entry->second.order > last->order) last = &entry->second;
+  }
+  const auto plain = in_place_of_sections_.find(key);
+  if (plain != in_place_of_sections_.end()) {
+    Entry entry = std::move(plain->second);
+    in_place_of_sections_.erase(plain);
+    if (last == nullptr || entry.order > last->order) {
+      remove_section(key);
+      entries_[key] = std::move(entry);
+      return;
+    }
   }
   if (last == nullptr) return;
+  // (Several of one override are left together, for the reader to refuse.)
+  const std::string where = last->where;
   for (const std::string& name : names) {
-    if (&name != last) entries_.erase(section + "." + name);
+    const auto entry = entries_.find(key + "." + name);
+    if (entry != entries_.end() && entry->second.where != where) entries_.erase(entry);
   }
 }
 
-void Config::remove(const std::string& section) {
+void Config::remove_section(const std::string& section) {
   const std::string inside = section + ".";
   std::erase_if(entries_, [&](const auto& item) { return item.first.starts_with(inside); });
   std::erase_if(sections_, [&](const auto& item) {
@@ -158,17 +170,18 @@ void Config::remove(const std::string& section) {
   });
 }
 
-void Config::add_section(const std::string& key, const std::string& where, bool is_value) {
+void Config::add_section(const std::string& key, const std::string& where, bool by_override) {
   for (std::size_t dot = key.find('.');; dot = key.find('.', dot + 1)) {
     const std::string part = key.substr(0, dot);
     if (const auto entry = entries_.find(part); entry != entries_.end()) {
-      fail_usage(where + ": " + part + ": is " + describe_type(entry->second.value) + " (" +
-                 entry->second.where + "), not a section");
+      if (!by_override) {
+        fail_usage(where + ": " + part + ": is " + describe_type(entry->second.value) + " (" +
+                   entry->second.where + "), not a section");
+      }
+      entries_.erase(entry);
     }
-    const bool last = dot == std::string::npos;
-    if (sections_.try_emplace(part, Section{where, next_order_, is_value && last}).second)
-      ++next_order_;
-    if (last) return;
+    if (sections_.try_emplace(part, Section{where, next_order_}).second) ++next_order_;
+    if (dot == std::string::npos) return;
   }
 }
 

@@ -75,7 +75,7 @@ class Flattener {
     const Position at = position(node);
     const int line = static_cast<int>(at.first);
     if (const toml::table* table = node.as_table()) {
-      sections_.emplace_back(at, TomlDocument::Section{key, line, table->is_inline()});
+      sections_.emplace_back(at, TomlDocument::Section{key, line});
       add_table(key, *table, depth + 1);
     } else {
       if (!keys_.insert(key).second) fail_at(name_, at, one_line(key) + " is given twice");

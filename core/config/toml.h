@@ -22,7 +22,6 @@ struct TomlDocument {
   struct Section {
     std::string key;
     int line;
-    bool is_inline;  // { a = 1 } to the right of "=", not [section]
   };
   std::vector<Value> values;
   std::vector<Section> sections;

@@ -215,8 +215,7 @@ void check_values(const EnvEntry& entry, Broken& broken) {
           reward <= spec.reward_high + slack(spec.reward_high)) {
         continue;
       }
-      broken.push_back("reward " + number_text(reward) + " is outside the declared range" +
-                       where);
+      broken.push_back("reward " + number_text(reward) + " is outside the declared range" + where);
       return;
     }
   }

@@ -52,7 +52,8 @@ inline constexpr char kGameKeys[] = ".awds ";  // for `rollmill play`
 
 // (Functions: device code cannot refer to a constant of the host.)
 RM_HD constexpr FieldInfo sticky_field() {
-  return {"sticky_probability", "", 0, 1, "the last action is done again instead of the chosen one"};
+  return {"sticky_probability", "", 0, 1,
+          "the last action is done again instead of the chosen one"};
 }
 RM_HD constexpr FieldInfo ramping_field() {
   return {"ramping", "", 0, 1, "1: gets harder with time"};
@@ -130,6 +131,9 @@ concept HasBestAction = requires(const typename Game::State& s, const typename G
   Game::best_action(s, p);
 };
 
+template <class Game>
+concept HasShortText = requires { &Game::apply_usual; };
+
 // The game with the actions of a policy: the minimal ones, or all six.
 template <class Game, bool kMinimal>
 struct WithActions : Game {
@@ -174,18 +178,21 @@ struct WithActions : Game {
   }
   RM_HD static Transition step(typename Game::State& s, const typename Game::Params& p,
                                std::int32_t choice, Rng& rng) {
-    if constexpr (requires { Game::draw(s, p, rng); }) {
-      const auto draws = Game::draw(s, p, rng);
-      return Game::apply(s, p, game_action(choice), draws);
-    } else {
-      const auto draws = Game::draw(p, rng);
-      return Game::apply(s, p, game_action(choice), draws);
-    }
+    const auto draws = draw_for(s, p, rng);
+    return Game::apply(s, p, game_action(choice), draws);
   }
   RM_HD static Transition step_usual(typename Game::State& s, const typename Game::Params& p,
-                                     std::int32_t choice, Rng& rng) requires HasUsual<Game> {
-    const auto draws = Game::draw(p, rng);
+                                     std::int32_t choice, Rng& rng) requires HasShortText<Game> {
+    const auto draws = draw_for(s, p, rng);
     return Game::apply_usual(s, p, game_action(choice), draws);
+  }
+  RM_HD static auto draw_for(const typename Game::State& s, const typename Game::Params& p,
+                             Rng& rng) {
+    if constexpr (requires { Game::draw(s, p, rng); }) {
+      return Game::draw(s, p, rng);
+    } else {
+      return Game::draw(p, rng);
+    }
   }
   // Game::best_action says what a good player does; both sets hold it.
   static std::int32_t expert(const typename Game::State& s,

@@ -102,10 +102,13 @@ struct SeaquestGame {
     return static_cast<std::uint32_t>(kMoveSpeed - (faster < 3 ? faster : 3));
   }
 
-  // Until the fourth surfacing births are 17 to 20 steps apart. An enemy is gone after 59: none is older than the newest four.
-  // And submarines of one step's shots are 11, 22, 33 or 44 steps apart in age, which births 17 to 20, 34 to 40 and 51 to 60 apart
-  // never are: one shoots at most.
-  RM_HD static bool usual(const State& s, const Params&) { return ((s.rest >> 23) & 31u) < 4u; }
+  // Until the fourth surfacing births are 17 to 20 steps apart, or sums of such gaps where one was called off: the timer starts
+  // again. An enemy is gone after 59 steps: none is older than the newest four. And submarines that shoot in one step are 11, 22,
+  // 33 or 44 steps apart in age, which births 17 to 20, 34 to 40 and 51 to 60 apart never are: one shoots at most. (The look at
+  // the enemies is for states that somebody made up.)
+  RM_HD static bool usual(const State& s, const Params&) {
+    return (((s.rest >> 23) & 31u) < 4u) & ((s.enemies.alive & 0x0FFFFFFFu) == 0);
+  }
 
   RM_HD static Scene unpack(const State& s) {
     const auto bits = [&s](int from, std::uint32_t all) {
