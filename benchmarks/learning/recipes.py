@@ -33,6 +33,6 @@ RECIPES = {
     "minatar_breakout_ppo": {"target": 20, "length": "long"},
     "minatar_space_invaders_ppo": {"target": 100, "length": "long"},
     "minatar_freeway_ppo": {"target": 50, "length": "long"},
-    "minatar_seaquest_ppo": {"target": 10, "length": "long"},
-    "minatar_asterix_ppo": {"target": 5, "length": "long"},
+    "minatar_seaquest_ppo": {"target": 20, "length": "long"},
+    "minatar_asterix_ppo": {"target": 10, "length": "long"},
 }
