@@ -6,7 +6,7 @@ if(ROLLMILL_INEXACT)
   message(WARNING "ROLLMILL_INEXACT: this build keeps no promise about bits; it is for benchmarks/exactness.py only")
 endif()
 file(WRITE ${CMAKE_BINARY_DIR}/write_build_info.cmake "
-cmake_minimum_required(VERSION 3.26)
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short=12 HEAD OUTPUT_VARIABLE commit
                 OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 if(NOT commit)

@@ -71,14 +71,10 @@ std::string packing_text(const DatasetSpec& spec) {
   return spec.observation_kind == "choices" ? "Each is the number of a choice.\n" : "";
 }
 
-std::string outcome_text(const DatasetSpec& spec, const EpisodeStats& stats) {
+std::string ends_text(const DatasetSpec& spec, const EpisodeStats& stats) {
   std::string text;
-  for (const auto& [code, count] : stats.outcomes) {
-    const auto index = static_cast<std::size_t>(code);
-    const std::string name = index < spec.outcome_names.size() ? spec.outcome_names[index]
-                                                               : "reason " + std::to_string(code);
-    text += "- " + name + ": " + std::to_string(count) + " episodes\n";
-  }
+  for (const auto& [code, count] : stats.outcomes)
+    text += "- " + outcome_text(spec, code) + ": " + std::to_string(count) + " episodes\n";
   return text;
 }
 
@@ -111,6 +107,12 @@ EpisodeStats read_episode_stats(const std::string& dir) {
     }
   }
   return stats;
+}
+
+std::string outcome_text(const DatasetSpec& spec, int code) {
+  const auto index = static_cast<std::size_t>(code);
+  if (index < spec.outcome_names.size()) return spec.outcome_names[index];
+  return code == 255 ? "not_finite" : "reason " + std::to_string(code);
 }
 
 std::string text_histogram(const std::vector<double>& values, int bins, int width) {
@@ -170,7 +172,7 @@ std::string make_card(const Manifest& manifest, const EpisodeStats& stats) {
       summary_row("return", returns) + summary_row("length", lengths);
   text += "\nReturns\n\n" + fenced(text_histogram(returns), "text") + "\nLengths\n\n" +
           fenced(text_histogram(lengths), "text");
-  if (!stats.outcomes.empty()) text += "\nEnds\n\n" + outcome_text(spec, stats);
+  if (!stats.outcomes.empty()) text += "\nEnds\n\n" + ends_text(spec, stats);
   text += "\n## Loading\n\n" +
           fenced(
               "import glob, h5py\n\nfor path in sorted(glob.glob(\"shard-*.h5\")):\n    with "

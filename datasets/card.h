@@ -19,6 +19,9 @@ struct EpisodeStats {
 // Reads the episode columns of every shard. Error kBadData for a damaged one.
 EpisodeStats read_episode_stats(const std::string& dir);
 
+// The name of a reason for an episode's end: the environment's, "not_finite" (255, envs/env.h), or "reason N".
+std::string outcome_text(const DatasetSpec& spec, int code);
+
 // A text histogram: `bins` lines of equal ranges "[low, high)  bar  count"; one line when all values are equal.
 std::string text_histogram(const std::vector<double>& values, int bins = 12, int width = 40);
 

@@ -1,9 +1,12 @@
 #include "envs/plugin.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "core/base/error.h"
@@ -36,7 +39,19 @@ Function symbol(void* module, const std::string& file, const char* name) {
   return reinterpret_cast<Function>(address);
 }
 
+// The loader maps what the header promises and dies of a bus error where a file ends before it. The table of sections stands last.
+void check_whole(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  Elf64_Ehdr header{};
+  in.read(reinterpret_cast<char*>(&header), sizeof header);
+  if (!in || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return;  // the loader's to say
+  const std::uint64_t end = header.e_shoff + std::uint64_t{header.e_shentsize} * header.e_shnum;
+  if (std::filesystem::file_size(file) < end)
+    fail_data("plugin " + file + " is cut off: it is shorter than its header says; build it again");
+}
+
 void load(const std::string& file) {
+  check_whole(file);
   void* module = open_module(file, fail_data);
   const int version = symbol<int (*)()>(module, file, kVersionSymbol)();
   if (version != kPluginVersion) {

@@ -112,7 +112,7 @@ std::int64_t choose_shard_episodes(const GenerateOptions& o, EpisodeJob job, Thr
 
 // Fixed-size message of one rank about its shard of a round.
 struct RoundMessage {
-  std::int64_t steps = 0;  // of the shard with all its episodes; 0: this rank has none
+  std::int64_t steps = 0;  // of the shard's episodes that were made, enough for the job; 0: this rank has none
   std::int64_t stop = 0;
 };
 
@@ -160,7 +160,8 @@ class DatasetJob {
   const ShardInfo* on_disk(std::int64_t shard) const {
     return manifest_.find(shard_file_name(shard));
   }
-  ShardData generate(std::int64_t shard);
+  ShardData generate(std::int64_t shard, std::int64_t episodes);
+  ShardData generate_enough(std::int64_t shard);
   bool round(std::int64_t base, bool stop);
   void record(const std::vector<ShardInfo>& mine);
 
@@ -273,10 +274,25 @@ std::int64_t DatasetJob::episodes_of(std::int64_t shard) const {
   return std::clamp<std::int64_t>(o_.episodes - shard * full, 0, full);
 }
 
-ShardData DatasetJob::generate(std::int64_t shard) {
+// The shard's first episodes, as many as reach the job's target, or all of them. (What lies beyond is cut off; of a small job that
+// would be most of a shard.)
+ShardData DatasetJob::generate_enough(std::int64_t shard) {
+  const std::int64_t all = episodes_of(shard);
+  if (o_.episodes > 0) return generate(shard, all);
+  const std::int64_t missing = o_.transitions - done_.transitions;
+  const double length = static_cast<double>(o_.shard_transitions) /
+                        static_cast<double>(manifest_.spec.shard_episodes);
+  const double likely = 64 + 1.5 * static_cast<double>(missing) / length;
+  if (likely >= static_cast<double>(all)) return generate(shard, all);
+  ShardData some = generate(shard, static_cast<std::int64_t>(likely));
+  if (static_cast<std::int64_t>(some.steps()) >= missing) return some;
+  return generate(shard, all);
+}
+
+ShardData DatasetJob::generate(std::int64_t shard, std::int64_t episodes) {
   EpisodeJob job = job_;
   job.first = shard * manifest_.spec.shard_episodes;
-  job.count = episodes_of(shard);
+  job.count = episodes;
   EnvBatch::Faults faults;
   std::mutex mutex;
   job.on_faults = [&](const EnvBatch::Faults& found) {
@@ -304,7 +320,7 @@ bool DatasetJob::round(std::int64_t base, bool stop) {
   if (present != nullptr) {
     message.steps = present->steps;
   } else if (episodes_of(mine) > 0) {
-    data = generate(mine);
+    data = generate_enough(mine);
     message.steps = static_cast<std::int64_t>(data->steps());
   }
   const std::string bytes(reinterpret_cast<const char*>(&message), sizeof message);
@@ -323,7 +339,7 @@ bool DatasetJob::round(std::int64_t base, bool stop) {
     const std::int64_t missing = o_.transitions - done_.transitions;
     complete = o_.episodes == 0 && other.steps >= missing;
     if (is_mine && complete && other.steps > missing) {
-      if (!data) data = generate(mine);
+      if (!data) data = generate(mine, episodes_of(mine));
       const auto starts = data->values<std::int64_t>("episodes/start");
       // Episodes that begin before the last row that is missing are needed.
       const auto needed = std::lower_bound(starts.begin(), starts.end(), missing) - starts.begin();

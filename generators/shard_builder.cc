@@ -1,11 +1,15 @@
 #include "generators/shard_builder.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstring>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/base/assert.h"
+#include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "envs/world_options.h"
 #include "rollout/dataset_columns.h"
@@ -53,6 +57,16 @@ Columns view(ShardData& d) {
   c.outcomes = d.values<std::uint8_t>("episodes/outcome");
   c.final_observations = d.raw("episodes/final_observation");
   return c;
+}
+
+bool all_finite(std::span<const std::byte> floats) {
+  bool all = true;
+  for (std::size_t k = 0; k < floats.size(); k += sizeof(float)) {
+    float x;
+    std::memcpy(&x, floats.data() + k, sizeof x);
+    all = all && std::isfinite(x);
+  }
+  return all;
 }
 
 // Rows of one episode from words to columns; `at` is its first row.
@@ -147,6 +161,7 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
   std::copy(finals.begin(), finals.end(), c.final_observations.begin());
   record_worlds(job, spec, data);
   constexpr std::size_t kChunk = 256;
+  std::atomic<std::int64_t> broken = -1;  // an episode with an observation that is not finite
   pool.run(static_cast<int>((count + kChunk - 1) / kChunk), [&](int task) {
     const std::size_t begin = static_cast<std::size_t>(task) * kChunk;
     for (std::size_t e = begin; e < std::min(begin + kChunk, count); ++e) {
@@ -154,6 +169,13 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
       const EpisodeSummary& summary = s.summary;
       scatter_rows(c, spec, arenas[static_cast<std::size_t>(s.block)].data() + s.offset, width,
                    c.starts[e], summary.length);
+      if (spec.observed.kind == ObservationKind::kReal &&
+          !(all_finite(c.observations.subspan(
+                static_cast<std::size_t>(c.starts[e]) * final_bytes,
+                static_cast<std::size_t>(summary.length) * final_bytes)) &&
+            all_finite(c.final_observations.subspan(e * final_bytes, final_bytes)))) {
+        broken = job.first + static_cast<std::int64_t>(e);
+      }
       const auto last = static_cast<std::size_t>(c.starts[e] + summary.length - 1);
       c.terminals[last] = summary.terminated ? 1 : 0;
       c.timeouts[last] = summary.terminated ? 0 : 1;
@@ -164,6 +186,11 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
       c.outcomes[e] = summary.outcome;
     }
   });
+  if (broken >= 0) {
+    fail_numerical("episode " + std::to_string(broken) + " of " + spec.id +
+                   " shows an observation that is NaN or infinite, though its state is not: its "
+                   "observe must not (`rollmill check-env` says where)");
+  }
 }
 
 void trim_shard(ShardData& data, std::int64_t episodes) {

@@ -14,11 +14,11 @@ void read_params(Config& c, const EnvOptions& env, const EnvSpec& spec, Curricul
   for (std::size_t k = 0; k < spec.params.size(); ++k) {
     const ParamSpec& p = spec.params[k];
     const std::string key = "curriculum.params." + p.field.name;
-    if (!c.has(key)) {
-      c.get_float_list(key, {});  // known, so that a misspelt one is named with its nearest
-      continue;
-    }
-    const auto ends = c.get_float_list(key, {}, p.field.low, p.field.high, 2, 2);
+    // (Asked for also where it is not given: known, so that a misspelt one is named with its nearest. Empty: as a resolved
+    // config has it.)
+    const auto ends = c.get_float_list(key, {}, p.field.low, p.field.high, 0, 2);
+    if (ends.empty()) continue;
+    if (ends.size() != 2) c.fail(key, "takes two numbers, [easy, hard]");
     for (const double end : ends) {
       if (p.integer && end != std::floor(end)) c.fail(key, "whole numbers are wanted");
     }
@@ -29,6 +29,12 @@ void read_params(Config& c, const EnvOptions& env, const EnvSpec& spec, Curricul
     o.params.push_back({static_cast<int>(k), ends[0], ends[1]});
   }
   if (o.params.empty()) {
+    for (const std::string& name : c.keys_under("curriculum.params")) {
+      const bool known = std::any_of(spec.params.begin(), spec.params.end(),
+                                     [&](const ParamSpec& p) { return p.field.name == name; });
+      if (!known)
+        c.fail("curriculum.params." + name, spec.id + " has no such parameter");
+    }
     std::string names;
     for (const int k : spec.difficulty)
       names += (names.empty() ? "" : ", ") + spec.params[static_cast<std::size_t>(k)].field.name;
@@ -46,9 +52,14 @@ CurriculumOptions read_curriculum(Config& c, const EnvOptions& env) {
   const EnvSpec spec = find_env(env.id).spec();
   const std::string kind =
       c.require_choice("curriculum.kind", {"none", "schedule", "success", "replay"});
-  if (kind == "none") return o;
+  if (kind == "none") {  // what else [curriculum] says waits for another day
+    c.ignore("curriculum");
+    return o;
+  }
   if (kind == "replay") {
     o.kind = CurriculumKind::kReplay;
+    if (!c.keys_under("curriculum.params").empty())
+      c.fail("curriculum.params", "is for the kinds \"schedule\" and \"success\"; leave it out");
     if (env.world.levels.count == 0)
       c.fail("curriculum.kind", "\"replay\" chooses among levels; it needs [env.levels] count");
     const std::string score =

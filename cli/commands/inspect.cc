@@ -122,9 +122,7 @@ Json inspect_dataset(const std::string& dir) {
     j["mean_length"] = mean(lengths);
     Json ends = Json::object();
     for (const auto& [code, count] : stats.outcomes) {
-      const auto k = static_cast<std::size_t>(code);
-      ends[k < m.spec.outcome_names.size() ? m.spec.outcome_names[k] : std::to_string(code)] =
-          count;
+      ends[outcome_text(m.spec, code)] = count;
     }
     j["ends"] = ends;
   }

@@ -18,7 +18,7 @@ function(rollmill_shared_headers root variable)
 endfunction()
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
-  cmake_minimum_required(VERSION 3.26)
+  cmake_minimum_required(VERSION 3.25)
   rollmill_shared_headers(${ROOT} headers)
   set(text "")
   foreach(header IN LISTS headers)

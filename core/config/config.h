@@ -74,6 +74,8 @@ class Config {
   // Names of the keys and sections directly in a section, in the order of the file; none if it is
   // missing.
   std::vector<std::string> keys_under(const std::string& section);
+  // Everything in a section counts as read; it is no part of the resolved config.
+  void ignore(const std::string& section);
   // For a setting that is a plain value or a section of alternatives ([env.params]): what the last override made of it stands alone,
   // if one did. To be asked before the setting is read; elsewhere a plain value in the place of a section is an error.
   void keep_last_override(const std::string& key);

@@ -134,6 +134,14 @@ void Config::fail_is_section(const std::string& key, const Entry& entry) const {
              "); set the keys in it");
 }
 
+void Config::ignore(const std::string& section) {
+  const std::string inside = section + ".";
+  for (auto& [key, entry] : entries_) entry.read = entry.read || key.starts_with(inside);
+  for (const auto& [key, unused] : sections_) {
+    if (key == section || key.starts_with(inside)) known_sections_.push_back(key);
+  }
+}
+
 void Config::keep_last_override(const std::string& key) {
   if (sections_.count(key) == 0) return;
   const std::vector<std::string> names = keys_under(key);

@@ -99,7 +99,9 @@ struct Pendulum {
     const float pump = energy < 0.0f ? (o[2] < 0.0f ? -p.max_torque : p.max_torque) : 0.0f;
     const float hold = -(10.0f * theta + 2.0f * o[2]);
     const float torque = o[0] > 0.9f ? hold : pump;
-    return {{math::clamp(torque, -p.max_torque, p.max_torque)}};
+    // (A stronger motor does not widen the action space.)
+    const float bound = p.max_torque < 2.0f ? p.max_torque : 2.0f;
+    return {{math::clamp(torque, -bound, bound)}};
   }
 
   static void render(const State& s, const Params& p, Canvas& canvas) {

@@ -207,7 +207,13 @@ void check_values(const EnvEntry& entry, Broken& broken) {
             (!ended || in_range(spec, k, runner.final_observation(k, i)))) {
           continue;
         }
-        broken.push_back("observation word " + text(k) + " is outside its declared range" + where);
+        const bool not_a_number =
+            spec.observed.kind == ObservationKind::kReal &&
+            !(std::isfinite(math::from_bits(runner.observation(k, i))) &&
+              (!ended || std::isfinite(math::from_bits(runner.final_observation(k, i)))));
+        broken.push_back("observation word " + text(k) +
+                         (not_a_number ? " is NaN or infinite" : " is outside its declared range") +
+                         where);
         return;
       }
       const double reward = runner.rewards[at];

@@ -9,7 +9,9 @@ from small_jobs import Faults
 from support import checkpoints, read_metrics, read_state
 
 STEPS = 61440  # the first whole number of updates of 64 x 32 steps that reaches 60,000
-KEYS = ["run", "finished", "steps", "updates", "seconds", "checkpoint", "policy"]
+KEYS = [
+    "run", "finished", "steps", "updates", "seconds", "steps_per_second", "checkpoint", "policy",
+]  # fmt: skip
 MARK = 12345.0  # seconds that no evaluation here takes: a report with it came from the folder
 
 

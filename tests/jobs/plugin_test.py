@@ -187,7 +187,12 @@ class Refused(support.JobTest):
         self.refused(self.dir / "missing.so", "No such file")
         self.refused(self.dir, "is not a file")
         self.refused(self.write("text.so", "not a library"), "cannot load")
-        self.refused(self.library("empty", "int x;"), "no rollmill_plugin_version")
+        empty = self.library("empty", "int x;")
+        self.refused(empty, "no rollmill_plugin_version")
+        whole = pathlib.Path(empty).read_bytes()
+        cut = self.dir / "cut.so"
+        cut.write_bytes(whole[: len(whole) // 2])
+        self.refused(cut, "is cut off")
         self.refused(
             self.library("other", "int missing(void); int x(void) { return missing(); }"),
             "undefined symbol: missing",

@@ -316,6 +316,24 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
             124);
 }
 
+// A run's resolved config trains again; a curriculum can be switched off, and what it cannot read is named.
+TEST(TrainOptions, CurriculumsComeBack) {
+  const std::vector<std::string> success = {"curriculum.kind=success",
+                                            "curriculum.params.gravity=[9.8,20]"};
+  Config config = Config::from_string(kSmall, "run.toml", success);
+  read_train_options(config, 1);
+  const TrainOptions again = read(config.resolved_toml());
+  ASSERT_EQ(again.curriculum.params.size(), 1u);
+  EXPECT_EQ(again.curriculum.params[0].hard, 20.0);
+  EXPECT_EQ(read(config.resolved_toml(), {"curriculum.kind=none"}).curriculum.kind,
+            CurriculumKind::kNone);
+  std::string message;
+  EXPECT_EQ(fails({"curriculum.kind=success", "curriculum.params.gravty=[9.8,20]"}, &message), 2);
+  EXPECT_NE(message.find("gravty"), message.npos) << message;
+  EXPECT_EQ(fails({success[0], "curriculum.params.gravity=[9.8]"}, &message), 2);
+  EXPECT_NE(message.find("two numbers"), message.npos) << message;
+}
+
 std::string resolved(const std::vector<std::string>& overrides) {
   Config config = Config::from_string(kSmall, "run.toml", overrides);
   read_train_options(config, 1);
