@@ -112,7 +112,8 @@ std::int64_t choose_shard_episodes(const GenerateOptions& o, EpisodeJob job, Thr
 
 // Fixed-size message of one rank about its shard of a round.
 struct RoundMessage {
-  std::int64_t steps = 0;  // of the shard's episodes that were made, enough for the job; 0: this rank has none
+  std::int64_t steps =
+      0;  // of the shard's episodes that were made, enough for the job; 0: this rank has none
   std::int64_t stop = 0;
 };
 
@@ -160,9 +161,13 @@ class DatasetJob {
   const ShardInfo* on_disk(std::int64_t shard) const {
     return manifest_.find(shard_file_name(shard));
   }
-  ShardData generate(std::int64_t shard, std::int64_t episodes);
-  ShardData generate_enough(std::int64_t shard);
-  bool round(std::int64_t base, bool stop);
+  ShardData generate(std::int64_t shard, std::int64_t episodes) {
+    return *generate(shard, episodes, nullptr);
+  }
+  std::optional<ShardData> generate(std::int64_t shard, std::int64_t episodes,
+                                    const std::function<bool()>& stop);
+  std::optional<ShardData> generate_enough(std::int64_t shard, const std::function<bool()>& stop);
+  bool round(std::int64_t base, const std::function<bool()>& stop);
   void record(const std::vector<ShardInfo>& mine);
 
   const GenerateOptions& o_;
@@ -276,21 +281,25 @@ std::int64_t DatasetJob::episodes_of(std::int64_t shard) const {
 
 // The shard's first episodes, as many as reach the job's target, or all of them. (What lies beyond is cut off; of a small job that
 // would be most of a shard.)
-ShardData DatasetJob::generate_enough(std::int64_t shard) {
+std::optional<ShardData> DatasetJob::generate_enough(std::int64_t shard,
+                                                     const std::function<bool()>& stop) {
   const std::int64_t all = episodes_of(shard);
-  if (o_.episodes > 0) return generate(shard, all);
+  if (o_.episodes > 0) return generate(shard, all, stop);
   const std::int64_t missing = o_.transitions - done_.transitions;
   const double length = static_cast<double>(o_.shard_transitions) /
                         static_cast<double>(manifest_.spec.shard_episodes);
   const double likely = 64 + 1.5 * static_cast<double>(missing) / length;
-  if (likely >= static_cast<double>(all)) return generate(shard, all);
-  ShardData some = generate(shard, static_cast<std::int64_t>(likely));
-  if (static_cast<std::int64_t>(some.steps()) >= missing) return some;
-  return generate(shard, all);
+  if (likely >= static_cast<double>(all)) return generate(shard, all, stop);
+  auto some = generate(shard, static_cast<std::int64_t>(likely), stop);
+  if (!some || static_cast<std::int64_t>(some->steps()) >= missing) return some;
+  return generate(shard, all, stop);
 }
 
-ShardData DatasetJob::generate(std::int64_t shard, std::int64_t episodes) {
+// Nothing if it was stopped.
+std::optional<ShardData> DatasetJob::generate(std::int64_t shard, std::int64_t episodes,
+                                              const std::function<bool()>& stop) {
   EpisodeJob job = job_;
+  job.stop = stop;
   job.first = shard * manifest_.spec.shard_episodes;
   job.count = episodes;
   EnvBatch::Faults faults;
@@ -302,6 +311,7 @@ ShardData DatasetJob::generate(std::int64_t shard, std::int64_t episodes) {
   };
   ShardData data = writer_->take_empty();
   build_shard(job, pool_, data);
+  if (job.stopped()) return std::nullopt;
   if (faults.count > 0) {
     const auto files = write_faults(dir_ + "/faults", job.env->spec(), job.seed, faults);
     log_warn("shard {}: {} episodes ended because a number was NaN or infinite; rollmill replay {}",
@@ -311,17 +321,18 @@ ShardData DatasetJob::generate(std::int64_t shard, std::int64_t episodes) {
 }
 
 // One shard a rank: shards base .. base + ranks - 1. Returns whether the dataset is complete.
-bool DatasetJob::round(std::int64_t base, bool stop) {
+bool DatasetJob::round(std::int64_t base, const std::function<bool()>& stop) {
   const std::int64_t mine = base + group_.rank();
   const ShardInfo* present = on_disk(mine);
   RoundMessage message;
-  message.stop = stop ? 1 : 0;
+  message.stop = stop() ? 1 : 0;
   std::optional<ShardData> data;
   if (present != nullptr) {
     message.steps = present->steps;
   } else if (episodes_of(mine) > 0) {
-    data = generate_enough(mine);
-    message.steps = static_cast<std::int64_t>(data->steps());
+    data = generate_enough(mine, stop);
+    if (data) message.steps = static_cast<std::int64_t>(data->steps());
+    if (!data) message.stop = 1;
   }
   const std::string bytes(reinterpret_cast<const char*>(&message), sizeof message);
   bool complete = false;
@@ -377,7 +388,7 @@ GenerateResult DatasetJob::run(DatasetSpec spec, bool resume,
   }
   writer_.emplace(dir_, spec, ShardOptions{o_.compress});
   for (std::int64_t base = 0; !stopped_; base += group_.world_size()) {
-    const bool complete = round(base, stop());
+    const bool complete = round(base, stop);
     done_.episodes = (base + group_.world_size()) * spec.shard_episodes;
     progress(done_);
     if (complete) break;

@@ -60,7 +60,7 @@ class Block {
   void run() {
     const RolloutBuffer& b = rollout_->buffer();
     batch_->reset(b.observation_slot(0), b.mask_slot(0));
-    while (active_ > 0) {
+    while (active_ > 0 && !job_.stopped()) {
       play_window();
       if (job_.on_faults) {
         if (const auto faults = batch_->take_faults(); faults.count > 0) job_.on_faults(faults);
@@ -181,7 +181,7 @@ void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool,
   // Threads take the next block when they are done with one: blocks differ in length.
   std::atomic<int> next{0};
   pool.run(pool.threads(), [&](int) {
-    for (int b = next++; b < plan.blocks; b = next++) {
+    for (int b = next++; b < plan.blocks && !job.stopped(); b = next++) {
       const auto begin = static_cast<int>(static_cast<std::int64_t>(plan.lanes) * b / plan.blocks);
       const auto end =
           static_cast<int>(static_cast<std::int64_t>(plan.lanes) * (b + 1) / plan.blocks);

@@ -31,6 +31,9 @@ struct EpisodeJob {
   bool policy_outputs = false;        // record logprobs and values
   // Time limit of an environment that has none, so that an endless episode cannot hang the job.
   std::int64_t max_steps = 1'000'000;
+  // Asked from any thread, every few steps; once true, always true. Episodes that are under way are then left. Null: never.
+  std::function<bool()> stop;
+  bool stopped() const { return stop && stop(); }
 };
 
 struct EpisodeSummary {
@@ -53,7 +56,7 @@ struct EpisodeRows {
 int episode_row_words(const EnvSpec& spec, bool policy_outputs);
 
 // Calls `sink` once for each episode, from any thread, in any order: it must only touch that episode's own data.
-// rows.words is null unless record_rows.
+// rows.words is null unless record_rows. Where job.stopped() afterwards, not every episode was played.
 using EpisodeSink = std::function<void(int block, const EpisodeRows&)>;
 void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool,
                   const EpisodeSink& sink);

@@ -148,6 +148,7 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
                  rows.words + static_cast<std::int64_t>(rows.summary.length) * width);
     std::memcpy(finals.data() + e * final_bytes, rows.final_observation.data(), final_bytes);
   });
+  if (job.stopped()) return;
   std::int64_t steps = 0;
   for (const Stored& s : stored) steps += s.summary.length;
   data.first_episode = job.first;
@@ -170,9 +171,9 @@ void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data) {
       scatter_rows(c, spec, arenas[static_cast<std::size_t>(s.block)].data() + s.offset, width,
                    c.starts[e], summary.length);
       if (spec.observed.kind == ObservationKind::kReal &&
-          !(all_finite(c.observations.subspan(
-                static_cast<std::size_t>(c.starts[e]) * final_bytes,
-                static_cast<std::size_t>(summary.length) * final_bytes)) &&
+          !(all_finite(
+                c.observations.subspan(static_cast<std::size_t>(c.starts[e]) * final_bytes,
+                                       static_cast<std::size_t>(summary.length) * final_bytes)) &&
             all_finite(c.final_observations.subspan(e * final_bytes, final_bytes)))) {
         broken = job.first + static_cast<std::int64_t>(e);
       }

@@ -15,6 +15,7 @@ class ThreadPool;
 void describe_observations(const EnvSpec& env, DatasetSpec& spec);
 
 // Fills `data` (made with the job's columns) with episodes [job.first, job.first + job.count) in episode order.
+// Where job.stopped() afterwards, `data` is of no meaning.
 void build_shard(const EpisodeJob& job, ThreadPool& pool, ShardData& data);
 
 // Keeps the first `episodes` episodes.

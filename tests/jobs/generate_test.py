@@ -174,6 +174,19 @@ class SameContent(Generate):
             self.ok(*self.job(out, *options, "--resume"))
             assert_same_dataset(self, expected, self.dir / out)
 
+    def test_a_signal_does_not_wait_for_the_shard(self):
+        """A shard of Seaquest's expert, who looks three steps ahead, takes a minute; a batch system gives half of one."""
+        options = ['env.id="MinAtar/Seaquest-v1"', "generate.policy=expert", "generate.transitions=4000000"]
+        process = support.start(*self.job("slow", *options))
+        manifest = self.dir / "slow" / "MANIFEST.json"
+        self.assertTrue(support.wait_until(manifest.exists, process))
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(support.finish(process).code, 75)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertEqual(read_manifest(self.dir / "slow")["state"], "running")
+        self.no_leftovers(self.dir / "slow")
+
     def test_killed_while_the_folder_was_made(self):
         gone = support.start("--version")
         support.finish(gone)
