@@ -15,8 +15,10 @@
 namespace rollmill {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
-volatile std::int64_t received_at = 0;
+// Set by a signal that any thread may get, asked for by all of them: lock-free atomics, which a handler may touch.
+std::atomic<int> received{0};
+std::atomic<std::int64_t> received_at{0};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 std::int64_t milliseconds() {
   timespec now{};

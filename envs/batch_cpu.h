@@ -31,12 +31,12 @@
 
 namespace rollmill {
 
-// Environments of a block, 64 to 512: as many as fit into 80 KiB, twice a first-level cache. (Fewer would be read faster, but
+// Environments of a block, 64 to 256: as many as fit into 80 KiB, twice a first-level cache. (Fewer would be read faster, but
 // each block pays for a whole vector of resets when one episode ends: measured on MinAtar. Where the reset is constant none is
-// made: 20 KiB.)
+// made: 20 KiB. 512 of the smallest do not fit with all that a step writes beside them: CartPole was 7 % slower.)
 constexpr int cpu_block(int words, bool reset_is_constant) {
   const int room = reset_is_constant ? 20 * 1024 : 80 * 1024;
-  int block = 512;
+  int block = 256;
   while (block > 64 && block * words * 4 > room) block /= 2;
   return block;
 }
@@ -53,7 +53,9 @@ class CpuBatch final : public EnvBatch {
   // A step and an observation of a thousand instructions each use up registers and decoded-instruction cache together: apart, the
   // state is loaded once more, and MinAtar's Asterix and Freeway are a fifth faster.
   // (With a shorter text always: where that holds is asked again after the step.)
-  static constexpr bool kObserveApart = HasUsual<Env> || requires { requires Env::observe_apart; };
+  static constexpr bool kObserveApart = ObservesUsual<Env> || requires {
+    requires Env::observe_apart;
+  };
   // Such a reset is dear and no loop of lanes: none may be made for nothing.
   static constexpr bool kResetSearches = requires { requires Env::reset_searches; };
   // Such a reset gives the same state always: it is made once, where parameters do not vary.
@@ -61,8 +63,7 @@ class CpuBatch final : public EnvBatch {
   static constexpr int kBlock =
       cpu_block(kStateWords + kRuntimeWords + kObservationWords, kResetIsConstant);
   static constexpr int kResetLanes = 64;  // a multiple of every vector's lanes
-  static constexpr int kUsualLanes =
-      64;  // that take the shorter text of Env together (envs/usual.h)
+  static constexpr int kUsualLanes = usual_lanes<Env>();
 
   CpuBatch(const BatchConfig& config, ThreadPool* pool)
       : spec_(describe<Env>()),
@@ -233,13 +234,9 @@ class CpuBatch final : public EnvBatch {
     by_world([&](auto varied) {
       step_lanes<varied>(columns_, constants_, params_, buffers, begin, count, codes);
     });
-    std::uint8_t* RM_RESTRICT ends = buffers.ends + begin;
-    std::uint32_t any = 0;
-    for (int j = 0; j < count; ++j) {
-      ends[j] = static_cast<std::uint8_t>(codes[j]);
-      any |= codes[j];
-    }
-    if (any != 0) end_episodes(buffers, codes, ended, count, begin);
+    const std::uint32_t largest = write_ends(codes, buffers.ends + begin, count);
+    if (largest != 0)
+      end_episodes(buffers, codes, ended, count, begin, (largest >> 8) == kOutcomeNotFinite);
     if (ahead_ && config_.autoreset) {
       by_world([&](auto varied) {
         ahead_->template refill<varied>(columns_, constants_, params_, begin, end);
@@ -247,35 +244,75 @@ class CpuBatch final : public EnvBatch {
     }
   }
 
+  // Ends of a block from its codes; returns the largest of those.
+  static std::uint32_t write_ends(const std::uint32_t* RM_RESTRICT codes,
+                                  std::uint8_t* RM_RESTRICT ends, int count) {
+    std::uint32_t largest = 0;
+    for (int j = 0; j < count; ++j) {
+      ends[j] = static_cast<std::uint8_t>(codes[j]);
+      largest = codes[j] > largest ? codes[j] : largest;
+    }
+    return largest;
+  }
+
   void end_episodes(const StepBuffers& buffers, const std::uint32_t* codes, std::int32_t* ended,
-                    int count, std::int64_t begin) {
+                    int count, std::int64_t begin, bool broken) {
     const int found = compact_nonzero(codes, count, ended);
-    const bool broken = FaultTrace::any_broken(codes, ended, found);
     if (broken) report_faults(buffers, codes, ended, found, begin);
     const bool many = !kResetSearches && many_ended(found, count) && !ahead_ && !broken;
     if (many) {
       record_ended(columns_, buffers, kObservationWords, codes, begin, count);
-    } else if (broken) {
+      if (!config_.autoreset) return;
+      for (int k = 0; k < count; k += kResetLanes) {
+        by_world([&](auto varied) {
+          reset_many<varied>(columns_, constants_, params_, buffers, codes + k, begin + k,
+                             std::min(kResetLanes, count - k));
+        });
+      }
+      return;
+    }
+    // What the next episodes are drawn from is gathered before all that is written below: read back as vectors, it would wait
+    // for those stores.
+    NextKeys keys;
+    const bool resets = config_.autoreset && !starts_from_copy();
+    if (resets) keys.gather(columns_, constants_.episode_stride, begin, ended, found);
+    if (broken) {
       for (int k = 0; k < found; ++k)
         record_episode<Env>(columns_, buffers, codes[ended[k]], begin + ended[k]);
     } else {
       record_some(columns_, buffers, codes, begin, ended, found);
     }
     if (!config_.autoreset) return;  // somebody wants to see the last state
-    if (starts_from_copy() && !many) return start_again(buffers, begin, ended, found);
-    const int lanes = many ? count : found;
-    for (int k = 0; k < lanes; k += kResetLanes) {
-      const int some = std::min(kResetLanes, lanes - k);
+    if (!resets) return start_again(buffers, begin, ended, found);
+    for (int k = 0; k < found; k += kResetLanes) {
       by_world([&](auto varied) {
-        if (many) {
-          reset_many<varied>(columns_, constants_, params_, buffers, codes + k, begin + k, some);
-        } else {
-          reset_some<varied>(columns_, constants_, params_, buffers, begin, ended + k, some,
-                             ahead_.get());
-        }
+        reset_some<varied>(columns_, constants_, params_, buffers, begin, ended + k,
+                           std::min(kResetLanes, found - k), keys, k, ahead_.get());
       });
     }
   }
+
+  // Whole vectors of lanes: a remainder one by one would cost as much as the rest. (Not where a reset searches: it is scalar.)
+  static constexpr int kResetVector = kResetSearches ? 1 : kColumnAlignment / 4;
+  static constexpr int whole_vectors(int count) {
+    return (count + kResetVector - 1) / kResetVector * kResetVector;
+  }
+
+  // Whose next episodes are drawn, and which they are.
+  struct NextKeys {
+    alignas(kColumnAlignment) std::uint32_t environment[kBlock + kResetVector];
+    alignas(kColumnAlignment) std::uint32_t episode[kBlock + kResetVector];
+    void gather(const BatchColumns& columns, std::uint32_t episode_stride, std::int64_t begin,
+                std::int32_t* list, int count) {
+      for (int k = count; k < whole_vectors(count); ++k) list[k] = list[0];
+      const std::uint32_t* environments = columns.environment + begin;
+      const std::uint32_t* episodes = columns.episode + begin;
+      for (int k = 0; k < whole_vectors(count); ++k) {
+        environment[k] = environments[list[k]];
+        episode[k] = episodes[list[k]] + episode_stride;
+      }
+    }
+  };
 
   void report_faults(const StepBuffers& buffers, const std::uint32_t* codes,
                      const std::int32_t* list, int count, std::int64_t begin) {
@@ -380,22 +417,18 @@ class CpuBatch final : public EnvBatch {
   template <bool kVaried>
   void reset_some(const BatchColumns& columns, const BatchConstants& constants,
                   const Params& params, const StepBuffers& buffers, std::int64_t begin,
-                  const std::int32_t* list, int count, ResetPool<Env>* ahead) const {
+                  const std::int32_t* list, int count, NextKeys& keys, int first,
+                  ResetPool<Env>* ahead) const {
     ResetRoom<kVaried> room;
-    const BatchColumns lanes = room.lanes();
-    constexpr int kVector = kResetSearches ? 1 : kColumnAlignment / 4;
-    const int whole = (count + kVector - 1) / kVector * kVector;
-    for (int k = 0; k < whole; ++k) {
-      const std::int64_t i = begin + list[k < count ? k : 0];
-      const std::uint32_t episode =
-          columns.episode[i] + (k < count ? constants.episode_stride : 0u);
-      if (k < count) {
-        columns.episode[i] = episode;
-        columns.step[i] = 0;
-        columns.episode_return[i] = 0.0f;
-      }
-      lanes.environment[k] = columns.environment[i];
-      lanes.episode[k] = episode;
+    BatchColumns lanes = room.lanes();
+    lanes.environment = keys.environment + first;
+    lanes.episode = keys.episode + first;
+    const int whole = whole_vectors(count);
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t i = begin + list[k];
+      columns.episode[i] = lanes.episode[k];
+      columns.step[i] = 0;
+      columns.episode_return[i] = 0.0f;
     }
     if (ahead != nullptr) {
       for (int k = 0; k < count; ++k)
@@ -484,10 +517,15 @@ class CpuBatch final : public EnvBatch {
   template <bool kVaried>
   void observe_lanes(const BatchColumns& columns, const Params& params, float* observations,
                      Word* masks, std::int64_t begin, std::int64_t end) const {
-    for_usual<kVaried>(columns, params, begin, end, [&](auto env, auto from, auto to) {
+    const auto observe = [&](auto env, auto from, auto to) {
       observe_loop<typename decltype(env)::type, kVaried>(columns, params, observations, masks,
                                                           from, to);
-    });
+    };
+    if constexpr (ObservesUsual<Env>) {
+      for_usual<kVaried>(columns, params, begin, end, observe);
+    } else {
+      observe(std::type_identity<Env>{}, begin, end);
+    }
   }
 
   // body(std::type_identity of Env or of its shorter text, begin, end) for the parts of [begin, end).

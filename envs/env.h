@@ -20,9 +20,11 @@
 //     static constexpr bool observe_apart = true;  // CPU: observe in a loop of its own; measure (docs/guides) before you set it
 //     static constexpr bool reset_searches = true;  // CPU: a reset that loops until it has a level; none is made in vain
 //     static constexpr bool reset_is_constant = true;  // CPU: a reset of Params alone, which draws nothing; it is made once
-//     RM_HD static bool usual(const State&, const Params&);  // CPU: where step_usual and observe_usual, with the signatures of
-//                                                            // step and observe, do the same in fewer instructions; false for
-//                                                            // states of which the short text would make something else
+//     RM_HD static bool usual(const State&, const Params&);  // CPU: where step_usual (and observe_usual, if there is one), with
+//                                                            // the signatures of step and observe, do the same in fewer
+//                                                            // instructions; false for states of which the short text would
+//                                                            // make something else
+//     static constexpr int usual_lanes = 256;  // ask that for so many at once (default 64)
 //     static constexpr const char* difficulty[] = {"swaps", ...};  // parameters that make it harder, the difficulty vector
 //   };
 //

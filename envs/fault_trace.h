@@ -21,12 +21,6 @@ class FaultTrace {
   FaultTrace(int steps, int state_words, int action_words, std::int64_t stride);
 
   bool enabled() const { return steps_ > 0; }
-  // Whether any of the listed ends is of an environment that broke.
-  static bool any_broken(const std::uint32_t* codes, const std::int32_t* list, int count) {
-    std::uint32_t most = 0;
-    for (int k = 0; k < count; ++k) most = codes[list[k]] > most ? codes[list[k]] : most;
-    return (most >> 8) == kOutcomeNotFinite;
-  }
   std::size_t bytes() const { return ring_.size() * sizeof(std::uint32_t) + tags_.size() * 8; }
 
   // Environment i's past is not what the ring holds: it was restored, cloned or set.

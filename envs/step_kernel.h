@@ -70,15 +70,17 @@ RM_HD std::conditional_t<kVaried, typename Env::Params, const typename Env::Para
 
 inline constexpr std::uint32_t kExponent = 0x7F800000u;  // all ones: NaN or infinity
 
-// The largest exponent field among the floats of a state; kExponent if one of them is not finite. (A maximum and one
-// comparison: g++ takes a chain of comparisons in the step loop apart bit by bit.)
+RM_HD std::uint32_t magnitude_bits(float x) { return math::to_bits(math::abs(x)); }
+
+// The largest magnitude among the floats of a state, as bits; kExponent or more if one of them is not finite. (A maximum and one
+// comparison: g++ takes a chain of comparisons in the step loop apart bit by bit. And a limit on |x| has these bits already.)
 template <class State>
-RM_HD std::uint32_t largest_exponent(State& state) {
+RM_HD std::uint32_t largest_magnitude(State& state) {
   std::uint32_t largest = 0;
   visit_words(state, [&](auto& word) {
     if constexpr (std::is_same_v<std::remove_reference_t<decltype(word)>, float>) {
-      const std::uint32_t exponent = math::to_bits(word) & kExponent;
-      largest = exponent > largest ? exponent : largest;
+      const std::uint32_t size = magnitude_bits(word);
+      largest = size > largest ? size : largest;
     }
   });
   return largest;
@@ -108,12 +110,10 @@ RM_HD std::uint32_t step_environment(const BatchColumns& columns, const BatchCon
   Rng rng(constants.seed, Purpose::kStep, columns.environment[i], columns.episode[i], step);
   const auto action = Action::load(out.actions, columns.stride, i);
   const Transition t = Env::step(state, params, action, rng);
-  const std::uint32_t state_exponent = largest_exponent(state);
-  const std::uint32_t reward_exponent = math::to_bits(t.reward) & kExponent;
-  const std::uint32_t exponent =
-      reward_exponent > state_exponent ? reward_exponent : state_exponent;
-  const float reward = exponent == kExponent ? 0.0f : t.reward;
-  const std::uint32_t reason = exponent == kExponent ? std::uint32_t{kOutcomeNotFinite} : t.reason;
+  const std::uint32_t of_state = largest_magnitude(state), of_reward = magnitude_bits(t.reward);
+  const std::uint32_t largest = of_reward > of_state ? of_reward : of_state;
+  const float reward = largest >= kExponent ? 0.0f : t.reward;
+  const std::uint32_t reason = largest >= kExponent ? std::uint32_t{kOutcomeNotFinite} : t.reason;
   store_columns(state, columns.state, columns.stride, i);
   if constexpr (kObserve)
     write_observation<Env>(state, params, out.observations, out.masks, columns.stride, i);

@@ -45,8 +45,9 @@ struct GenerateResult {
   std::int64_t new_transitions = 0;
 };
 
-// Collective. `stop` is polled between shards: true ends the job early with everything written so far kept (the
-// manifest stays "running"). config_text: the resolved config. Throws Error.
+// Collective. `stop` is asked from any thread of the pool, every few steps, and once true stays true: it ends the job
+// early, leaves the shard that is under way and keeps those that are finished (the manifest stays "running").
+// config_text: the resolved config. Throws Error.
 GenerateResult run_dataset_job(const GenerateOptions& options, const Policy& policy,
                                const std::string& out_dir, bool resume,
                                const std::string& config_text, ProcessGroup& group,

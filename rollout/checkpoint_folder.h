@@ -7,7 +7,8 @@
 
 namespace rollmill {
 
-inline constexpr int kCheckpointFormatVersion = 1;
+// 2: longer columns of environments and observations in the state files (core/base/aligned.h: padded_columns).
+inline constexpr int kCheckpointFormatVersion = 2;
 
 struct CheckpointInfo {
   std::string environment, build;

@@ -27,10 +27,12 @@ using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
 // Elements of a column of n 4-byte values, rounded up to an odd number of whole cache lines. Odd, so that neighbouring columns
 // never start a power of two apart: they would share a few sets of the first-level cache and evict one another (a state of 50
-// columns in 65,536 environments stepped five times slower).
+// columns in 65,536 environments stepped five times slower). Of long columns five more than a multiple of eight: a block's dozen
+// columns, each a few lines further, then lie over the whole cache and not over a half of it (CartPole 2 to 5 % faster).
 constexpr std::int64_t padded_columns(std::int64_t n) {
-  constexpr std::int64_t lanes = kColumnAlignment / 4;
-  return ((n + lanes - 1) / lanes | 1) * lanes;
+  constexpr std::int64_t lanes = kColumnAlignment / 4, kLong = 32;
+  const std::int64_t lines = (n + lanes - 1) / lanes;
+  return (lines < kLong ? lines | 1 : (lines + 2) / 8 * 8 + 5) * lanes;
 }
 
 }  // namespace rollmill

@@ -81,6 +81,19 @@ RM_HD SinCos sincos(float x) {
   return {from_bits(to_bits(s) ^ sin_sign), from_bits(to_bits(c) ^ cos_sign)};
 }
 
+// For |x| <= pi/4 the bits of sincos_near (there n is 0), in half its operations; beyond 1.5 no sine and cosine at all.
+RM_HD SinCos sincos_small(float r) {
+  constexpr float kSin3 = -0.1666665375232696533203125f;
+  constexpr float kSin5 = 8.332113735377788543701171875e-3f;
+  constexpr float kSin7 = -1.95094165974296629428863525390625e-4f;
+  constexpr float kCos4 = 4.16666455566883087158203125e-2f;
+  constexpr float kCos6 = -1.38873071409761905670166015625e-3f;
+  constexpr float kCos8 = 2.4431801648461259901523590087890625e-5f;
+  const float z = r * r;
+  return {r + r * z * ((kSin7 * z + kSin5) * z + kSin3),
+          (1.0f - 0.5f * z) + z * z * ((kCos8 * z + kCos6) * z + kCos4)};
+}
+
 // For angles of a few turns, in half the operations: pi/2 in two pieces, the first of 15 bits, so that n times it is exact
 // for |x| <= 512, and one rounding of what is left (no low part).
 // Largest error for |x| <= 512: 2^-23 absolute. Beyond, up to 8192, it grows to 2^-11; from there a finite x counts as some
@@ -90,21 +103,13 @@ RM_HD SinCos sincos_near(float x) {
   constexpr float kShift = 12582912.0f;
   constexpr float kHead = 1.57073974609375f;
   constexpr float kRest = 5.65807011465579736e-5f;
-  constexpr float kSin3 = -0.1666665375232696533203125f;
-  constexpr float kSin5 = 8.332113735377788543701171875e-3f;
-  constexpr float kSin7 = -1.95094165974296629428863525390625e-4f;
-  constexpr float kCos4 = 4.16666455566883087158203125e-2f;
-  constexpr float kCos6 = -1.38873071409761905670166015625e-3f;
-  constexpr float kCos8 = 2.4431801648461259901523590087890625e-5f;
   const float shifted = x * kTwoOverPi + kShift;
   const float n = shifted - kShift;
   const float reduced = (x - n * kHead) - n * kRest;
   const float r = abs(x) > 8192.0f ? x - x : reduced;  // last: beside the reduction, not before it
   // Number of the quadrant in the two highest bits, and the same of the next one.
   const std::uint32_t quadrant = to_bits(shifted) << 30, next = quadrant + 0x40000000u;
-  const float z = r * r;
-  const float sine = r + r * z * ((kSin7 * z + kSin5) * z + kSin3);
-  const float cosine = (1.0f - 0.5f * z) + z * z * ((kCos8 * z + kCos6) * z + kCos4);
+  const auto [sine, cosine] = sincos_small(r);
   // Swapped in odd quadrants, by bits: g++ tests a condition once for each of two selects.
   const std::uint32_t odd = 0u - (to_bits(shifted) & 1u);
   const std::uint32_t swap = (to_bits(sine) ^ to_bits(cosine)) & odd;

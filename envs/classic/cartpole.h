@@ -75,8 +75,19 @@ struct CartPole {
   }
 
   RM_HD static Transition step(State& s, const Params& p, Action::Value action, Rng&) {
+    return advance(s, p, action, math::sincos_near(s.theta));
+  }
+
+  // Within the usual limit of 12 degrees, and far beyond: no quadrants.
+  static constexpr int usual_lanes = 256;
+  RM_HD static bool usual(const State& s, const Params&) { return math::abs(s.theta) < 0.78f; }
+  RM_HD static Transition step_usual(State& s, const Params& p, Action::Value action, Rng&) {
+    return advance(s, p, action, math::sincos_small(s.theta));
+  }
+
+  RM_HD static Transition advance(State& s, const Params& p, Action::Value action,
+                                  const math::SinCos& angle) {
     const float force = action == 1 ? p.force : -p.force;
-    const math::SinCos angle = math::sincos_near(s.theta);
     // Gymnasium divides by the total mass three times; the same for all environments, its inverse is taken once.
     const float inverse_mass = 1.0f / (p.cart_mass + p.pole_mass);
     const float pole_moment = p.pole_mass * p.pole_half_length;
@@ -90,9 +101,8 @@ struct CartPole {
     s.x_dot += p.timestep * x_acc;
     s.theta += p.timestep * s.theta_dot;
     s.theta_dot += p.timestep * theta_acc;
-    const bool fell = s.theta < -p.angle_limit || s.theta > p.angle_limit;
-    const bool left = s.x < -p.position_limit || s.x > p.position_limit;
-    return {1.0f, fell ? 1u : left ? 2u : 0u};
+    const std::uint32_t left = math::abs(s.x) > p.position_limit ? 2u : 0u;
+    return {1.0f, math::abs(s.theta) > p.angle_limit ? 1u : left};
   }
 
   RM_HD static void observe(const State& s, const Params&, Strided<float> out) {

@@ -1,6 +1,7 @@
 // Shards as the builder makes them, whole dataset jobs, and replay.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 
@@ -112,14 +113,16 @@ GenerateOptions generate_options(const std::vector<std::string>& overrides) {
 }
 
 GenerateResult generate(const GenerateOptions& o, const std::string& dir, int threads,
-                        bool resume = false, int shards_before_stop = 1 << 20) {
+                        bool resume = false, std::int64_t shards_before_stop = 1 << 20) {
   ThreadPool pool(threads);
   const RandomPolicy policy(find_env(o.env.id).spec(), o.seed);
   const auto group = make_process_group(LaunchInfo{}, false);
-  int polls = 0;
+  // The stop comes while the next shard is under way, and is asked for from every thread of the pool.
+  std::atomic<std::int64_t> shards{0}, polls{0};
   return run_dataset_job(
-      o, policy, dir, resume, "config", *group, pool, [](const GenerateProgress&) {},
-      [&] { return polls++ >= shards_before_stop; });
+      o, policy, dir, resume, "config", *group, pool,
+      [&](const GenerateProgress& p) { shards = p.shards; },
+      [&] { return shards >= shards_before_stop && polls++ >= 3; });
 }
 
 TEST(DatasetJob, TheSameContentOnAnyThreadsAndAfterAStop) {
@@ -131,7 +134,7 @@ TEST(DatasetJob, TheSameContentOnAnyThreadsAndAfterAStop) {
   EXPECT_GT(one.manifest.shards.size(), 3u);
   const GenerateResult stopped = generate(o, dir / "stopped", 2, false, 2);
   EXPECT_EQ(stopped.manifest.state, DatasetState::kRunning);
-  EXPECT_LT(stopped.manifest.steps(), 9000);
+  EXPECT_EQ(stopped.manifest.shards.size(), 2u);
   const GenerateResult resumed = generate(o, dir / "stopped", 1, true);
   EXPECT_EQ(resumed.manifest.content_hash(), one.manifest.content_hash());
   EXPECT_TRUE(generate(o, dir / "stopped", 1, true).already_done);

@@ -188,5 +188,24 @@ TEST(Accuracy, SinCosOfNearAngles) {
   EXPECT_TRUE(math::is_nan(math::sincos_near(math::kNan).cos));
 }
 
+// The domain of sincos_small: the same bits as sincos_near's; every float of the last 0.03 before pi/4, where n might be 1.
+TEST(Accuracy, SinCosOfSmallAngles) {
+  const auto differ = [](float low, float high, std::uint32_t stride) {
+    std::uint32_t different = 0;
+    for (std::uint32_t u = math::to_bits(low); u <= math::to_bits(high); u += stride) {
+      for (const std::uint32_t sign : {0u, 0x80000000u}) {
+        const float x = math::from_bits(u | sign);
+        const math::SinCos near = math::sincos_near(x), small = math::sincos_small(x);
+        different |= math::to_bits(near.sin) ^ math::to_bits(small.sin);
+        different |= math::to_bits(near.cos) ^ math::to_bits(small.cos);
+      }
+    }
+    return different != 0;
+  };
+  EXPECT_FALSE(differ(0.0f, 0.75f, 61));
+  EXPECT_FALSE(differ(0.75f, 0.78539816f, 1));
+  EXPECT_TRUE(differ(0.79f, 0.8f, 1));
+}
+
 }  // namespace
 }  // namespace rollmill
