@@ -5,19 +5,25 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <exception>
+#include <mutex>
 #include <optional>
+#include <system_error>
+#include <thread>
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
 #include "cli/session.h"
-#include "evaluation/table.h"
+#include "cli/team_progress.h"
 #include "cli/training.h"
 #include "core/base/error.h"
 #include "core/config/config.h"
+#include "core/device/device.h"
 #include "core/io/atomic_file.h"
 #include "core/log/log.h"
 #include "evaluation/run_result.h"
 #include "evaluation/statistics.h"
+#include "evaluation/table.h"
 
 namespace rollmill {
 namespace {
@@ -67,7 +73,8 @@ std::string format_text(const SeedTable& t) {
   const std::vector<double> returns = t.returns();
   rows.push_back({"all", returns.empty() ? "-" : fmt::format("{:.2f}", mean(returns)),
                   returns.size() < 2 ? "-" : interval_text(t_mean_interval(returns)),
-                  human(static_cast<double>(all.steps)), fmt::format("{:.2f}", all.seconds)});
+                  human(static_cast<double>(all.steps)),
+                  fmt::format("{:.2f} in sum", all.seconds)});
   return fmt::format("{} seeds of {}\n{}runs        {}/seed_*\n", t.rows.size(), t.environment,
                      format_table(rows), t.out);
 }
@@ -141,6 +148,153 @@ TrainJob read_seed(const JobArgs& args, std::int64_t seed) {
   return job;
 }
 
+int threads_of(const TrainJob& job, const LaunchInfo& launch) {
+  return job.options.threads > 0 ? job.options.threads : default_threads(launch);
+}
+
+// How many train at once. Where one uses the GPU or libtorch, which has one number of threads for the whole process: one.
+int members_for(const TrainJob& job, std::size_t seeds, const LaunchInfo& launch) {
+  const TrainOptions& o = job.options;
+  const bool alone = parse_device(o.env.device, "env.device").kind != DeviceChoice::Kind::kCpu ||
+                     o.kernels != "fused";
+  return alone ? 1 : std::min(threads_of(job, launch), static_cast<int>(seeds));
+}
+
+// Trains a list of seeds. Every member takes the next one when it has finished its last.
+class SeedTeam {
+ public:
+  SeedTeam(const JobArgs& args, const std::vector<std::int64_t>& seeds, const std::string& out,
+           bool plain, const LaunchInfo& launch)
+      : args_(args),
+        seeds_(seeds),
+        out_(out),
+        plain_(plain),
+        launch_(launch),
+        rows_(seeds.size()) {}
+
+  // Returns the exit code. An error of one seed (a folder that is in use, a full disk) is told at once, lets the others that have
+  // begun go on to their ends, and is thrown then.
+  int train(int members, int threads) {
+    members_ = members;
+    free_ = threads;
+    if (members == 1) {
+      work(0, nullptr);
+    } else {
+      TeamProgress progress(args_.quiet, plain_ ? Progress::Style::kPlain : Progress::Style::kLive,
+                            members);
+      std::vector<std::jthread> running;
+      for (int m = 1; m < members; ++m) {
+        try {
+          running.emplace_back([&, m] { work(m, &progress); });
+        } catch (const std::system_error& e) {  // fewer than wished, then
+          log_warn("only {} seeds at once: no more threads can be had ({})", m, e.what());
+          const std::lock_guard<std::mutex> lock(mutex_);
+          members_ = m;
+          break;
+        }
+      }
+      work(0, &progress);
+    }
+    if (error_) std::rethrow_exception(error_);
+    if (stopped_ == 0 && unbegun_) {
+      log_info("stopped before seed {}; continue with --resume", *unbegun_);
+      stopped_ = stop_signal() == SIGINT ? 130 : 75;
+    }
+    return stopped_ != 0 ? stopped_ : failed_;
+  }
+  bool stopped() const { return stopped_ != 0; }
+  // Of the seeds that were trained, in the list's order.
+  std::vector<SeedRow> rows() const {
+    std::vector<SeedRow> rows;
+    for (const auto& row : rows_) {
+      if (row) rows.push_back(*row);
+    }
+    return rows;
+  }
+
+ private:
+  struct Turn {
+    std::size_t index;  // of the seed
+    int threads;        // for it: a share of those that nobody uses
+  };
+
+  // The next seed to train; nothing where none is left, or where no more may begin.
+  std::optional<Turn> next() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (next_ == seeds_.size() || stopped_ != 0 || error_) return std::nullopt;
+    if (stop_signal() != 0) {  // between two seeds nothing is lost: what is done stays done
+      if (!unbegun_) unbegun_ = seeds_[next_];
+      return std::nullopt;
+    }
+    const int waiting = std::min(members_ - running_, static_cast<int>(seeds_.size() - next_));
+    const int share = std::max(1, (free_ + waiting - 1) / std::max(1, waiting));
+    ++running_;
+    free_ -= share;
+    return Turn{next_++, share};
+  }
+
+  void work(int member, TeamProgress* progress) {
+    while (const auto turn = next()) {
+      std::exception_ptr error;
+      try {
+        train_one(*turn, member, progress);
+      } catch (Error& e) {
+        if (progress != nullptr) {
+          log_error("seed {}: {}; no more seeds are begun", seeds_[turn->index], e.what());
+          e.set_reported();
+        }
+        error = std::current_exception();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      if (progress != nullptr) progress->clear(member);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      --running_;
+      free_ += turn->threads;
+      if (error && !error_) error_ = error;
+    }
+  }
+
+  void train_one(const Turn& turn, int member, TeamProgress* progress) {
+    SeedRow row;
+    row.seed = seeds_[turn.index];
+    row.run = fmt::format("{}/seed_{}", out_, row.seed);
+    TrainJob job = read_seed(args_, row.seed);
+    job.out_dir = row.run;
+    if (progress != nullptr) job.label = fmt::format("seed {}: ", row.seed);
+    LaunchInfo launch = launch_;
+    choose_device(job, launch);
+    job.options.threads = turn.threads;
+    const auto group = make_process_group(launch, false);
+    TrainingView view;
+    view.quiet = args_.quiet;
+    view.plain = plain_;
+    view.team = progress;
+    view.member = member;
+    const int stopped = train_or_fail(job, *group, view, row);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (stopped != 0) {
+      stopped_ = stopped;
+      return;
+    }
+    if (!row.failure.empty()) failed_ = static_cast<int>(ExitCode::kNumerical);
+    rows_[turn.index] = row;
+  }
+
+  const JobArgs& args_;
+  const std::vector<std::int64_t>& seeds_;
+  const std::string& out_;
+  bool plain_;
+  const LaunchInfo& launch_;
+  std::mutex mutex_;
+  std::size_t next_ = 0;
+  int members_ = 1, running_ = 0, free_ = 1;  // free_: threads of the job that no seed uses
+  std::vector<std::optional<SeedRow>> rows_;
+  int stopped_ = 0, failed_ = 0;         // exit codes
+  std::optional<std::int64_t> unbegun_;  // the first seed that a signal kept from its beginning
+  std::exception_ptr error_;
+};
+
 // The folder of all seeds is no run itself: what is in it by then would be taken for a part of one.
 void check_folder(const std::string& out) {
   if (file_exists(out + "/config.toml"))
@@ -175,7 +329,7 @@ std::vector<std::int64_t> parse_seeds(const std::string& text) {
 }
 
 int train_seeds(const JobArgs& args, const std::vector<std::int64_t>& seeds, bool plain) {
-  LaunchInfo launch = read_launch_info();
+  const LaunchInfo launch = read_launch_info();
   refuse_launcher(launch,
                   "--seeds trains in one process; under a launcher start each seed with --seed");
   for (const std::string& set : args.set) {
@@ -187,32 +341,15 @@ int train_seeds(const JobArgs& args, const std::vector<std::int64_t>& seeds, boo
   table.out = args.out.empty() ? "runs/" + first.options.name : args.out;
   table.environment = first.options.env.id;
   check_folder(table.out);
-  const auto group = make_process_group(launch, false);
-  int stopped = 0, failed = 0;
-  for (const std::int64_t seed : seeds) {
-    // Between two seeds nothing is lost: what is done stays done.
-    if (stop_signal() != 0) {
-      log_info("stopped before seed {}; continue with --resume", seed);
-      stopped = stop_signal() == SIGINT ? 130 : 75;
-      break;
-    }
-    SeedRow row;
-    row.seed = seed;
-    row.run = fmt::format("{}/seed_{}", table.out, seed);
-    TrainJob job = read_seed(args, seed);
-    job.out_dir = row.run;
-    choose_device(job, launch);
-    stopped = train_or_fail(job, *group, {args.quiet, plain, ""}, row);
-    if (stopped != 0) break;
-    if (!row.failure.empty()) failed = static_cast<int>(ExitCode::kNumerical);
-    table.rows.push_back(row);
-  }
+  SeedTeam team(args, seeds, table.out, plain, launch);
+  const int code = team.train(members_for(first, seeds.size(), launch), threads_of(first, launch));
+  table.rows = team.rows();
   if (args.json) {
-    print_out(format_json(table, stopped == 0));
-  } else if (!args.quiet && stopped == 0) {
+    print_out(format_json(table, !team.stopped()));
+  } else if (!args.quiet && !team.stopped()) {
     print_out(format_text(table));
   }
-  return stopped != 0 ? stopped : failed;
+  return code;
 }
 
 }  // namespace rollmill

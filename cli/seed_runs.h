@@ -1,4 +1,4 @@
-// `rollmill train --seeds`: one recipe trained with several seeds, one after the other with all threads, each in a run
+// `rollmill train --seeds`: one recipe trained with several seeds, side by side where there are threads for it, each in a run
 // folder of its own: OUT/seed_1, OUT/seed_2, ... Each is what `train --seed k --out OUT/seed_k` writes.
 #pragma once
 

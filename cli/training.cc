@@ -8,6 +8,7 @@
 #include "cli/dashboard.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/team_progress.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/config/config.h"
@@ -78,24 +79,29 @@ void choose_device(TrainJob& job, LaunchInfo& launch) {
 }
 
 TrainResult train_shown(TrainJob& job, ProcessGroup& group, const TrainingView& view) {
-  Progress progress(view.quiet, group.rank(),
+  const std::string& title = view.title.empty() ? job.options.env.id : view.title;
+  Progress progress(view.quiet || view.team != nullptr, group.rank(),
                     view.plain ? Progress::Style::kPlain : Progress::Style::kLive);
-  Dashboard dashboard(job.options.env.id, job.out_dir,
+  Dashboard dashboard(view.team != nullptr ? title : job.options.env.id, job.out_dir,
                       static_cast<double>(job.options.total_steps));
   const auto start = Clock::now();
   job.stop = poll_stop;
   job.on_update = [&](const MetricsRecord& record) {
     dashboard.observe(record, std::chrono::duration<double>(Clock::now() - start).count());
     if (progress.due()) progress.update(shown(progress, dashboard.state()));
+    if (view.team != nullptr && view.team->due())
+      view.team->update(view.member, progress_line(dashboard.state()));
   };
   const TrainResult result = run_train_job(job, group);
   job.on_update = nullptr;  // its dashboard is gone
   if (group.rank() != 0 || result.already_done) return result;
   if (result.new_steps > 0) progress.update(shown(progress, dashboard.state()));
   const auto steps = static_cast<double>(result.new_steps);
-  progress.finish(fmt::format("{}: {} steps in {:.2f} s ({} steps/s)",
-                              view.title.empty() ? job.options.env.id : view.title, human(steps),
-                              result.seconds, human(steps / std::max(result.seconds, 1e-9))));
+  const std::string last =
+      fmt::format("{}: {} steps in {:.2f} s ({} steps/s)", title, human(steps), result.seconds,
+                  human(steps / std::max(result.seconds, 1e-9)));
+  progress.finish(last);
+  if (view.team != nullptr) view.team->finish(view.member, last);
   return result;
 }
 

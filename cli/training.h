@@ -10,11 +10,14 @@
 namespace rollmill {
 
 class Config;
+class TeamProgress;
 
 // How a training shows itself.
 struct TrainingView {
   bool quiet = false, plain = false;
-  std::string title;  // before its last line, "CartPole-v1"; "" is the environment's id
+  std::string title;             // before its last line, "CartPole-v1"; "" is the environment's id
+  TeamProgress* team = nullptr;  // shown as a line among others, of this member
+  int member = 0;
 };
 
 // 130 or 75: the exit code of a job that stopped because it was asked to.

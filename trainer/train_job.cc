@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <nlohmann/json.hpp>
@@ -53,8 +54,8 @@ std::map<std::string, std::string> resolved_keys(const std::string& text) {
 
 bool may_change(const std::string& key) {
   static constexpr std::array<const char*, 10> kFree = {
-      "run.threads", "run.name", "run.tensorboard", "trainer.total_steps", "trainer.max_skipped", "stop.",
-      "checkpoint.", "evaluation.", "env.trace_steps", "env.reset_pool"};
+      "run.threads", "run.name",    "run.tensorboard", "trainer.total_steps", "trainer.max_skipped",
+      "stop.",       "checkpoint.", "evaluation.",     "env.trace_steps",     "env.reset_pool"};
   for (const char* prefix : kFree) {
     if (key.rfind(prefix, 0) == 0) return true;
   }
@@ -140,6 +141,9 @@ std::string open_folder(const TrainJob& job) {
   return "resume";
 }
 
+// Of jobs at once in a process one after the other takes its memory: each is asked whether there is enough (check_memory).
+std::mutex making;
+
 class Loop {
  public:
   Loop(const TrainJob& job, ProcessGroup& group) : job_(job), group_(group) {}
@@ -184,8 +188,8 @@ void Loop::report_faults(const UpdateReport& report) {
   if (report.faults.count == 0) return;
   const auto files = write_faults(job_.out_dir + "/faults", find_env(job_.options.env.id).spec(),
                                   job_.options.seed, report.faults);
-  log_warn("update {}: {} environments ended because a number was NaN or infinite; {}",
-           report.update, report.faults.count,
+  log_warn("{}update {}: {} environments ended because a number was NaN or infinite; {}",
+           job_.label, report.update, report.faults.count,
            files.empty()
                ? "on a GPU they are counted only: run them with env.device = \"cpu\" to see why"
                : "rollmill replay " + files.front());
@@ -211,7 +215,9 @@ Loop::Decision Loop::decide(Trainer& trainer, Clock::time_point last_checkpoint)
 
 TrainResult Loop::run(bool resume) {
   const auto start = Clock::now();
+  std::unique_lock<std::mutex> alone(making);
   const auto made = make_trainer(job_.options, group_, job_.local_rank);
+  alone.unlock();
   Trainer& trainer = *made;
   if (resume) restore(trainer);
   std::optional<MetricsWriter> metrics;
@@ -234,7 +240,7 @@ TrainResult Loop::run(bool resume) {
     report_faults(report);
     if (group_.rank() == 0) {
       for (const std::string& warning : watch.observe(record))
-        log_warn("update {}: {}", report.update, warning);
+        log_warn("{}update {}: {}", job_.label, report.update, warning);
     }
     job_.on_update(record);
     const Decision d = decide(trainer, last_checkpoint);

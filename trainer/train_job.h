@@ -17,6 +17,7 @@ struct TrainJob {
   TrainOptions options;
   std::string config_text;  // resolved
   std::string out_dir;
+  std::string label;  // before its warnings, where several jobs run at once: "seed 3: "
   bool resume = false;
   int local_rank = 0;
   std::function<StopRequest()> stop;
