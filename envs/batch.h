@@ -66,6 +66,7 @@ struct StepBuffers {
   std::uint8_t* ends = nullptr;  // [N] EpisodeEnd
   // out, only where ends != kRunning (other elements are left as they were)
   float* final_observations = nullptr;  // [D][stride]; may be null
+  Word* final_masks = nullptr;          // [M][stride] of those observations; may be null
   std::uint8_t* outcomes = nullptr;     // [N] reason; may be null
   float* episode_returns = nullptr;     // [N] undiscounted sum of the ended episode; may be null
   std::int32_t* episode_lengths = nullptr;  // [N] steps of the ended episode; may be null

@@ -261,7 +261,7 @@ class CpuBatch final : public EnvBatch {
     if (broken) report_faults(buffers, codes, ended, found, begin);
     const bool many = !kResetSearches && many_ended(found, count) && !ahead_ && !broken;
     if (many) {
-      record_ended(columns_, buffers, kObservationWords, codes, begin, count);
+      record_ended(columns_, buffers, kObservationWords, kMaskWords, codes, begin, count);
       if (!config_.autoreset) return;
       for (int k = 0; k < count; k += kResetLanes) {
         by_world([&](auto varied) {
@@ -349,6 +349,11 @@ class CpuBatch final : public EnvBatch {
       const std::int64_t stride = columns.stride;
       for (int k = 0; k < count; ++k)
         copy_column<kObservationWords>(from + list[k], stride, to + list[k], stride);
+    }
+    if constexpr (kMaskWords > 0) {
+      for (int k = 0; k < count && out.final_masks != nullptr; ++k)
+        copy_column<kMaskWords>(out.masks + begin + list[k], columns.stride,
+                                out.final_masks + begin + list[k], columns.stride);
     }
     if (std::uint8_t* const to = out.outcomes; to != nullptr) {
       for (int k = 0; k < count; ++k)

@@ -49,6 +49,7 @@ struct Offsets {
     observations = take(spec.observation_columns() * stride * 4);
     final_observations = take(spec.observation_columns() * stride * 4);
     masks = take(spec.mask_columns * stride * 4);
+    final_masks = take(spec.mask_columns * stride * 4);
     rewards = take(stride * 4);
     returns = take(stride * 4);
     lengths = take(stride * 4);
@@ -58,8 +59,8 @@ struct Offsets {
     size = (size + 63) / 64 * 64;
     actions = take(spec.action_size() * stride * 4);
   }
-  std::size_t observations, final_observations, masks, rewards, returns, lengths, levels, ends,
-      outcomes, actions;
+  std::size_t observations, final_observations, masks, final_masks, rewards, returns, lengths,
+      levels, ends, outcomes, actions;
   std::int64_t size = 0;
 };
 
@@ -99,6 +100,8 @@ StepBuffers CheckBatch::device_buffers() const {
   b.observations = reinterpret_cast<float*>(base + at.observations);
   b.final_observations = reinterpret_cast<float*>(base + at.final_observations);
   b.masks = spec().mask_columns > 0 ? reinterpret_cast<Word*>(base + at.masks) : nullptr;
+  b.final_masks =
+      spec().mask_columns > 0 ? reinterpret_cast<Word*>(base + at.final_masks) : nullptr;
   b.rewards = reinterpret_cast<float*>(base + at.rewards);
   b.episode_returns = reinterpret_cast<float*>(base + at.returns);
   b.episode_lengths = reinterpret_cast<std::int32_t*>(base + at.lengths);
@@ -129,10 +132,10 @@ void CheckBatch::add_columns(std::vector<Field>& fields, const char* what, const
   }
 }
 
-void CheckBatch::add_masks(std::vector<Field>& fields, const Word* expected,
-                           const Word* actual) const {
+void CheckBatch::add_masks(std::vector<Field>& fields, const std::string& what,
+                           const Word* expected, const Word* actual) const {
   for (int k = 0; k < spec().mask_columns; ++k) {
-    fields.push_back({"action mask word " + std::to_string(k), expected + k * stride(),
+    fields.push_back({what + " word " + std::to_string(k), expected + k * stride(),
                       actual + k * stride(), Kind::kWord});
   }
 }
@@ -191,9 +194,12 @@ std::vector<CheckBatch::Field> CheckBatch::step_fields(const StepBuffers& b) {
   if (b.final_observations != nullptr) {
     add_columns(fields, "final observation", b.final_observations, real(at.final_observations));
   }
+  const auto* words = reinterpret_cast<const Word*>(host_.data());
+  if (b.final_masks != nullptr)
+    add_masks(fields, "final action mask", b.final_masks, words + at.final_masks / 4);
   for (std::size_t f = always; f < fields.size(); ++f) fields[f].only_ended = b.ends;
   add_columns(fields, "observation", b.observations, real(at.observations));
-  add_masks(fields, b.masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
+  add_masks(fields, "action mask", b.masks, words + at.masks / 4);
   return fields;
 }
 
@@ -234,7 +240,7 @@ void CheckBatch::reset(float* observations, Word* masks) {
   std::vector<Field> fields = state_fields();
   device_.copy_out(host_.data(), at.rewards);
   add_columns(fields, "observation", observations, reinterpret_cast<const float*>(host_.data()));
-  add_masks(fields, masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
+  add_masks(fields, "action mask", masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
   compare(fields, 0, num_envs(), "reset");
 }
 
@@ -265,7 +271,7 @@ void CheckBatch::observe(float* observations, Word* masks) {
   device_.copy_out(host_.data(), at.rewards);
   std::vector<Field> fields;
   add_columns(fields, "observation", observations, reinterpret_cast<const float*>(host_.data()));
-  add_masks(fields, masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
+  add_masks(fields, "action mask", masks, reinterpret_cast<const Word*>(host_.data() + at.masks));
   compare(fields, 0, num_envs(), "observe");
 }
 

@@ -59,7 +59,8 @@ class CheckBatch final : public EnvBatch {
   std::vector<Field> step_fields(const StepBuffers& buffers);
   void add_columns(std::vector<Field>& fields, const char* what, const float* expected,
                    const float* actual) const;
-  void add_masks(std::vector<Field>& fields, const Word* expected, const Word* actual) const;
+  void add_masks(std::vector<Field>& fields, const std::string& what, const Word* expected,
+                 const Word* actual) const;
   StepBuffers device_buffers() const;
   void copy_actions(const StepBuffers& buffers, int begin, int end);
   [[noreturn]] void report(const Field& field, int env, const char* call) const;

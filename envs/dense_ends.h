@@ -23,13 +23,17 @@ inline void select_ended(const std::uint32_t* RM_RESTRICT codes, const Word* RM_
 
 // record_episode for every ended one of [begin, begin + count); none of them is broken.
 inline void record_ended(const BatchColumns& columns, const StepBuffers& out, int observation_words,
-                         const std::uint32_t* RM_RESTRICT codes, std::int64_t begin, int count) {
+                         int mask_words, const std::uint32_t* RM_RESTRICT codes, std::int64_t begin,
+                         int count) {
+  const auto select = [&](const Word* from, Word* to, int words) {
+    for (int w = 0; w < words; ++w)
+      select_ended(codes, from + w * columns.stride, to + w * columns.stride, count);
+  };
   if (out.final_observations != nullptr) {
-    const auto* from = reinterpret_cast<const Word*>(out.observations) + begin;
-    auto* to = reinterpret_cast<Word*>(out.final_observations) + begin;
-    for (int w = 0; w < observation_words; ++w, from += columns.stride, to += columns.stride)
-      select_ended(codes, from, to, count);
+    select(reinterpret_cast<const Word*>(out.observations) + begin,
+           reinterpret_cast<Word*>(out.final_observations) + begin, observation_words);
   }
+  if (out.final_masks != nullptr) select(out.masks + begin, out.final_masks + begin, mask_words);
   if (out.outcomes != nullptr) {
     std::uint8_t* RM_RESTRICT outcomes = out.outcomes + begin;
     for (int j = 0; j < count; ++j)

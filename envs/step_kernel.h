@@ -204,6 +204,10 @@ RM_HD void record_episode(const BatchColumns& columns, const StepBuffers& out, s
       reinterpret_cast<Word*>(out.final_observations)[k * columns.stride + i] = bad ? 0u : word;
     }
   }
+  if (out.final_masks != nullptr) {
+    for (int k = 0; k < mask_columns<Env>(); ++k)
+      out.final_masks[k * columns.stride + i] = out.masks[k * columns.stride + i];
+  }
   if (out.outcomes != nullptr) out.outcomes[i] = static_cast<std::uint8_t>(code >> 8);
   if (out.episode_returns != nullptr) out.episode_returns[i] = columns.episode_return[i];
   if (out.episode_lengths != nullptr) {

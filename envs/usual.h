@@ -27,6 +27,7 @@ concept ObservesUsual = HasUsual<Env> &&
 template <class Env>
 constexpr int usual_lanes() {
   if constexpr (requires { Env::usual_lanes; }) {
+    static_assert(Env::usual_lanes > 0);
     return Env::usual_lanes;
   } else {
     return 64;

@@ -2,6 +2,7 @@
 
 #include "core/math/math.h"
 #include "core/rng/rng.h"
+#include "rollout/masked_choice.h"
 #include "rollout/policy.h"
 
 namespace rollmill {
@@ -47,27 +48,6 @@ void draw_dimension(const EpisodeColumns& keys, std::uint64_t seed, int a, float
     for (int skip = 0; skip < a; ++skip) rng.bits();
     out[i] = rng.uniform(low, high);
   }
-}
-
-// Number of set bits among bits [first, first + count) of environment i's mask; all of them without a mask.
-std::uint32_t allowed_choices(const ActRequest& q, std::int64_t i, int first, int count) {
-  if (q.masks == nullptr) return static_cast<std::uint32_t>(count);
-  std::uint32_t allowed = 0;
-  for (int b = first; b < first + count; ++b)
-    allowed += (q.masks[(b / 32) * q.stride + i] >> (b % 32)) & 1u;
-  return allowed;
-}
-
-// The nth allowed choice.
-std::int32_t nth_choice(const ActRequest& q, std::int64_t i, int first, int count,
-                        std::uint32_t nth) {
-  if (q.masks == nullptr) return static_cast<std::int32_t>(nth);
-  for (int b = 0; b < count; ++b) {
-    const int bit = first + b;
-    if (((q.masks[(bit / 32) * q.stride + i] >> (bit % 32)) & 1u) == 0) continue;
-    if (nth-- == 0) return b;
-  }
-  return 0;  // an empty mask: the environment breaks its contract, and gets its first action
 }
 
 // How many of the n choices each row's mask word allows, and which of those it takes; false if a lane has to reject its

@@ -74,7 +74,7 @@ void check_state_fits(const H5Group& root, Trainer& trainer, const std::string& 
   if (root.get_int64("format_version") < kFormatVersion) {
     fail_data(path +
               ": an older format, which this program cannot resume from (its policy can still be "
-              "evaluated, exported and, as init.policy, trained on)");
+              "evaluated and exported)");
   }
   // Before there were other algorithms their files had no name of one.
   const std::string algorithm =

@@ -16,6 +16,9 @@ bool equal_observations(const Runner& a, bool final_a, const Runner& b, int i) {
     const Word x = final_a ? a.final_observation(k, i) : a.observation(k, i);
     if (x != b.observation(k, i)) return false;
   }
+  for (int k = 0; k < a.mask_columns(); ++k) {
+    if ((final_a ? a.final_mask(k, i) : a.mask(k, i)) != b.mask(k, i)) return false;
+  }
   return true;
 }
 

@@ -128,8 +128,11 @@ void check_outputs(const EnvEntry& entry, Broken& broken) {
         complain((runner.final_observation(k, i) != kPoison) != ended,
                  "a final observation without an end", t, i);
       }
-      for (int k = 0; k < runner.mask_columns(); ++k)
+      for (int k = 0; k < runner.mask_columns(); ++k) {
         complain((runner.mask(k, i) != kPoison) != inside, "a mask word is not written", t, i);
+        complain((runner.final_mask(k, i) != kPoison) != ended, "a final mask without an end", t,
+                 i);
+      }
       for (int k = 0; k < kGuardColumns; ++k) {
         complain(runner.observation(runner.columns() + k, i) != kPoison,
                  "observe() writes beyond the observation's size", t, i);
@@ -148,6 +151,7 @@ void check_optional_outputs(const EnvEntry& entry, Broken& broken) {
     bare.draw_actions();
     StepBuffers b = bare.buffers();
     b.final_observations = nullptr;
+    b.final_masks = nullptr;
     b.outcomes = nullptr;
     b.episode_returns = nullptr;
     b.episode_lengths = nullptr;

@@ -7,6 +7,7 @@ Runner::Runner(const EnvEntry& entry, const BatchConfig& config, ThreadPool* poo
   observations.resize(elements(columns() + kGuardColumns));
   final_observations.resize(elements(columns() + kGuardColumns));
   masks.resize(elements(mask_columns() + kGuardColumns));
+  final_masks.resize(elements(mask_columns() + kGuardColumns));
   rewards.resize(elements(1));
   returns.resize(elements(1));
   lengths.resize(elements(1));
@@ -19,7 +20,7 @@ Runner::Runner(const EnvEntry& entry, const BatchConfig& config, ThreadPool* poo
 }
 
 void Runner::poison() {
-  for (auto* column : {&observations, &final_observations, &masks, &levels}) {
+  for (auto* column : {&observations, &final_observations, &masks, &final_masks, &levels}) {
     for (std::uint32_t& x : *column) x = kPoison;
   }
   for (auto* column : {&rewards, &returns}) {
@@ -39,6 +40,7 @@ StepBuffers Runner::buffers() {
   b.rewards = rewards.data();
   b.ends = ends.data();
   b.final_observations = reinterpret_cast<float*>(final_observations.data());
+  b.final_masks = mask_columns() == 0 ? nullptr : final_masks.data();
   b.outcomes = outcomes.data();
   b.episode_returns = returns.data();
   b.episode_lengths = lengths.data();

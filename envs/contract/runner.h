@@ -47,6 +47,7 @@ class Runner {
   Word observation(int k, int i) const { return observations[index(k, i)]; }
   Word final_observation(int k, int i) const { return final_observations[index(k, i)]; }
   Word mask(int k, int i) const { return masks[index(k, i)]; }
+  Word final_mask(int k, int i) const { return final_masks[index(k, i)]; }
   // Bit b of environment i's mask; true where there is no mask.
   bool allows(int b, int i) const {
     return mask_columns() == 0 || ((mask(b / 32, i) >> (b % 32)) & 1u) != 0;
@@ -74,7 +75,7 @@ class Runner {
 
   // Falling environment indices; if any, a step goes over the ranges between them, the last one first.
   std::vector<int> cut_at;
-  AlignedVector<std::uint32_t> observations, final_observations, masks;
+  AlignedVector<std::uint32_t> observations, final_observations, masks, final_masks;
   AlignedVector<float> rewards, returns;
   AlignedVector<std::int32_t> lengths;
   AlignedVector<std::uint32_t> levels;

@@ -1,9 +1,12 @@
 """Damaged and foreign checkpoints and policies: refused or passed over, and named."""
 
+import hashlib
 import json
 import shutil
 import struct
 
+import h5py
+import numpy as np
 import support
 from small_jobs import SHORT, Faults
 from support import assert_same_run, checkpoints
@@ -198,6 +201,19 @@ class Checkpoints(Faults):
     def test_checkpoint_of_other_environments(self):
         self.transplant("few", self.recipe, "--set", "env.num_envs=32")
         self.fails(3, *self.train("run", "--resume"))
+
+    def test_checkpoint_of_an_older_format(self):
+        """Its policy can be used, but the run not resumed: the environments' columns were of another length."""
+        for folder in checkpoints(self.dir / "run"):
+            state, path = folder / "state-rank0.h5", folder / "MANIFEST.json"
+            with h5py.File(state, "r+") as file:
+                file.attrs.modify("format_version", np.int64(1))
+            manifest = json.loads(path.read_text())
+            manifest["format_version"] = 1
+            manifest["sha256"]["state-rank0.h5"] = hashlib.sha256(state.read_bytes()).hexdigest()
+            path.write_text(json.dumps(manifest))
+        self.fails(3, *self.train("run", "--resume"), says=("state-rank0.h5", "an older format"))
+        self.ok("evaluate", self.dir / "run", "--episodes", "10")
 
     def test_damaged_metrics_and_status(self):
         with open(self.dir / "run" / "metrics.jsonl", "ab") as file:

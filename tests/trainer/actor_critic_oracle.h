@@ -61,7 +61,7 @@ struct DrawnRow {
 inline std::vector<DrawnRow> read_rows(const ReplayBuffer& replay,
                                        const std::vector<ReplayDraw>& drawn) {
   std::vector<DrawnRow> rows;
-  const int words = replay.observation_words();
+  const int words = replay.row_words();
   std::vector<float> next(static_cast<std::size_t>(words));
   for (const ReplayDraw& d : drawn) {
     DrawnRow row;

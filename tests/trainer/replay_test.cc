@@ -25,7 +25,7 @@ using testing::TempDir;
 
 constexpr float kGamma = 0.75f;  // its powers are exact
 
-// Steps of made-up environments with two real observations and one choice of five, and everything that happened in them.
+// Steps of made-up environments with two real observations and one masked choice of five, and everything that happened in them.
 class History {
  public:
   History(int envs, std::int64_t capacity, int n_step, float alpha = 0)
@@ -34,7 +34,9 @@ class History {
         rollout_(spec_, 1, envs),
         replay(spec_, config(envs, capacity, n_step, alpha)) {
     for (int i = 0; i < envs; ++i) observe(i, 0);
-    replay.start(rollout_.buffer().observation_slot(0), rollout_.buffer().stride);
+    const RolloutBuffer& b = rollout_.buffer();
+    final_masks_.resize(static_cast<std::size_t>(b.stride));
+    replay.start(b.observation_slot(0), b.mask_slot(0), b.stride);
   }
   static ReplayConfig config(int envs, std::int64_t capacity, int n_step, float alpha) {
     ReplayConfig c;
@@ -52,6 +54,7 @@ class History {
     spec.observed = {ObservationKind::kReal, {2}, {}, 2, 2};
     spec.choices = {5};
     spec.action.resize(1);
+    spec.mask_columns = 1;
     return spec;
   }
 
@@ -71,15 +74,18 @@ class History {
       b.ends[i] = s.end;
       for (int k = 0; k < 2; ++k)
         b.final_observations[k * b.stride + i] = s.last + static_cast<float>(k);
+      final_masks_[static_cast<std::size_t>(i)] = mask_of(s.last);
       observe(i, 1);
     }
-    replay.push(b);
+    replay.push(b, final_masks_.data());
   }
 
   // Every time whose n steps are known and whose first is still kept, and nothing else, may be drawn.
   void expect_row(std::int64_t row, std::int64_t t, int i, int n) const {
     const Shown& shown = shown_.at({t, i});
-    EXPECT_EQ(std::memcmp(replay.observations() + row * 2, shown.o, sizeof shown.o), 0) << t;
+    const float* words = replay.observations() + row * replay.row_words();
+    EXPECT_EQ(std::memcmp(words, shown.o, sizeof shown.o), 0) << t;
+    EXPECT_EQ(*replay.mask(words), mask_of(shown.o[0]));
     EXPECT_EQ(replay.action(row)[0], steps_.at({t, i}).action);
     double reward = 0, discount = 1;
     const float* next = nullptr;
@@ -93,12 +99,14 @@ class History {
       if (s.end != kRunning) break;
       next = shown_.at({t + k + 1, i}).o;
     }
-    float got[2];
+    float got[3];
+    ASSERT_EQ(replay.row_words(), 3);
     const NStep result = replay.n_step(row, got);
     EXPECT_EQ(result.reward, reward) << t << ", " << i;
     EXPECT_EQ(result.discount, discount) << t << ", " << i;
     if (discount > 0) {
-      EXPECT_EQ(std::memcmp(got, next, sizeof got), 0) << t << ", " << i;
+      EXPECT_EQ(std::memcmp(got, next, 2 * sizeof *got), 0) << t << ", " << i;
+      EXPECT_EQ(*replay.mask(got), mask_of(next[0])) << t << ", " << i;
     }
   }
 
@@ -119,11 +127,15 @@ class History {
     shown_[{time, i}] = s;
     const RolloutBuffer& b = rollout_.buffer();
     for (int k = 0; k < 2; ++k) b.observation_slot(slot)[k * b.stride + i] = s.o[k];
+    b.mask_slot(slot)[i] = mask_of(s.o[0]);
   }
+  // Of any bits, NaN's too.
+  static Word mask_of(float observation) { return 0x7f800001u ^ (math::to_bits(observation) >> 9); }
 
   int envs_;
   EnvSpec spec_;
   HostRollout rollout_;
+  std::vector<Word> final_masks_;
   Rng rng_{9, Purpose::kTest, 0, 0, 0};
   std::map<std::pair<std::int64_t, int>, Step> steps_;
   std::map<std::pair<std::int64_t, int>, Shown> shown_;
@@ -287,7 +299,7 @@ TEST_F(SavedReplay, GoesOnAsIfNothingHadBeen) {
       for (int update = 0; update < 30; ++update) {
         whole.replay.draw(1, update, 0.5f, 16, drawn);
         other.draw(1, update, 0.5f, 16, again);
-        float a[2], b[2];
+        float a[3], b[3];
         for (int k = 0; k < 16; ++k) {
           ASSERT_EQ(drawn[k].row, again[k].row);
           ASSERT_EQ(drawn[k].weight, again[k].weight);

@@ -302,7 +302,6 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kSmall, {dqn, "policy.memory=gru"}, "policy.memory");
   refused(kPendulum, {sac, "policy.distribution=gaussian"}, "policy.distribution");
   refused(kPendulum, {sac, "policy.trunk=shared"}, "policy.trunk");
-  refused(kSmall, {dqn, "env.id=Rollmill/Cups-v0"}, "action masks");
   // Keys and sections of another algorithm.
   refused(kSmall, {dqn, "ppo.clip=0.1"}, "ppo");
   refused(kSmall, {dqn, "trainer.kernels=fused"}, "trainer.kernels");

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/math/math.h"
+#include "rollout/masked_choice.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
 #include "trainer/state_arrays.h"
@@ -24,7 +25,7 @@ ReplayConfig replay_of(const TrainOptions& o) {
   return c;
 }
 
-// The greedy action, or with probability epsilon any: keyed as a policy's samples are.
+// The greedy action, or with probability epsilon any allowed one: keyed as a policy's samples are.
 class EpsilonGreedy final : public Policy {
  public:
   EpsilonGreedy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed,
@@ -32,13 +33,15 @@ class EpsilonGreedy final : public Policy {
       : greedy_(spec, weights, seed, /*greedy=*/true),
         seed_(seed),
         epsilon_(static_cast<float>(epsilon)),
-        choices_(static_cast<std::uint32_t>(spec.choices[0])) {}
+        choices_(spec.choices[0]) {}
   void act(const ActRequest& q) const override {
     greedy_.act(q);
     auto* actions = static_cast<std::int32_t*>(q.actions);
     for (int i = q.begin; i < q.end; ++i) {
       Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
-      if (rng.uniform() < epsilon_) actions[i] = static_cast<std::int32_t>(rng.integer(choices_));
+      if (rng.uniform() >= epsilon_) continue;
+      const std::uint32_t allowed = std::max(1u, allowed_choices(q, i, 0, choices_));
+      actions[i] = nth_choice(q, i, 0, choices_, rng.integer(allowed));
     }
   }
   std::string id() const override { return "epsilon-greedy"; }
@@ -48,22 +51,24 @@ class EpsilonGreedy final : public Policy {
   MlpPolicy greedy_;
   std::uint64_t seed_;
   float epsilon_;
-  std::uint32_t choices_;
+  int choices_;
 };
 
 }  // namespace
 
 // Everything one tile of rows needs, allocated once. Columns are [kTileRows] each.
 struct DqnTrainer::Tile {
-  Tile(const MlpLayout& layout, int observation_words)
+  Tile(const MlpLayout& layout, int row_words, int mask_words)
       : forward(layout),
-        next(static_cast<std::size_t>(observation_words) * kTileRows),
+        next(static_cast<std::size_t>(row_words) * kTileRows),
+        mask(static_cast<std::size_t>(mask_words) * kTileRows),
         q(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
         q_target(q.size()),
         dhead(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
         scratch(static_cast<std::size_t>(backward_scratch(layout.max_width))) {}
   ForwardScratch forward;
   AlignedVector<float> next;         // [rows][words] observations to bootstrap from
+  AlignedVector<Word> mask;          // [words][kTileRows] of those
   AlignedVector<float> q, q_target;  // [actions][kTileRows]
   AlignedVector<float> dhead, scratch;
   std::int64_t at[kTileRows];
@@ -87,7 +92,8 @@ DqnTrainer::DqnTrainer(const TrainOptions& options, ProcessGroup& group)
   optimizer_.first.resize(target_.size());
   optimizer_.second.resize(target_.size());
   for (int t = 0; t < gradient_.tiles(); ++t)
-    tiles_.push_back(std::make_unique<Tile>(weights_.layout, run_.spec.observation_columns()));
+    tiles_.push_back(
+        std::make_unique<Tile>(weights_.layout, replay().row_words(), run_.spec.mask_columns));
   collector_.reset();
 }
 
@@ -141,7 +147,8 @@ float DqnTrainer::beta() const {
 void DqnTrainer::learn() {
   const DqnOptions& o = run_.options.dqn;
   const OffPolicyOptions& r = o.replay;
-  collector_.replay().draw(run_.options.seed, optimizer_.attempt(), beta(), r.batch_size, drawn_.data());
+  collector_.replay().draw(run_.options.seed, optimizer_.attempt(), beta(), r.batch_size,
+                           drawn_.data());
   actor_transposed_.pack(weights_.layout.actor, weights_.params.data());
   if (!weights_.layout.critic.dense.empty())
     critic_transposed_.pack(weights_.layout.critic, weights_.params.data());
@@ -166,7 +173,7 @@ void DqnTrainer::learn() {
 
 void DqnTrainer::tile_gradient(Tile& tile, int first, int rows, float* gradient) {
   bootstrap(tile, first, rows);
-  const int words = replay().observation_words();
+  const int words = replay().row_words();
   for (int r = 0; r < rows; ++r) {
     const std::int64_t row = drawn_[static_cast<std::size_t>(first + r)].row;
     tile.at[r] = row * words;
@@ -179,9 +186,9 @@ void DqnTrainer::tile_gradient(Tile& tile, int first, int rows, float* gradient)
   backward(tile, rows, gradient);
 }
 
-// target = n-step reward + discount * the value of the best next action.
+// target = n-step reward + discount * the value of the best next action that is allowed.
 void DqnTrainer::bootstrap(Tile& tile, int first, int rows) {
-  const int words = replay().observation_words(), actions = weights_.layout.shape.choices[0];
+  const int words = replay().row_words(), actions = weights_.layout.shape.choices[0];
   float discount[kTileRows];
   for (int r = 0; r < rows; ++r) {
     tile.at[r] = std::int64_t{r} * words;
@@ -189,12 +196,17 @@ void DqnTrainer::bootstrap(Tile& tile, int first, int rows) {
                                     tile.next.data() + tile.at[r]);
     tile.target[r] = n.reward;
     discount[r] = n.discount;
+    const Word* mask = replay().mask(tile.next.data() + tile.at[r]);
+    for (int w = 0; w < run_.spec.mask_columns; ++w)
+      tile.mask[static_cast<std::size_t>(w * kTileRows + r)] = mask[w];
   }
   tile.forward.input.gather({tile.next.data(), 1}, tile.at, nullptr, rows, weights_.normalizer);
   values(target_.data(), tile, rows, tile.q_target.data());
   const bool twice = run_.options.dqn.double_q;
   if (twice) values(weights_.params.data(), tile, rows, tile.q.data());
-  argmax_categorical(twice ? tile.q.data() : tile.q_target.data(), actions, rows, tile.action);
+  float* chosen_by = twice ? tile.q.data() : tile.q_target.data();
+  if (!tile.mask.empty()) exclude_masked(chosen_by, tile.mask.data(), 0, actions, rows);
+  argmax_categorical(chosen_by, actions, rows, tile.action);
   for (int r = 0; r < rows; ++r)
     tile.target[r] += discount[r] * tile.q_target[tile.action[r] * kTileRows + r];
 }

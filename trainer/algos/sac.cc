@@ -197,7 +197,7 @@ void SacTrainer::sample(Tile& tile, int first, int rows, std::uint32_t draw) {
 
 // target = n-step reward + discount * (the lower critic's target value of a sampled next action + its entropy's worth).
 void SacTrainer::bootstrap(Tile& tile, int first, int rows) {
-  const int words = replay().observation_words();
+  const int words = replay().row_words();
   float discount[kTileRows];
   for (int r = 0; r < rows; ++r) {
     tile.at[r] = std::int64_t{r} * words;
@@ -219,7 +219,7 @@ void SacTrainer::bootstrap(Tile& tile, int first, int rows) {
 // Mean over the minibatch of half the squared error, for each critic.
 void SacTrainer::critic_tile(Tile& tile, int first, int rows, float* gradient) {
   bootstrap(tile, first, rows);
-  const int words = replay().observation_words();
+  const int words = replay().row_words();
   for (int r = 0; r < rows; ++r)
     tile.at[r] = drawn_[static_cast<std::size_t>(first + r)].row * words;
   tile.forward.input.gather({replay().observations(), 1}, tile.at, nullptr, rows,

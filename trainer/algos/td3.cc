@@ -175,7 +175,7 @@ void Td3Trainer::act(const AlignedVector<float>& params, Tile& tile, int rows) {
 // target = n-step reward + discount * the lower critic's target value near the target policy's next action.
 void Td3Trainer::bootstrap(Tile& tile, int first, int rows) {
   const Td3Options& o = run_.options.td3;
-  const int words = replay().observation_words();
+  const int words = replay().row_words();
   float discount[kTileRows];
   for (int r = 0; r < rows; ++r) {
     tile.at[r] = std::int64_t{r} * words;
@@ -204,7 +204,7 @@ void Td3Trainer::bootstrap(Tile& tile, int first, int rows) {
 // Mean over the minibatch of half the squared error, for each critic.
 void Td3Trainer::critic_tile(Tile& tile, int first, int rows, float* gradient) {
   bootstrap(tile, first, rows);
-  const int words = replay().observation_words();
+  const int words = replay().row_words();
   for (int r = 0; r < rows; ++r)
     tile.at[r] = drawn_[static_cast<std::size_t>(first + r)].row * words;
   tile.forward.input.gather({replay().observations(), 1}, tile.at, nullptr, rows,

@@ -39,7 +39,7 @@ void refuse_what_is_not_done(Config& c, const std::string& section, int world_si
     c.fail("policy.normalize_observations",
            who + " learns from observations older than any statistics; set it to false");
   }
-  if (find_env(run.env.id).spec().mask_columns > 0) {
+  if (section != "dqn" && find_env(run.env.id).spec().mask_columns > 0) {
     c.fail("trainer.algorithm",
            run.env.id + " has action masks, which " + who + " does not read; use \"ppo\"");
   }

@@ -23,17 +23,18 @@ double wide_uniform(Rng& rng) {
 ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
     : config_(config),
       choices_(spec.choices),
-      observation_words_(spec.observation_columns()),
+      mask_words_(spec.mask_columns),
+      row_words_(spec.observation_columns() + spec.mask_columns),
       action_words_(spec.action_size()),
       slots_((config.capacity + config.num_envs - 1) / config.num_envs + 1) {
   RM_ASSERT(config.n_step >= 1 && config.n_step < slots_);
   const auto rows = static_cast<std::size_t>(slots_ * config.num_envs);
-  const auto words = static_cast<std::size_t>(observation_words_ + action_words_ + 1);
+  const auto words = static_cast<std::size_t>(row_words_ + action_words_ + 1);
   // A tree has up to four nodes of eight bytes a leaf.
   check_memory(rows * (4 * words + 1 + (config.priority_alpha > 0 ? 32 : 0)),
                "a replay buffer of " + std::to_string(config.capacity) + " transitions",
                "lower buffer_size");
-  c_.observations.resize(rows * static_cast<std::size_t>(observation_words_));
+  c_.observations.resize(rows * static_cast<std::size_t>(row_words_));
   c_.actions.resize(rows * static_cast<std::size_t>(action_words_));
   c_.rewards.resize(rows);
   c_.ends.resize(rows);
@@ -45,16 +46,19 @@ std::int64_t ReplayBuffer::size() const {
          config_.num_envs;
 }
 
-void ReplayBuffer::start(const float* observations, std::int64_t stride) {
+void ReplayBuffer::start(const float* observations, const Word* masks, std::int64_t stride) {
   RM_ASSERT(c_.time < 0);
   c_.time = 0;
-  store_observations(observations, stride);
+  store_rows(observations, masks, stride);
 }
 
-void ReplayBuffer::store_observations(const float* columns, std::int64_t stride) {
-  float* to = c_.observations.data() + row_of(c_.time, 0) * observation_words_;
+void ReplayBuffer::store_rows(const float* columns, const Word* masks, std::int64_t stride) {
+  RM_ASSERT(mask_words_ == 0 || masks != nullptr);
+  auto* to = reinterpret_cast<Word*>(c_.observations.data() + row_of(c_.time, 0) * row_words_);
+  const auto* words = reinterpret_cast<const Word*>(columns);
   for (int i = 0; i < config_.num_envs; ++i) {
-    for (int k = 0; k < observation_words_; ++k) *to++ = columns[k * stride + i];
+    for (int k = 0; k < row_words_ - mask_words_; ++k) *to++ = words[k * stride + i];
+    for (int k = 0; k < mask_words_; ++k) *to++ = masks[k * stride + i];
   }
 }
 
@@ -63,13 +67,14 @@ void ReplayBuffer::forget(std::int64_t time) {
   const std::int64_t end = (time + 1) * config_.num_envs;
   while (!c_.final_keys.empty() && c_.final_keys.front() < end) {
     c_.final_keys.pop_front();
-    c_.final_words.erase(c_.final_words.begin(), c_.final_words.begin() + observation_words_);
+    c_.final_words.erase(c_.final_words.begin(), c_.final_words.begin() + row_words_);
   }
   for (int i = 0; tree_ && i < config_.num_envs; ++i) tree_->set(row_of(time, i), 0);
 }
 
-void ReplayBuffer::push(const RolloutBuffer& b) {
+void ReplayBuffer::push(const RolloutBuffer& b, const Word* final_masks) {
   RM_ASSERT(c_.time >= 0 && b.num_envs == config_.num_envs);
+  RM_ASSERT(mask_words_ == 0 || final_masks != nullptr);
   for (std::int64_t i = 0; i < config_.num_envs; ++i) {
     const std::int64_t row = row_of(c_.time, i);
     for (int k = 0; k < action_words_; ++k)
@@ -79,12 +84,14 @@ void ReplayBuffer::push(const RolloutBuffer& b) {
     c_.ends[static_cast<std::size_t>(row)] = b.ends[i];
     if (b.ends[i] != kTruncated) continue;
     c_.final_keys.push_back(c_.time * config_.num_envs + i);
-    for (int k = 0; k < observation_words_; ++k)
+    for (int k = 0; k < row_words_ - mask_words_; ++k)
       c_.final_words.push_back(b.final_observations[k * b.stride + i]);
+    for (int k = 0; k < mask_words_; ++k)
+      c_.final_words.push_back(math::from_bits(final_masks[k * b.stride + i]));
   }
   ++c_.time;
   if (c_.time >= slots_) forget(c_.time - slots_);
-  store_observations(b.observation_slot(1), b.stride);
+  store_rows(b.observation_slot(1), b.mask_slot(1), b.stride);
   const std::int64_t complete = c_.time - config_.n_step;
   for (int i = 0; tree_ && complete >= 0 && i < config_.num_envs; ++i)
     tree_->set(row_of(complete, i), c_.top_priority);
@@ -129,7 +136,7 @@ NStep ReplayBuffer::n_step(std::int64_t row, float* next) const {
   std::int64_t time = c_.time - (c_.time - slot) % slots_;  // the newest of this slot
   NStep result;
   result.discount = 1.0f;
-  const auto copy = [&](const float* from) { std::copy(from, from + observation_words_, next); };
+  const auto copy = [&](const float* from) { std::copy(from, from + row_words_, next); };
   for (int step = 0; step < config_.n_step; ++step, ++time) {
     const std::int64_t at = row_of(time, env);
     result.reward +=
@@ -138,19 +145,18 @@ NStep ReplayBuffer::n_step(std::int64_t row, float* next) const {
     const std::uint8_t end = c_.ends[static_cast<std::size_t>(at)];
     if (end == kTerminated) {
       result.discount = 0.0f;
-      copy(observations() + row * observation_words_);  // of no weight
+      copy(observations() + row * row_words_);  // of no weight
       return result;
     }
     if (end == kTruncated) {
       const auto key = std::lower_bound(c_.final_keys.begin(), c_.final_keys.end(),
                                         time * config_.num_envs + env);
-      const auto first =
-          c_.final_words.begin() + (key - c_.final_keys.begin()) * observation_words_;
-      std::copy(first, first + observation_words_, next);
+      const auto first = c_.final_words.begin() + (key - c_.final_keys.begin()) * row_words_;
+      std::copy(first, first + row_words_, next);
       return result;
     }
   }
-  copy(observations() + row_of(time, env) * observation_words_);
+  copy(observations() + row_of(time, env) * row_words_);
   return result;
 }
 
@@ -162,7 +168,7 @@ void ReplayBuffer::save(H5Group& root) const {
   };
   g.set_int64("time", c_.time);
   g.set_double("top_priority", c_.top_priority);
-  write_array<float>(g, "observations", used(c_.observations, observation_words_));
+  write_array<float>(g, "observations", used(c_.observations, row_words_));
   write_array<std::int32_t>(g, "actions", used(c_.actions, action_words_));
   write_array<float>(g, "rewards", used(c_.rewards, 1));
   write_array<std::uint8_t>(g, "ends", used(c_.ends, 1));
@@ -183,7 +189,7 @@ std::function<void()> ReplayBuffer::read(const H5Group& root, const std::string&
   if (c.time < 0) fail_data(path + ": the replay buffer's time is negative");
   c.top_priority = g.get_double("top_priority");
   const auto rows = static_cast<std::size_t>(used_rows(c.time));
-  const auto width = static_cast<std::size_t>(observation_words_);
+  const auto width = static_cast<std::size_t>(row_words_);
   const std::string what = path + ": replay";
   const auto observations = read_array<float>(g, "observations", rows * width, what);
   c.observations.assign(observations.begin(), observations.end());

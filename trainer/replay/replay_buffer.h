@@ -7,7 +7,8 @@
 //
 // Rows, not the columns of a rollout: environments are few (often one, where a padded column would be 15 parts air), and what
 // is drawn lies anywhere, so a row in one or two cache lines costs less than its words in as many. Observations stay packed
-// (envs/spaces.h); a network reads row r at words + r * observation_words with a stride of 1.
+// (envs/spaces.h); a network reads row r at words + r * row_words with a stride of 1. Where choices are masked, the row's mask
+// follows its observation.
 //
 // An n-step transition of time t is computed when it is drawn, over the steps t, t + 1, ... of its environment: it ends early
 // at an episode's end. A terminated episode is worth nothing afterwards; a truncated one is worth what its real last
@@ -57,15 +58,17 @@ class ReplayBuffer {
  public:
   ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config);
 
-  int observation_words() const { return observation_words_; }
+  // Words of a row: an observation and, where the environment has them, its action mask.
+  int row_words() const { return row_words_; }
   int action_words() const { return action_words_; }
   // Transitions that can be drawn now.
   std::int64_t size() const;
 
-  // Columns [D][stride] that the environments show before their first step.
-  void start(const float* observations, std::int64_t stride);
-  // One step of all environments: slot 0 of a rollout of horizon 1, its slot 1 being what they show now.
-  void push(const RolloutBuffer& step);
+  // Columns [D][stride] that the environments show before their first step, and their masks [M][stride] (null without).
+  void start(const float* observations, const Word* masks, std::int64_t stride);
+  // One step of all environments: slot 0 of a rollout of horizon 1, its slot 1 being what they show now. final_masks: of the
+  // rollout's final observations, [M][stride].
+  void push(const RolloutBuffer& step, const Word* final_masks);
 
   // Draws `count` transitions with replacement, keyed by (seed, update). Uniform, or by priority: one from each of `count`
   // equal parts of the sum, weighted (size * probability)^-beta and scaled so that the largest weight is 1. size() > 0.
@@ -73,13 +76,18 @@ class ReplayBuffer {
   // Priorities of drawn rows from the size of their errors; in the order given, the last of a row counts.
   void set_errors(const ReplayDraw* drawn, const float* errors, int count);
 
-  // Words, whatever they hold; those of row r at r * observation_words().
+  // Words, whatever they hold; those of row r at r * row_words().
   const float* observations() const { return c_.observations.data(); }
   // The columns of a row's action: choices, then the bits of real numbers.
   const std::int32_t* action(std::int64_t row) const {
     return c_.actions.data() + row * action_words_;
   }
-  // Writes the observation to bootstrap from, observation_words() of them, to `next`.
+  // The action mask of a row's words, null where there is none.
+  const Word* mask(const float* row) const {
+    return mask_words_ == 0 ? nullptr
+                            : reinterpret_cast<const Word*>(row) + (row_words_ - mask_words_);
+  }
+  // Writes the observation to bootstrap from, and its mask, row_words() of them, to `next`.
   NStep n_step(std::int64_t row, float* next) const;
 
   void save(H5Group& root) const;
@@ -89,8 +97,8 @@ class ReplayBuffer {
  private:
   // Everything that changes, all of it in a checkpoint.
   struct Content {
-    std::int64_t time = -1;  // of the newest observation; -1 before the first
-    AlignedVector<float> observations;
+    std::int64_t time = -1;             // of the newest observation; -1 before the first
+    AlignedVector<float> observations;  // with their masks
     std::vector<std::int32_t> actions;
     std::vector<float> rewards;
     std::vector<std::uint8_t> ends;
@@ -109,14 +117,14 @@ class ReplayBuffer {
   std::int64_t used_rows(std::int64_t time) const {
     return std::min(time + 1, slots_) * config_.num_envs;
   }
-  void store_observations(const float* columns, std::int64_t stride);
+  void store_rows(const float* columns, const Word* masks, std::int64_t stride);
   void forget(std::int64_t time);
   void check(const Content& content, const std::string& path) const;
   bool fits(const std::int32_t* action) const;
 
   ReplayConfig config_;
   std::vector<int> choices_;
-  int observation_words_, action_words_;
+  int mask_words_, row_words_, action_words_;
   std::int64_t slots_;
   Content c_;
   std::unique_ptr<PriorityTree> tree_;

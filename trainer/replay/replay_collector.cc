@@ -24,17 +24,20 @@ ReplayCollector::ReplayCollector(const EnvEntry& env, const BatchConfig& config,
       block_(std::max(kSmallestBlock,
                       (config.num_envs / pool.threads() + kTileRows) / kTileRows * kTileRows)) {
   RM_ASSERT(!batch_->on_device() && batch_->stride() == rollout_.buffer().stride);
+  final_masks_.resize(static_cast<std::size_t>(batch_->spec().mask_columns * batch_->stride()));
 }
 
 void ReplayCollector::reset() {
   const RolloutBuffer& b = rollout_.buffer();
   batch_->reset(b.observation_slot(0), b.mask_slot(0));
-  replay_.start(b.observation_slot(0), b.stride);
+  replay_.start(b.observation_slot(0), b.mask_slot(0), b.stride);
 }
 
 void ReplayCollector::step(const Policy& policy, std::vector<EpisodeRecord>& finished) {
   const RolloutBuffer& b = rollout_.buffer();
   const EpisodeColumns keys = batch_->episodes();
+  StepBuffers buffers = b.step_buffers(0);
+  buffers.final_masks = final_masks_.empty() ? nullptr : final_masks_.data();
   pool_.run((b.num_envs + block_ - 1) / block_, [&](int task) {
     ActRequest q = request_for_slot(b, 0);
     q.keys = keys;
@@ -43,9 +46,9 @@ void ReplayCollector::step(const Policy& policy, std::vector<EpisodeRecord>& fin
     q.end = std::min(b.num_envs, q.begin + block_);
     q.logprobs = q.values = nullptr;
     policy.act(q);
-    batch_->step_range(b.step_buffers(0), q.begin, q.end);
+    batch_->step_range(buffers, q.begin, q.end);
   });
-  replay_.push(b);
+  replay_.push(b, buffers.final_masks);
   for (int i = 0; i < b.num_envs; ++i) {
     if (b.ends[i] == kRunning) continue;
     finished.push_back(

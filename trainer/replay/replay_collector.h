@@ -38,7 +38,8 @@ class ReplayCollector {
 
  private:
   std::unique_ptr<EnvBatch> batch_;
-  HostRollout rollout_;  // horizon 1
+  HostRollout rollout_;            // horizon 1
+  std::vector<Word> final_masks_;  // [M][stride]
   ReplayBuffer replay_;
   ThreadPool& pool_;
   int block_;
