@@ -75,13 +75,48 @@ extern \"C\" rollmill::EnvBatch* rollmill_make_cuda_batch(const char* id, const 
 }
 ")
 
+# A whole rollout in one kernel, for environments whose step is short beside a policy's: they say so in rollmill_add_env(... FUSED).
+# (Files of their own: the policy's kernels write fused multiply-adds, which tools/check_ptx.py finds in no environment's.)
+get_property(_rm_fused GLOBAL PROPERTY ROLLMILL_FUSED_ENVS)
+set(_rm_fused_sources "")
+set(_rm_declarations "")
+set(_rm_entries "")
+foreach(type header IN ZIP_LISTS _rm_types _rm_headers)
+  if(NOT type IN_LIST _rm_fused)
+    continue()
+  endif()
+  set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_rollout.cu)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"#include \"@header@\"
+#include \"rollout/fused_rollout_cuda.cuh\"
+
+namespace rollmill {
+FusedRollout @type@_rollout() { return fused_rollout<@type@>; }
+}  // namespace rollmill
+")
+  list(APPEND _rm_fused_sources ${source})
+  string(APPEND _rm_declarations "const char* ${type}_cuda_id();\nFusedRollout ${type}_rollout();\n")
+  string(APPEND _rm_entries "  if (env_id == ${type}_cuda_id()) return ${type}_rollout();\n")
+endforeach()
+set(_rm_fused_table ${CMAKE_BINARY_DIR}/generated/envs/fused_table.cc)
+file(CONFIGURE OUTPUT ${_rm_fused_table} @ONLY CONTENT
+"#include \"rollout/fused_rollout.h\"
+
+namespace rollmill {
+@_rm_declarations@
+FusedRollout find_fused_rollout(const std::string& env_id) {
+@_rm_entries@  return nullptr;
+}
+}  // namespace rollmill
+")
+
 # -Xcompiler takes the host flags that decide bits; -march is left out: no host code here is hot.
 set(_rm_cuda_flags --fmad=false --expt-relaxed-constexpr
   "SHELL:-Xcompiler=-ffp-contract=off,-fno-math-errno,-fno-trapping-math,-Wall,-Wextra")
 
 add_library(rollmill_cuda MODULE
   core/device/cuda_memory.cu rollout/mlp/policy_cuda.cu rollout/collector_cuda.cu rollout/buffer.cc trainer/fused/learner_cuda.cu trainer/minibatch.cc
-  ${_rm_sources} ${_rm_table})
+  ${_rm_sources} ${_rm_table} ${_rm_fused_sources} ${_rm_fused_table})
 if(NOT ROLLMILL_SANITIZE)
   target_link_options(rollmill_cuda PRIVATE LINKER:-z,defs)  # a missing symbol is an error now, not at dlopen
 endif()

@@ -1,7 +1,9 @@
-# rollmill_add_env(TYPE HEADER): registers an environment of the contract (envs/env.h). Writes the CPU translation unit, the
-# CUDA one for the CUDA module (cmake/cuda.cmake), and its line of the registry.
+# rollmill_add_env(TYPE HEADER [FUSED]): registers an environment of the contract (envs/env.h). Writes the CPU translation unit, the
+# CUDA one for the CUDA module (cmake/cuda.cmake), and its line of the registry. FUSED: on CUDA a rollout is one kernel, policy and
+# steps together (rollout/fused_rollout.cuh); half a minute more to compile.
 set_property(GLOBAL PROPERTY ROLLMILL_ENV_TYPES "")
 set_property(GLOBAL PROPERTY ROLLMILL_ENV_HEADERS "")
+set_property(GLOBAL PROPERTY ROLLMILL_FUSED_ENVS "")
 
 include(${CMAKE_CURRENT_LIST_DIR}/package/rollmill_env_source.cmake)
 
@@ -11,6 +13,11 @@ function(rollmill_add_env type header)
   target_sources(rollmill_envs PRIVATE ${source})
   set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_TYPES ${type})
   set_property(GLOBAL APPEND PROPERTY ROLLMILL_ENV_HEADERS ${header})
+  if("${ARGN}" STREQUAL "FUSED")
+    set_property(GLOBAL APPEND PROPERTY ROLLMILL_FUSED_ENVS ${type})
+  elseif(ARGN)
+    message(FATAL_ERROR "rollmill_add_env(${type} ${header} ${ARGN}): after the header only FUSED is known")
+  endif()
 endfunction()
 
 # Writes the explicit table; call after the last rollmill_add_env.

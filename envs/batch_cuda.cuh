@@ -147,6 +147,12 @@ class CudaBatch final : public EnvBatch {
 
   Faults take_faults() override { return {}; }
 
+  // For kernels that step this batch beside doing something else.
+  const BatchColumns& columns() const { return columns_; }
+  const BatchConstants& constants() const { return constants_; }
+  const Params& params() const { return params_; }
+  bool varied() const { return varied_; }
+
   std::int64_t bytes_per_environment() const override {
     return static_cast<std::int64_t>(snapshot_bytes()) / config_.num_envs;
   }

@@ -25,16 +25,23 @@ RM_KERNEL void reset_kernel(BatchColumns columns, BatchConstants constants,
   reset_environment<Env, kVaried>(columns, constants, params, observations, masks, i);
 }
 
+// Environment i's step and, where its episode ended, the next one's start.
+template <class Env, bool kVaried>
+__device__ inline void step_on(const BatchColumns& columns, const BatchConstants& constants,
+                               const typename Env::Params& params, const StepBuffers& buffers,
+                               std::int64_t i) {
+  const std::uint32_t code = step_environment<Env, kVaried>(columns, constants, params, buffers, i);
+  buffers.ends[i] = static_cast<std::uint8_t>(code);
+  if ((code & 0xFFu) == 0) return;
+  finish_episode<Env, kVaried>(columns, constants, params, buffers, code, i);
+}
+
 template <class Env, bool kVaried>
 RM_KERNEL void step_kernel(BatchColumns columns, BatchConstants constants,
                            typename Env::Params params, std::int64_t begin, std::int64_t end,
                            StepBuffers buffers) {
   const std::int64_t i = begin + static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= end) return;
-  const std::uint32_t code = step_environment<Env, kVaried>(columns, constants, params, buffers, i);
-  buffers.ends[i] = static_cast<std::uint8_t>(code);
-  if ((code & 0xFFu) == 0) return;
-  finish_episode<Env, kVaried>(columns, constants, params, buffers, code, i);
+  if (i < end) step_on<Env, kVaried>(columns, constants, params, buffers, i);
 }
 
 template <class Env, bool kVaried>

@@ -15,22 +15,6 @@
 
 namespace rollmill {
 
-StepBuffers RolloutBuffer::step_buffers(int t) const {
-  const std::int64_t at = t * stride;
-  StepBuffers b;
-  b.actions = action_slot(t);
-  b.observations = observation_slot(t + 1);
-  b.masks = mask_slot(t + 1);
-  b.rewards = rewards + at;
-  b.ends = ends + at;
-  b.final_observations = final_observations + at * observation_columns;
-  b.outcomes = outcomes + at;
-  b.episode_returns = episode_returns + at;
-  b.episode_lengths = episode_lengths + at;
-  b.episode_levels = episode_levels + at;
-  return b;
-}
-
 namespace {
 
 constexpr std::size_t aligned_bytes(std::size_t bytes) { return (bytes + 255) / 256 * 256; }

@@ -57,18 +57,18 @@ struct RolloutBuffer {
     return memory == nullptr ? nullptr : memory + std::int64_t{k} * memory_columns * stride;
   }
   RM_HD float* current_memory() const { return memory_slot(sequences()); }
-  int action_size() const { return choice_columns + real_columns; }
+  RM_HD int action_size() const { return choice_columns + real_columns; }
   // Words of one slot of observations.
-  std::int64_t slot_words() const { return observation_columns * stride; }
+  RM_HD std::int64_t slot_words() const { return observation_columns * stride; }
   // Elements of one slot.
-  std::int64_t action_columns() const { return std::int64_t{action_size()} * stride; }
-  float* observation_slot(int t) const {  // t >= 1 - frame_stack
+  RM_HD std::int64_t action_columns() const { return std::int64_t{action_size()} * stride; }
+  RM_HD float* observation_slot(int t) const {  // t >= 1 - frame_stack
     return observations + t * slot_words();
   }
-  std::uint8_t* frame_slot(int t) const {
+  RM_HD std::uint8_t* frame_slot(int t) const {
     return frames == nullptr ? nullptr : frames + t * stride;
   }
-  Word* mask_slot(int t) const {
+  RM_HD Word* mask_slot(int t) const {
     return mask_columns == 0 ? nullptr : masks + std::int64_t{t} * mask_columns * stride;
   }
   std::int32_t* discrete_slot(int t) const {
@@ -77,13 +77,27 @@ struct RolloutBuffer {
   float* continuous_slot(int t) const {
     return static_cast<float*>(actions) + t * action_columns();
   }
-  void* action_slot(int t) const {  // both element types have four bytes
+  RM_HD void* action_slot(int t) const {  // both element types have four bytes
     return static_cast<std::int32_t*>(actions) + t * action_columns();
   }
-  float* raw_action_slot(int t) const {
+  RM_HD float* raw_action_slot(int t) const {
     return real_columns == 0 ? nullptr : raw_actions + std::int64_t{t} * real_columns * stride;
   }
-  StepBuffers step_buffers(int t) const;
+  RM_HD StepBuffers step_buffers(int t) const {
+    const std::int64_t at = t * stride;
+    StepBuffers b;
+    b.actions = action_slot(t);
+    b.observations = observation_slot(t + 1);
+    b.masks = mask_slot(t + 1);
+    b.rewards = rewards + at;
+    b.ends = ends + at;
+    b.final_observations = final_observations + at * observation_columns;
+    b.outcomes = outcomes + at;
+    b.episode_returns = episode_returns + at;
+    b.episode_lengths = episode_lengths + at;
+    b.episode_levels = episode_levels + at;
+    return b;
+  }
 };
 
 // Fills frame_slot(t) for environments [begin, end) from the steps their episodes have taken; nothing without stacking.

@@ -1,5 +1,5 @@
-// Rollouts on a GPU: per step one kernel of the policy and one of the environments, then values and
-// advantages. Nothing is copied to the host until finished_episodes().
+// Rollouts on a GPU: one kernel for all steps where environment and policy allow it, else per step one of the policy and one of
+// the environments; then values and advantages. Nothing is copied to the host until finished_episodes().
 #include <vector>
 
 #include "core/base/assert.h"
@@ -10,6 +10,7 @@
 #include "envs/cuda_module.h"
 #include "rollout/collector_kernels.cuh"
 #include "rollout/device_collector.h"
+#include "rollout/fused_rollout.h"
 #include "rollout/mlp/policy_cuda.cuh"
 #include "rollout/rollout_fields.h"
 
@@ -36,6 +37,8 @@ class CudaCollector final : public DeviceCollector {
       next += padded(field, n);
     });
     recordable_ = !varies(config.batch) && config.horizon <= kMostSteps;
+    if (config.fused && config.frame_stack == 1 && config.memory.columns == 0)
+      fused_ = find_fused_rollout(config.env_id);
   }
 
   EnvBatch& batch() override { return *batch_; }
@@ -156,6 +159,16 @@ class CudaCollector final : public DeviceCollector {
 
  private:
   void launch_rollout(const AdvantageOptions& options) {
+    const bool fused = fused_ != nullptr && fused_(*batch_, policy_.device(), buffer_,
+                                                   policy_.parameters(), config_.device);
+    if (!fused) launch_steps();
+    count_frames_at(buffer_.horizon);
+    policy_.value(buffer_, buffer_.horizon, batch_->episodes().step);
+    if (buffer_.memory_columns == 0) policy_.final_values(buffer_, 0, buffer_.horizon);
+    gae_kernel<<<blocks_for(buffer_.num_envs), kThreads, 0, launch_stream>>>(buffer_, options);
+    RM_CUDA_LAUNCHED("gae_kernel");
+  }
+  void launch_steps() {
     for (int t = 0; t < buffer_.horizon; ++t) {
       count_frames_at(t);
       keep_memory_at(t);
@@ -167,11 +180,6 @@ class CudaCollector final : public DeviceCollector {
       // What an episode remembered is gone with the next step.
       if (buffer_.memory_columns > 0) policy_.final_values(buffer_, t, t + 1);
     }
-    count_frames_at(buffer_.horizon);
-    policy_.value(buffer_, buffer_.horizon, batch_->episodes().step);
-    if (buffer_.memory_columns == 0) policy_.final_values(buffer_, 0, buffer_.horizon);
-    gae_kernel<<<blocks_for(buffer_.num_envs), kThreads, 0, launch_stream>>>(buffer_, options);
-    RM_CUDA_LAUNCHED("gae_kernel");
   }
   // Whether a recorded rollout is still the one that is wanted. (Weights and normaliser are read where they lie.)
   bool same(const AdvantageOptions& o) const {
@@ -217,6 +225,7 @@ class CudaCollector final : public DeviceCollector {
   Memory& memory_;
   std::unique_ptr<EnvBatch> batch_;
   CudaPolicy policy_;
+  FusedRollout fused_ = nullptr;  // null: kernel by kernel
   RolloutBuffer buffer_;
   Buffer storage_, parts_;
   // A rollout as one CUDA graph. Not where the world changes between rollouts: a graph keeps pointers into the one it was recorded

@@ -20,6 +20,8 @@ struct DeviceCollectorConfig {
   int device = 0;
   int frame_stack = 1;
   RolloutMemory memory = {};
+  // A whole rollout in one kernel (rollout/fused_rollout.cuh) where environment and policy allow it. The same bits.
+  bool fused = true;
 };
 
 class DeviceCollector {

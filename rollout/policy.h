@@ -37,7 +37,7 @@ struct ActRequest {
 };
 
 // The request for slot t of a rollout: everything but keys, batch and range.
-inline ActRequest request_for_slot(const RolloutBuffer& b, int t) {
+RM_HD ActRequest request_for_slot(const RolloutBuffer& b, int t) {
   ActRequest q;
   q.observations = b.observation_slot(t);
   q.slot = b.slot_words();

@@ -23,6 +23,9 @@ class CudaPolicy {
   void set_normalizer(const PolicyWeights& weights);
   // Pointers stay as long as the shape does.
   const DevicePolicy& device() const { return policy_; }
+  std::int64_t parameters() const {
+    return static_cast<std::int64_t>(params_.bytes() / sizeof(float));
+  }
   // All pointers of the request are device pointers.
   void act(const ActRequest& request) const;
   // Slot t's values, from the rollout's observations and what is remembered; steps: of the episodes.

@@ -49,28 +49,32 @@ TEST_F(OnDevice, EveryEnvironmentHasTheCpusBits) {
       HostRollout rollout(batch->spec(), 1, c.num_envs);
       const RandomPolicy policy(batch->spec(), 3);
       const RolloutBuffer& b = rollout.buffer();
-      batch->reset(b.observation_slot(0));
+      batch->reset(b.observation_slot(1), b.mask_slot(1));
+      std::vector<Word> final_masks(static_cast<std::size_t>(b.mask_columns * b.stride));
+      StepBuffers buffers = b.step_buffers(0);
+      buffers.final_masks = final_masks.empty() ? nullptr : final_masks.data();
       ActRequest q;
+      q.masks = b.mask_slot(1);
       q.stride = b.stride;
       q.keys = batch->episodes();
       q.end = c.num_envs;
       q.actions = b.actions;
       for (int t = 0; t < 300; ++t) {
         policy.act(q);
-        batch->step(b.step_buffers(0));  // throws at the first difference
+        batch->step(buffers);  // throws at the first difference
       }
-      batch->observe(b.observation_slot(0));
+      batch->observe(b.observation_slot(0), b.mask_slot(0));
       std::vector<std::byte> snapshot(batch->snapshot_bytes());
       batch->save(snapshot.data());
       batch->load(snapshot.data());
-      batch->step(b.step_buffers(0));
+      batch->step(buffers);
     }
   }
 }
 
 // A collector on each device with equal weights.
 struct Pair {
-  Pair(const char* id, bool greedy, const PolicyChoices& network = {{64, 40}})
+  Pair(const char* id, bool greedy, const PolicyChoices& network = {{64, 40}}, bool fused = true)
       : entry(find_env(id)),
         pool(2),
         weights(shape_for(entry.spec(), network)),
@@ -79,7 +83,7 @@ struct Pair {
         rollout(batch->spec(), 64, 300, network.frame_stack, memory()),
         host(*batch, policy, rollout.buffer(), pool),
         device(make_device_collector(
-            {id, config(300, 30), 64, 8, greedy, 0, network.frame_stack, memory()})) {
+            {id, config(300, 30), 64, 8, greedy, 0, network.frame_stack, memory(), fused})) {
     initialize_weights(weights, 2, -0.3f);
     const ObservationSpec& observed = batch->spec().observed;
     weights.normalizer =
@@ -121,8 +125,9 @@ TEST_F(OnDevice, RolloutsHaveTheCpusBits) {
                                                          {"Pendulum-v1", min_gru}};
   for (const auto& [id, network] : cases) {
     const int stack = network.frame_stack;
-    for (bool greedy : {false, true}) {
-      Pair pair(id, greedy, network);
+    // Classic control plays a rollout in one kernel if it may: the other way, too.
+    for (const auto& [greedy, fused] : {std::pair{false, true}, {true, true}, {false, false}}) {
+      Pair pair(id, greedy, network, fused);
       HostRollout copy(pair.batch->spec(), 64, 300, stack, pair.memory());
       pair.host.reset();
       pair.device->reset();

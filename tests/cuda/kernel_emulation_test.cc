@@ -15,6 +15,7 @@
 #include "rollout/advantage.h"
 #include "rollout/collector.h"
 #include "rollout/collector_kernels.cuh"
+#include "rollout/fused_rollout.cuh"
 #include "rollout/mlp/mlp_policy.h"
 #include "rollout/mlp/policy_kernels.cuh"
 #include "rollout/rollout_fields.h"
@@ -133,15 +134,17 @@ struct Scene {
   std::vector<float> bounds;
 };
 
+// How the steps of a rollout are launched: policy and environments in turn; or all in one kernel, the weights in shared memory or
+// not.
+enum class Launch { kStepByStep, kOneKernel, kOneKernelGlobalWeights };
+
 // The whole of CudaCollector::collect, kernel by kernel, into a rollout of its own.
 template <class Env>
 void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer& b,
-             BatchColumns columns) {
+             BatchColumns columns, Launch launch) {
   const int n = b.num_envs;
   const DevicePolicy p = scene.device_policy(greedy, tile_rows);
-  const std::size_t shared =
-      static_cast<std::size_t>(p.tile_rows) *
-      static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width + p.memory_row);
+  const auto shared = static_cast<std::size_t>(tile_floats(p));
   const BatchConstants constants = scene.constants();
   const auto params = make_params<Env>(scene.config.params);
   const auto count_frames = [&](int t) {
@@ -152,7 +155,13 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
     emulate(blocks(n, p.tile_rows), static_cast<unsigned>(slots), kThreads, shared,
             [&] { value_kernel(p, b, first, true, nullptr); });
   };
-  for (int t = 0; t < b.horizon; ++t) {
+  if (launch != Launch::kStepByStep) {
+    const int kept =
+        launch == Launch::kOneKernel ? static_cast<int>(scene.weights.params.size()) : 0;
+    emulate(blocks(n, p.tile_rows), 1, kThreads, static_cast<std::size_t>(rollout_floats(p, kept)),
+            [&] { rollout_kernel<Env, false>(p, b, columns, constants, params, kept); });
+  }
+  for (int t = 0; launch == Launch::kStepByStep && t < b.horizon; ++t) {
     count_frames(t);
     for (int k = 0; k < b.sequences(); ++k) {
       if (b.sequence_start(k) != t) continue;
@@ -204,7 +213,8 @@ PolicyChoices stacking(int frames) { return {.hidden = {40, 24}, .frame_stack = 
 
 template <class Env>
 void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_rows = 32,
-                           const PolicyChoices& network = stacking(1)) {
+                           const PolicyChoices& network = stacking(1),
+                           Launch launch = Launch::kStepByStep) {
   const int stack = network.frame_stack;
   Scene<Env> scene(num_envs, normalize, greedy, network);
   scene.collector.reset();
@@ -221,7 +231,7 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_r
       advance_rollout(b);
     }
     scene.collector.collect({0.97f, 0.9f, 0.5f});
-    collect(scene, greedy, tile_rows, b, columns);
+    collect(scene, greedy, tile_rows, b, columns, launch);
     expect_same_columns(scene.rollout.buffer(), b);
   }
   std::vector<std::byte> snapshot(scene.batch.snapshot_bytes());
@@ -256,13 +266,65 @@ TEST(KernelEmulation, GreedyActions) {
   expect_equal_rollouts<CartPole>(33, true, true);
   expect_equal_rollouts<Pendulum>(33, false, true);
 }
+TEST(KernelEmulation, AllStepsInOneKernel) {
+  expect_equal_rollouts<CartPole>(75, false, false, 32, stacking(1), Launch::kOneKernel);
+  expect_equal_rollouts<Pendulum>(33, true, false, 8, stacking(1), Launch::kOneKernel);
+  expect_equal_rollouts<Pendulum>(33, true, false, 8, stacking(1), Launch::kOneKernelGlobalWeights);
+  PolicyChoices network = stacking(1);
+  network.trunk = Trunk::kShared;
+  expect_equal_rollouts<testing::MixedEnv>(21, false, false, 8, network, Launch::kOneKernel);
+  network.conv = {{16, 2, 1}};
+  network.activation = Activation::kRelu;
+  expect_equal_rollouts<testing::PlanesEnv>(21, false, false, 4, network, Launch::kOneKernel);
+}
 TEST(KernelEmulation, SmallTiles) { expect_equal_rollouts<Pendulum>(21, true, false, 4); }
 TEST(KernelEmulation, EverySpaceWithItsMasks) {
   testing::for_each_space([](const char* name, auto env) {
     SCOPED_TRACE(name);
     expect_equal_rollouts<decltype(env)>(37, false, false);
     expect_equal_rollouts<decltype(env)>(37, false, true, 4);
+    expect_equal_rollouts<decltype(env)>(21, false, false, 8, stacking(1), Launch::kOneKernel);
   });
+}
+// A few ends a step, and many: each is recorded by another text of the CPU's.
+TEST(KernelEmulation, MasksOfFinalObservations) {
+  for (const int limit : {3, 40}) {
+    BatchConfig config;
+    config.num_envs = 200;
+    config.time_limit = limit;
+    using Env = testing::ChoicesEnv;
+    CpuBatch<Env> batch(config, nullptr);
+    HostRollout host(batch.spec(), 1, config.num_envs), device(batch.spec(), 1, config.num_envs);
+    const RolloutBuffer &a = host.buffer(), &b = device.buffer();
+    ASSERT_GT(a.mask_columns, 0);
+    const auto size = static_cast<std::size_t>(a.mask_columns * a.stride);
+    std::vector<Word> expected(size), actual(size), words(batch.snapshot_bytes() / 4);
+    batch.reset(a.observation_slot(0), a.mask_slot(0));
+    StepBuffers from = a.step_buffers(0), to = b.step_buffers(0);
+    to.actions = from.actions;
+    from.final_masks = expected.data();
+    to.final_masks = actual.data();
+    const auto params = make_params<Env>(config.params);
+    int ended = 0;
+    for (int t = 0; t < 30; ++t) {
+      for (int i = 0; i < config.num_envs; ++i) {
+        for (int k = 0; k < a.action_size(); ++k)
+          a.discrete_slot(0)[k * a.stride + i] =
+              (i * 7 + t + k) % batch.spec().choices[static_cast<std::size_t>(k)];
+      }
+      batch.save(reinterpret_cast<std::byte*>(words.data()));
+      const BatchColumns columns =
+          layout_columns(words.data(), a.stride, CpuBatch<Env>::kStateWords, false);
+      batch.step(from);
+      emulate(blocks(config.num_envs, kThreads), 1, kThreads, 0, [&] {
+        step_kernel<Env, false>(columns, batch_constants(config, batch.spec().time_limit), params,
+                                0, config.num_envs, to);
+      });
+      for (int i = 0; i < config.num_envs; ++i) ended += a.ends[i] != kRunning;
+      ASSERT_TRUE(same_bits(expected.data(), actual.data(), size * sizeof(Word))) << t;
+    }
+    EXPECT_GT(ended, 150);
+  }
 }
 TEST(KernelEmulation, FrameStacks) {
   expect_equal_rollouts<CartPole>(21, true, false, 8, stacking(3));

@@ -1,0 +1,273 @@
+// Policy inference on a GPU, the part of a block. It takes a tile of environments through the whole network;
+// activations stay in shared memory, [row][feature] as on the CPU.
+//
+//   input [tile][observations, padded]  ->  a [tile][width]  ->  b  ->  a ...  ->  head
+//
+// One thread computes two features of kRowsPerThread rows: bias first, then one fused multiply-add
+// for each input in ascending order. That is the order of rollout/mlp/dense.h, whose lanes are
+// features, too; so the bits are equal. The distribution's arithmetic is the CPU's text on tiles of
+// one row (rollout/mlp/distribution.h).
+#pragma once
+
+#include "core/device/kernel.cuh"
+#include "rollout/mlp/beta.h"
+#include "rollout/mlp/dense_kernels.cuh"
+#include "rollout/mlp/device_policy.h"
+#include "rollout/mlp/distribution.h"
+#include "rollout/mlp/elementwise.h"
+#include "rollout/policy.h"
+
+namespace rollmill {
+
+inline constexpr int kRowsPerThread = 4;
+inline constexpr int kMaxDeviceMaskWords = 32;  // 1024 choices
+
+// Where a tile's observations lie, [D][stride] each. The frame before the newest one is `before`, earlier ones `slot` words
+// before each other; min(frames[i] + more, frame_stack - 1) of them are of environment i's episode.
+struct TileSource {
+  const float* newest;
+  const float* before;
+  std::int64_t stride, slot;
+  const std::uint8_t* frames;  // null without frame stacking
+  int more;
+};
+
+// Unpacks a tile's observations [rows of this tile] into input [tile_rows][tile_row(observations)]; rows
+// beyond are zero, and so are frames from before the episode. As rollout/mlp/tile_input.cc.
+__device__ inline void gather_tile(const DevicePolicy& p, const TileSource& from,
+                                   std::int64_t begin, int rows, float* input) {
+  const int elements = p.unpack.elements;
+  for (int item = threadIdx.x; item < p.observations * p.tile_rows; item += blockDim.x) {
+    const int r = item % p.tile_rows, n = item / p.tile_rows;
+    const int k = n % elements, back = p.frame_stack - 1 - n / elements;
+    float x = 0.0f;
+    if (r < rows && (back == 0 || from.frames[begin + r] + from.more >= back)) {
+      const float* frame = back == 0 ? from.newest : from.before - (back - 1) * from.slot;
+      x = unpack_element(p.unpack, reinterpret_cast<const Word*>(frame) + begin + r, from.stride,
+                         k);
+      if (p.shift != nullptr) x = normalize_observation(x, p.shift[k], p.scale[k], p.clip);
+    }
+    input[r * tile_row(p.observations) + n] = x;
+  }
+  __syncthreads();
+}
+
+// A network's memory in a tile: the state [tile_rows][width], then room for the gates.
+//
+// The state of environments [begin, begin + rows), from columns [size][stride]; nothing where steps says that an episode begins.
+__device__ inline void load_memory_tile(const DevicePolicy& p, const MemoryLayer& m,
+                                        const float* columns, std::int64_t stride,
+                                        const std::uint32_t* steps, std::int64_t begin, int rows,
+                                        float* memory) {
+  for (int item = threadIdx.x; item < m.width * p.tile_rows; item += blockDim.x) {
+    const int r = item % p.tile_rows, j = item / p.tile_rows;
+    const bool known = r < rows && j < m.size && (steps == nullptr || steps[begin + r] != 0);
+    memory[r * m.width + j] = known ? columns[j * stride + begin + r] : 0.0f;
+  }
+  __syncthreads();
+}
+__device__ inline void store_memory_tile(const DevicePolicy& p, const MemoryLayer& m,
+                                         const float* memory, std::int64_t stride,
+                                         std::int64_t begin, int rows, float* columns) {
+  for (int item = threadIdx.x; item < m.size * p.tile_rows; item += blockDim.x) {
+    const int r = item % p.tile_rows, j = item / p.tile_rows;
+    if (r < rows) columns[j * stride + begin + r] = memory[r * m.width + j];
+  }
+}
+
+// From x, what the layer reads, to the next state. As rollout/mlp/memory.cc.
+__device__ inline void remember_tile(const DevicePolicy& p, const MemoryLayer& m, const float* x,
+                                     int x_row, float* memory) {
+  const int w = m.width, width = m.gates() * w;
+  float *gates = memory + w * p.tile_rows, *recurrent = gates + width * p.tile_rows;
+  dense_tile<kRowsPerThread>(x, x_row, m.inputs, p.params + m.input_weight, p.params + m.input_bias,
+                             width, p.tile_rows, gates, LeaveAsIs{});
+  if (m.kind == MemoryKind::kGru) {
+    dense_tile<kRowsPerThread>(memory, w, m.size, p.params + m.recurrent_weight,
+                               p.params + m.recurrent_bias, width, p.tile_rows, recurrent,
+                               LeaveAsIs{});
+  }
+  __syncthreads();
+  for (int item = threadIdx.x; item < w * p.tile_rows; item += blockDim.x) {
+    const int j = item % w, r = item / w;
+    float* g = gates + r * width + j;
+    const float* u = recurrent + r * width + j;
+    float& h = memory[r * w + j];
+    h = m.kind == MemoryKind::kGru ? gru_next(g[0], g[w], g[2 * w], u[0], u[w], u[2 * w], h)
+                                   : min_gru_next(g[0], g[w], h);
+  }
+  __syncthreads();
+}
+
+// Runs a network over the tile; returns its head [tile_rows][width of the last layer], which lies
+// in a or b. memory: loaded before, the next state after.
+__device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceNet& net,
+                                            const float* input, float* a, float* b, float* memory) {
+  int input_row = tile_row(p.observations);
+  float* out = a;
+  for (int l = 0; l < net.convs; ++l) {
+    conv_tile<kRowsPerThread>(net.conv[l], input, input_row, p.params, p.tile_rows, out,
+                              Activate{p.activation});
+    __syncthreads();
+    input = out;
+    input_row = net.conv[l].outputs();
+    out = out == a ? b : a;
+  }
+  for (int l = 0; l < net.count; ++l) {
+    const DeviceNet::Layer layer = net.layers[l];
+    const bool hidden = l + 1 < net.count;
+    if (!hidden && net.memory.kind != MemoryKind::kNone) {
+      remember_tile(p, net.memory, input, input_row, memory);
+      input = memory;
+      input_row = net.memory.width;
+    }
+    const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
+    if (hidden) {
+      dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
+                                 out, Activate{p.activation});
+    } else {
+      dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
+                                 out, LeaveAsIs{});
+    }
+    __syncthreads();
+    input = out;
+    input_row = layer.width;
+    out = out == a ? b : a;
+  }
+  return input;
+}
+
+// Discrete columns of row i; head: logits in, log-probabilities out. Returns the actions' log-probability.
+__device__ inline float sample_choices_row(const DevicePolicy& p, const ActRequest& q,
+                                           std::int64_t i, float* head) {
+  const Rng rng = action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
+  float logp = 0.0f;
+  int first = 0;
+  for (int column = 0; column < p.choice_columns; ++column) {
+    const int n = p.choices[column];
+    float* z = head + first;
+    std::int32_t action;
+    if (q.masks != nullptr) {
+      Word mask[kMaxDeviceMaskWords];
+      for (int m = 0; m < p.mask_columns; ++m) mask[m] = q.masks[m * q.stride + i];
+      exclude_masked<1>(z, mask, first, n, 1);
+    }
+    log_softmax<1>(z, n, 1);
+    if (p.greedy) {
+      argmax_categorical<1>(z, n, 1, &action);
+    } else {
+      const float u = action_uniform(rng, column);
+      sample_categorical<1>(z, &u, n, 1, &action);
+      if (q.masks != nullptr) keep_allowed<1>(z, n, 1, &action);
+    }
+    static_cast<std::int32_t*>(q.actions)[column * q.stride + i] = action;
+    logp += z[action];
+    first += n;
+  }
+  return logp;
+}
+
+// The same of a Beta; head: its shapes' part.
+__device__ inline float sample_betas_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
+                                         const float* head, float logp) {
+  auto* actions = static_cast<float*>(q.actions) + p.choice_columns * q.stride;
+  Rng rng =
+      real_action_rng(action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]),
+                      p.choice_columns);
+  for (int a = 0; a < p.reals; ++a) {
+    const float *first = head + a, *second = head + p.reals + a;
+    const float alpha = beta_shape(*first), beta = beta_shape(*second);
+    const float x = p.greedy ? beta_mean(alpha, beta) : sample_beta(alpha, beta, rng);
+    add_beta_logp<1>(&x, first, second, 1, &logp);
+    const std::int64_t at = a * q.stride + i;
+    actions[at] = bound_action(2.0f * x - 1.0f, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
+    if (q.raw_actions != nullptr) q.raw_actions[at] = x;
+  }
+  return logp;
+}
+
+// Real columns of row i; mean: their part of the head.
+__device__ inline float sample_reals_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
+                                         const float* mean, float logp) {
+  auto* actions = static_cast<float*>(q.actions) + p.choice_columns * q.stride;
+  const bool gaussian = p.distribution == RealDistribution::kGaussian;
+  const bool squashed = p.distribution == RealDistribution::kSquashed;
+  if (p.distribution == RealDistribution::kBeta) return sample_betas_row(p, q, i, mean, logp);
+  for (int a = 0; a < p.reals; ++a) {
+    const float* log_std = mean + p.reals + a;  // squashed only
+    float raw = mean[a];
+    if (!p.greedy && (gaussian || squashed)) {
+      const float std = math::exp(squashed ? bound_log_std(*log_std) : p.log_std[a]);
+      const Rng rng = action_rng(p.seed, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
+      raw = mean[a] + std * action_normal(rng, p.choice_columns, a);
+    }
+    if (gaussian) add_gaussian_logp<1>(&raw, mean + a, p.log_std[a], 1, &logp);
+    if (squashed) add_squashed_logp<1>(&raw, mean + a, log_std, 1, &logp);
+    const float unit = gaussian ? raw : math::tanh(raw);
+    const std::int64_t at = a * q.stride + i;
+    actions[at] = bound_action(unit, p.middle[a], p.half_range[a], p.low[a], p.high[a]);
+    if (q.raw_actions != nullptr) q.raw_actions[at] = raw;
+  }
+  return logp;
+}
+
+__device__ inline void sample_row(const DevicePolicy& p, const ActRequest& q, std::int64_t i,
+                                  float* head) {
+  float logp = p.choice_columns > 0 ? sample_choices_row(p, q, i, head) : 0.0f;
+  if (p.reals > 0) {
+    int first = 0;
+    for (int column = 0; column < p.choice_columns; ++column) first += p.choices[column];
+    logp = sample_reals_row(p, q, i, head + first, logp);
+  }
+  if (q.logprobs != nullptr) q.logprobs[i] = logp;
+}
+
+// Floats of shared memory that a tile of p works in.
+RM_HD int tile_floats(const DevicePolicy& p) {
+  return p.tile_rows * (tile_row(p.observations) + 2 * p.max_width + p.memory_row);
+}
+
+// The whole of an action for environments [begin, begin + rows), by all threads of a block: row r's outputs are written by thread
+// r. `input`: tile_floats(p); threads may still read it when the first ones return.
+__device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std::int64_t begin,
+                                int rows, float* input) {
+  float* a = input + p.tile_rows * tile_row(p.observations);
+  float* b = a + p.tile_rows * p.max_width;
+  float* memory = b + p.tile_rows * p.max_width;
+  const bool remembers = p.memory_size > 0;
+  const int r = static_cast<int>(threadIdx.x);
+  gather_tile(p, {q.observations, q.observations - q.slot, q.stride, q.slot, q.frames, 0}, begin,
+              rows, input);
+  const auto load = [&](const DeviceNet& net, std::int64_t offset) {
+    load_memory_tile(p, net.memory, q.memory + offset, q.stride, q.keys.step, begin, rows, memory);
+  };
+  const auto store = [&](const DeviceNet& net, std::int64_t offset) {
+    store_memory_tile(p, net.memory, memory, q.stride, begin, rows, q.memory + offset);
+  };
+  if (remembers) load(p.actor, 0);
+  const int actor_width = p.actor.layers[p.actor.count - 1].width;
+  // The head is in a or b, both ours to write: log_softmax works in place.
+  float* head = const_cast<float*>(forward_tile(p, p.actor, input, a, b, memory)) + r * actor_width;
+  if (remembers) store(p.actor, 0);
+  if (r < rows && q.values != nullptr && p.trunk == Trunk::kShared)
+    q.values[begin + r] = head[p.outputs];
+  if (r < rows) sample_row(p, q, begin + r, head);
+  if (q.values == nullptr || p.trunk != Trunk::kSeparate) return;
+  __syncthreads();  // the critic overwrites the actor's head
+  const std::int64_t offset = p.memory_size * q.stride;
+  if (remembers) load(p.critic, offset);
+  const float* value = forward_tile(p, p.critic, input, a, b, memory);
+  if (remembers) store(p.critic, offset);
+  if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
+}
+
+// The tile of this block among environments [first, end): where it begins, and its rows.
+struct BlockTile {
+  std::int64_t begin;
+  int rows;
+  __device__ BlockTile(const DevicePolicy& p, std::int64_t first, std::int64_t end)
+      : begin(first + static_cast<std::int64_t>(blockIdx.x) * p.tile_rows),
+        rows(static_cast<int>(end - begin < p.tile_rows ? end - begin : p.tile_rows)) {}
+};
+
+}  // namespace rollmill
