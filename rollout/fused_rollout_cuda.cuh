@@ -1,8 +1,6 @@
 // The host's side of rollout/fused_rollout.cuh.
 #pragma once
 
-#include <algorithm>
-
 #include "core/device/cuda_check.cuh"
 #include "envs/batch_cuda.cuh"
 #include "rollout/fused_rollout.cuh"
