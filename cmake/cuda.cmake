@@ -37,12 +37,18 @@ set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 set(ROLLMILL_CUDA_FOUND TRUE)
 message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 
-# One translation unit per environment, and their table.
+# One translation unit per environment, and their table. A second unit and table for those that play a whole rollout in one kernel,
+# whose step is short beside a policy's: rollmill_add_env(... FUSED). (Files of their own: the policy's kernels write fused
+# multiply-adds, which tools/check_ptx.py finds in no environment's.)
 get_property(_rm_types GLOBAL PROPERTY ROLLMILL_ENV_TYPES)
 get_property(_rm_headers GLOBAL PROPERTY ROLLMILL_ENV_HEADERS)
+get_property(_rm_fused GLOBAL PROPERTY ROLLMILL_FUSED_ENVS)
 set(_rm_sources "")
 set(_rm_declarations "")
 set(_rm_entries "")
+set(_rm_fused_sources "")
+set(_rm_fused_declarations "")
+set(_rm_fused_entries "")
 foreach(type header IN ZIP_LISTS _rm_types _rm_headers)
   set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_cuda.cu)
   file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
@@ -58,6 +64,22 @@ EnvBatch* @type@_make_cuda(const BatchConfig& config, int device) { return new C
   string(APPEND _rm_declarations
     "const char* ${type}_cuda_id();\nEnvBatch* ${type}_make_cuda(const BatchConfig& config, int device);\n")
   string(APPEND _rm_entries "  if (name == ${type}_cuda_id()) return ${type}_make_cuda(*config, device);\n")
+  if(NOT type IN_LIST _rm_fused)
+    continue()
+  endif()
+  set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_rollout.cu)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"#include \"@header@\"
+#include \"rollout/fused_rollout_cuda.cuh\"
+
+namespace rollmill {
+FusedRollout @type@_rollout() { return fused_rollout<@type@>; }
+}  // namespace rollmill
+")
+  list(APPEND _rm_fused_sources ${source})
+  string(APPEND _rm_fused_declarations
+    "const char* ${type}_cuda_id();\nFusedRollout ${type}_rollout();\n")
+  string(APPEND _rm_fused_entries "  if (env_id == ${type}_cuda_id()) return ${type}_rollout();\n")
 endforeach()
 set(_rm_table ${CMAKE_BINARY_DIR}/generated/envs/cuda_table.cc)
 file(CONFIGURE OUTPUT ${_rm_table} @ONLY CONTENT
@@ -74,38 +96,14 @@ extern \"C\" rollmill::EnvBatch* rollmill_make_cuda_batch(const char* id, const 
 @_rm_entries@  return nullptr;
 }
 ")
-
-# A whole rollout in one kernel, for environments whose step is short beside a policy's: they say so in rollmill_add_env(... FUSED).
-# (Files of their own: the policy's kernels write fused multiply-adds, which tools/check_ptx.py finds in no environment's.)
-get_property(_rm_fused GLOBAL PROPERTY ROLLMILL_FUSED_ENVS)
-set(_rm_fused_sources "")
-set(_rm_declarations "")
-set(_rm_entries "")
-foreach(type header IN ZIP_LISTS _rm_types _rm_headers)
-  if(NOT type IN_LIST _rm_fused)
-    continue()
-  endif()
-  set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_rollout.cu)
-  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
-"#include \"@header@\"
-#include \"rollout/fused_rollout_cuda.cuh\"
-
-namespace rollmill {
-FusedRollout @type@_rollout() { return fused_rollout<@type@>; }
-}  // namespace rollmill
-")
-  list(APPEND _rm_fused_sources ${source})
-  string(APPEND _rm_declarations "const char* ${type}_cuda_id();\nFusedRollout ${type}_rollout();\n")
-  string(APPEND _rm_entries "  if (env_id == ${type}_cuda_id()) return ${type}_rollout();\n")
-endforeach()
 set(_rm_fused_table ${CMAKE_BINARY_DIR}/generated/envs/fused_table.cc)
 file(CONFIGURE OUTPUT ${_rm_fused_table} @ONLY CONTENT
 "#include \"rollout/fused_rollout.h\"
 
 namespace rollmill {
-@_rm_declarations@
+@_rm_fused_declarations@
 FusedRollout find_fused_rollout(const std::string& env_id) {
-@_rm_entries@  return nullptr;
+@_rm_fused_entries@  return nullptr;
 }
 }  // namespace rollmill
 ")
