@@ -19,6 +19,14 @@ struct SinCos {
 
 namespace detail {
 
+// Of both kernels: sin r = r + r^3 (kSin3 + kSin5 r^2 + ...), cos r = 1 - r^2 / 2 + r^4 (kCos4 + ...).
+inline constexpr float kSin3 = -0.1666665375232696533203125f;
+inline constexpr float kSin5 = 8.332113735377788543701171875e-3f;
+inline constexpr float kSin7 = -1.95094165974296629428863525390625e-4f;
+inline constexpr float kCos4 = 4.16666455566883087158203125e-2f;
+inline constexpr float kCos6 = -1.38873071409761905670166015625e-3f;
+inline constexpr float kCos8 = 2.4431801648461259901523590087890625e-5f;
+
 struct Quadrant {
   float hi, lo;            // what is left of |x|, unevaluated sum
   std::uint32_t quadrant;  // n; only its two lowest bits mean something
@@ -48,12 +56,6 @@ RM_HD Quadrant reduce_quadrant(float a) {
 
 // sin and cos of hi + lo, |hi| <= pi/4 (sound, though not to the last bit, up to 1.5).
 RM_HD SinCos sin_cos_kernel(float hi, float lo) {
-  constexpr float kSin3 = -0.1666665375232696533203125f;
-  constexpr float kSin5 = 8.332113735377788543701171875e-3f;
-  constexpr float kSin7 = -1.95094165974296629428863525390625e-4f;
-  constexpr float kCos4 = 4.16666455566883087158203125e-2f;
-  constexpr float kCos6 = -1.38873071409761905670166015625e-3f;
-  constexpr float kCos8 = 2.4431801648461259901523590087890625e-5f;
   const float z = hi * hi;
   const float sin_tail = (kSin7 * z + kSin5) * z + kSin3;
   const float cos_tail = (kCos8 * z + kCos6) * z + kCos4;
@@ -83,15 +85,9 @@ RM_HD SinCos sincos(float x) {
 
 // For |x| <= pi/4 the bits of sincos_near (there n is 0), in half its operations; beyond 1.5 no sine and cosine at all.
 RM_HD SinCos sincos_small(float r) {
-  constexpr float kSin3 = -0.1666665375232696533203125f;
-  constexpr float kSin5 = 8.332113735377788543701171875e-3f;
-  constexpr float kSin7 = -1.95094165974296629428863525390625e-4f;
-  constexpr float kCos4 = 4.16666455566883087158203125e-2f;
-  constexpr float kCos6 = -1.38873071409761905670166015625e-3f;
-  constexpr float kCos8 = 2.4431801648461259901523590087890625e-5f;
   const float z = r * r;
-  return {r + r * z * ((kSin7 * z + kSin5) * z + kSin3),
-          (1.0f - 0.5f * z) + z * z * ((kCos8 * z + kCos6) * z + kCos4)};
+  return {r + r * z * ((detail::kSin7 * z + detail::kSin5) * z + detail::kSin3),
+          (1.0f - 0.5f * z) + z * z * ((detail::kCos8 * z + detail::kCos6) * z + detail::kCos4)};
 }
 
 // For angles of a few turns, in half the operations: pi/2 in two pieces, the first of 15 bits, so that n times it is exact
