@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "rollout/mlp/dense.h"
 
@@ -32,35 +33,64 @@ void gather_patches(const ConvLayer& c, const float* x, float* patches) {
   }
 }
 
-// Calls visit(patch element, position) for every position that sees input number `index` of the planes.
-template <class Visit>
-void visit_positions(const ConvLayer& c, int index, Visit&& visit) {
-  const int x = index % c.width_in, rest = index / c.width_in;
-  const int y = rest % c.height_in, channel = rest / c.height_in;
-  for (int ky = 0; ky < c.kernel; ++ky) {
-    const int oy = (y - ky) / c.stride;
-    if (y < ky || oy * c.stride != y - ky || oy >= c.height) continue;
-    for (int kx = 0; kx < c.kernel; ++kx) {
-      const int ox = (x - kx) / c.stride;
-      if (x < kx || ox * c.stride != x - kx || ox >= c.width) continue;
-      visit((channel * c.kernel + ky) * c.kernel + kx, oy * c.width + ox);
-    }
-  }
-}
-
 // to[0 .. n) += from[0 .. n), by fused multiply-adds as everywhere.
 void add16(const float* from, int n, float* to) {
   const F16 one = broadcast16(1.0f);
   for (int j = 0; j < n; j += 16) store16(to + j, fma16(one, load16(from + j), load16(to + j)));
 }
 
+// For every one of row r and every position that sees it: `channels` numbers at to + sight.*kTo += those at from + sight.*kFrom.
+template <std::int32_t ConvScratch::Sight::*kFrom, std::int32_t ConvScratch::Sight::*kTo>
+void add_seen(const ConvScratch& scratch, const TileInput& input, int r, int channels,
+              const float* from, float* to) {
+  const auto add = [&](auto known) {
+    const int n = known.value > 0 ? known.value : channels;
+    for (std::int32_t one = input.begin()[r]; one < input.begin()[r + 1]; ++one) {
+      const std::int32_t* first = scratch.first_sight() + input.ones()[one];
+      for (std::int32_t k = first[0]; k < first[1]; ++k) {
+        const ConvScratch::Sight sight = scratch.sights()[k];
+        add16(from + sight.*kFrom, n, to + sight.*kTo);
+      }
+    }
+  };
+  if (channels == 16) return add(std::integral_constant<int, 16>{});
+  add(std::integral_constant<int, 0>{});
+}
+
 }  // namespace
 
 void ConvScratch::reserve(const ConvLayer& layer) {
   // Gradients of patches have rows padded to 16.
-  const auto size = static_cast<std::size_t>(layer.positions()) *
-                    static_cast<std::size_t>(pad16(layer.patch()));
+  const auto size =
+      static_cast<std::size_t>(layer.positions()) * static_cast<std::size_t>(pad16(layer.patch()));
   if (patches.size() < size) patches.resize(size), gradients.resize(size);
+}
+
+// Once for a layer: its divisions cost more than the sums that they are for.
+void ConvScratch::look(const ConvLayer& c) {
+  const auto same = [&](int ConvLayer::*size) { return c.*size == seen_.*size; };
+  if (!first_sight_.empty() && same(&ConvLayer::channels_in) && same(&ConvLayer::height_in) &&
+      same(&ConvLayer::width_in) && same(&ConvLayer::channels) && same(&ConvLayer::kernel) &&
+      same(&ConvLayer::stride))
+    return;
+  seen_ = c;
+  sights_.clear();
+  first_sight_.assign(1, 0);
+  for (int index = 0; index < c.inputs(); ++index) {
+    const int x = index % c.width_in, rest = index / c.width_in;
+    const int y = rest % c.height_in, channel = rest / c.height_in;
+    for (int ky = 0; ky < c.kernel; ++ky) {
+      const int oy = (y - ky) / c.stride;
+      if (y < ky || oy * c.stride != y - ky || oy >= c.height) continue;
+      for (int kx = 0; kx < c.kernel; ++kx) {
+        const int ox = (x - kx) / c.stride;
+        if (x < kx || ox * c.stride != x - kx || ox >= c.width) continue;
+        sights_.push_back({((channel * c.kernel + ky) * c.kernel + kx) * c.channels,
+                           (oy * c.width + ox) * c.channels});
+      }
+    }
+    first_sight_.push_back(static_cast<std::int32_t>(sights_.size()));
+  }
 }
 
 void conv_forward(const ConvLayer& c, const float* params, const float* x, int rows,
@@ -77,16 +107,15 @@ void conv_forward(const ConvLayer& c, const float* params, const float* x, int r
 void conv_forward(const ConvLayer& c, const float* params, const TileInput& input, int rows,
                   ConvScratch& scratch, float* y) {
   if (!input.sparse()) return conv_forward(c, params, input.dense(), rows, scratch, y);
+  scratch.look(c);
   for (int r = 0; r < rows; ++r) {
     float* out = y + static_cast<std::int64_t>(r) * c.outputs();
-    for (int p = 0; p < c.positions(); ++p)
-      std::copy_n(params + c.bias, c.channels, out + p * c.channels);
-    for (std::int32_t n = input.begin()[r]; n < input.begin()[r + 1]; ++n) {
-      visit_positions(c, input.ones()[n], [&](int element, int position) {
-        add16(params + c.weight + static_cast<std::int64_t>(element) * c.channels, c.channels,
-              out + position * c.channels);
-      });
+    for (int p = 0; p < c.positions(); ++p) {
+      for (int j = 0; j < c.channels; j += 16)
+        store16(out + p * c.channels + j, load16(params + c.bias + j));
     }
+    add_seen<&ConvScratch::Sight::weight, &ConvScratch::Sight::output>(
+        scratch, input, r, c.channels, params + c.weight, out);
   }
 }
 
@@ -104,16 +133,12 @@ void conv_weight_grad(const ConvLayer& c, const float* x, const float* dy, int r
 void conv_weight_grad(const ConvLayer& c, const TileInput& input, const float* dy, int rows,
                       ConvScratch& scratch, float* gradient) {
   if (!input.sparse()) return conv_weight_grad(c, input.dense(), dy, rows, scratch, gradient);
+  scratch.look(c);
   for (int r = 0; r < rows; ++r) {
     const float* d = dy + static_cast<std::int64_t>(r) * c.outputs();
-    for (int p = 0; p < c.positions(); ++p)
-      add16(d + p * c.channels, c.channels, gradient + c.bias);
-    for (std::int32_t n = input.begin()[r]; n < input.begin()[r + 1]; ++n) {
-      visit_positions(c, input.ones()[n], [&](int element, int position) {
-        add16(d + position * c.channels, c.channels,
-              gradient + c.weight + static_cast<std::int64_t>(element) * c.channels);
-      });
-    }
+    internal::bias_grad(d, c.channels, c.channels, c.positions(), gradient + c.bias);
+    add_seen<&ConvScratch::Sight::output, &ConvScratch::Sight::weight>(
+        scratch, input, r, c.channels, d, gradient + c.weight);
   }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/base/aligned.h"
 #include "rollout/mlp/layout.h"
@@ -13,10 +14,25 @@
 
 namespace rollmill {
 
-// Room for one image's patches [positions][patch] and for their gradients.
-struct ConvScratch {
+// What one thread needs of a layer: room for one image's patches [positions][patch] and for their gradients, and who sees what.
+class ConvScratch {
+ public:
   AlignedVector<float> patches, gradients;
   void reserve(const ConvLayer& layer);
+
+  // An input number of the planes and a position that sees it, as offsets into the weights and into the output.
+  struct Sight {
+    std::int32_t weight, output;
+  };
+  // Those of input number i: sights()[first_sight()[i]] .. sights()[first_sight()[i + 1] - 1]. After look().
+  const Sight* sights() const { return sights_.data(); }
+  const std::int32_t* first_sight() const { return first_sight_.data(); }
+  void look(const ConvLayer& layer);
+
+ private:
+  std::vector<Sight> sights_;
+  std::vector<std::int32_t> first_sight_;
+  ConvLayer seen_;  // whose they are
 };
 
 // y [rows][positions][channels] = bias + patches W.
