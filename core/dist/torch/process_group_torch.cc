@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -36,6 +37,10 @@ class TorchProcessGroup final : public ProcessGroup {
  public:
   TorchProcessGroup(const LaunchInfo& launch, bool cuda)
       : launch_(launch), store_(join_store(launch)) {
+    // Gloo's thread puts together what ranks send with ATen's copies. Those of more than 32 KiB would wake OpenMP's threads,
+    // which then spin on the cores that the ranks compute on. (torchrun says OMP_NUM_THREADS=1 for that; other launchers do
+    // not. The reference learner asks for its own number.)
+    at::set_num_threads(1);
     guarded("start of Gloo", [&] {
       auto options = Gloo::Options::create(std::chrono::seconds(launch.timeout_seconds));
       options->devices.push_back(make_device(launch));
