@@ -15,7 +15,7 @@ class HostExperience final : public Experience {
  public:
   HostExperience(const ExperienceConfig& c, const PolicyWeights& weights, ThreadPool& pool)
       : batch_(make_batch(*c.env, c.batch, &pool, c.device, c.local_rank)),
-        policy_(batch_->spec(), weights, c.seed, /*greedy=*/false),
+        policy_(batch_->spec(), weights, c.seed, /*greedy=*/false, "mlp", c.bf16),
         rollout_(batch_->spec(), c.horizon, c.batch.num_envs, c.frame_stack,
                  {policy_.memory_columns(), c.sequence_length, c.burn_in}),
         collector_(*batch_, policy_, rollout_.buffer(), pool) {}
@@ -23,7 +23,7 @@ class HostExperience final : public Experience {
   EnvBatch& batch() override { return *batch_; }
   const RolloutBuffer& buffer() const override { return rollout_.buffer(); }
   bool cuda() const override { return false; }
-  void refresh_policy() override {}  // acts with the weights themselves
+  void refresh_policy() override { policy_.refresh(); }
   void reset() override { collector_.reset(); }
   void collect(const AdvantageOptions& options) override { collector_.collect(options); }
   double environment_share() const override { return collector_.environment_share(); }

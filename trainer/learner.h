@@ -46,7 +46,8 @@ struct LearnerContext {
   // the number of ranks (trainer.reduction = "exact"); 0: one group a rank. Fused learner only.
   int groups = 0;
   std::vector<ParamRange> frozen = {};  // parameters that no update may change
-  // Matrix products of bfloat16 numbers, summed in float32; weights, moments and everything else stay float32. Reference only.
+  // Matrix products of bfloat16 numbers, summed in float32; weights, moments and everything else stay float32. Fused: those of
+  // rollout/mlp/bf16.h, on the CPU. Reference: all.
   bool bf16 = false;
 };
 

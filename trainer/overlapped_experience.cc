@@ -25,7 +25,7 @@ class OverlappedExperience final : public Experience {
         pool_(pool),
         own_pool_(std::max(1, c.threads / 2)),
         batch_(make_batch(*c.env, c.batch, &own_pool_, c.device, c.local_rank)),
-        policy_(batch_->spec(), acting_, c.seed, /*greedy=*/false),
+        policy_(batch_->spec(), acting_, c.seed, /*greedy=*/false, "mlp", c.bf16),
         lanes_{Lane(*this, c), Lane(*this, c)} {
     RM_ASSERT(policy_.memory_columns() == 0);
   }
@@ -36,7 +36,10 @@ class OverlappedExperience final : public Experience {
   EnvBatch& batch() override { return *batch_; }
   const RolloutBuffer& buffer() const override { return now().rollout.buffer(); }
   bool cuda() const override { return false; }
-  void refresh_policy() override { acting_ = weights_; }
+  void refresh_policy() override {
+    acting_ = weights_;
+    policy_.refresh();
+  }
   void reset() override { now().collector.reset(); }
 
   void collect(const AdvantageOptions& options) override {

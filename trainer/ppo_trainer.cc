@@ -56,6 +56,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.burn_in = options.ppo.burn_in;
   config.overlap = options.ppo.overlap;
   config.threads = run_.pool->threads();
+  config.bf16 = options.bf16 && options.kernels == "fused";
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *run_.pool);

@@ -255,10 +255,10 @@ inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, 
   dense_forward(dy, dy_row, outputs, wt, nullptr, width_in, dx, dx_row, rows);
 }
 
-// dw [inputs][width] += x^T dy; db [width] += column sums of dy. From feature `outputs` on dy is zero.
-inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
-                              std::int64_t dy_row, int width, int rows, float* dw, float* db,
-                              int outputs = kAllOutputs) {
+// dw [inputs][width] += x^T dy. From feature `outputs` on dy is zero.
+inline void dense_weight_product(const float* x, std::int64_t x_row, int inputs, const float* dy,
+                                 std::int64_t dy_row, int width, int rows, float* dw,
+                                 int outputs = kAllOutputs) {
   constexpr int kWide = kBlockVectors * 16, kInputs = 48, kRows = 48;
   alignas(kColumnAlignment) float xs[kRows * kInputs];
   const bool packed = inputs >= 2 * kInputs && rows > internal::kFewRows && rows <= kRows;
@@ -285,6 +285,13 @@ inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, co
     for (; f < full; f += 16) columns.template operator()<F16, kBlockRows, 1>();
     if (half) columns.template operator()<F8, internal::kHalfRows, 1>();
   }
+}
+
+// The same, and db [width] += column sums of dy.
+inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
+                              std::int64_t dy_row, int width, int rows, float* dw, float* db,
+                              int outputs = kAllOutputs) {
+  dense_weight_product(x, x_row, inputs, dy, dy_row, width, rows, dw, outputs);
   internal::bias_grad(dy, dy_row, width, rows, db);
 }
 

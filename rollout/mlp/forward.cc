@@ -47,8 +47,18 @@ void store_memory(const MemoryLayer& layer, const float* after, std::int64_t str
   }
 }
 
+Bf16Weights::Bf16Weights(const Network& net) : first_(first_bf16_layer(net)) {
+  for (std::size_t l = static_cast<std::size_t>(first_); l < net.dense.size(); ++l)
+    layers_.emplace_back(net.dense[l].inputs, net.dense[l].outputs, net.dense[l].width);
+}
+
+void Bf16Weights::pack(const Network& net, const float* params) {
+  for (std::size_t k = 0; k < layers_.size(); ++k)
+    layers_[k].pack(params + net.dense[static_cast<std::size_t>(first_) + k].weight);
+}
+
 void network_forward(const Network& net, const float* params, const TileInput& input, int rows,
-                     NetActivations& activations) {
+                     NetActivations& activations, const Bf16Weights* rounded) {
   const int layers = static_cast<int>(net.dense.size());
   const float* x = input.dense();
   int x_row = input.size();
@@ -78,6 +88,8 @@ void network_forward(const Network& net, const float* params, const TileInput& i
     if (l == 0 && net.conv.empty() && input.sparse()) {
       sparse_forward(input.ones(), input.begin(), weight, bias, layer.width, out, layer.width,
                      rows);
+    } else if (rounded != nullptr && l >= first_bf16_layer(net)) {
+      rounded->layer(l).forward(x, x_row, bias, out, layer.width, rows);
     } else {
       dense_forward(x, x_row, layer.inputs, weight, bias, layer.width, out, layer.width, rows,
                     layer.outputs);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/aligned.h"
+#include "rollout/mlp/bf16.h"
 #include "rollout/mlp/conv.h"
 #include "rollout/mlp/layout.h"
 #include "rollout/mlp/memory.h"
@@ -51,9 +52,25 @@ void load_memory(const MemoryLayer& layer, const float* columns, std::int64_t st
 void store_memory(const MemoryLayer& layer, const float* after, std::int64_t stride,
                   std::int64_t begin, int rows, float* columns);
 
-// Runs a network on `rows` rows of input, with memory from activations.before().
+// Weights of the layers whose products may be bfloat16's: all dense ones but a first that reads observations, whose numbers
+// need their digits. Convolutions and memories stay in float32.
+class Bf16Weights {
+ public:
+  explicit Bf16Weights(const Network& net);
+  void pack(const Network& net, const float* params);
+  const Bf16Matrix& layer(int l) const { return layers_[static_cast<std::size_t>(l - first_)]; }
+
+ private:
+  int first_;
+  std::vector<Bf16Matrix> layers_;
+};
+// The first of those layers.
+inline int first_bf16_layer(const Network& net) { return net.conv.empty() ? 1 : 0; }
+
+// Runs a network on `rows` rows of input, with memory from activations.before(). rounded: packed with the same parameters;
+// null: all products in float32.
 void network_forward(const Network& net, const float* params, const TileInput& input, int rows,
-                     NetActivations& activations);
+                     NetActivations& activations, const Bf16Weights* rounded = nullptr);
 
 // columns [outputs][kTileRows] from the head's rows [rows][width].
 void head_to_columns(const float* head, int width, int outputs, int rows, float* columns);

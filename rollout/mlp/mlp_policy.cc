@@ -16,8 +16,13 @@
 namespace rollmill {
 
 MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed,
-                     bool greedy, std::string id)
+                     bool greedy, std::string id, bool bf16)
     : weights_(weights), seed_(seed), greedy_(greedy), id_(std::move(id)) {
+  if (bf16) {
+    actor_rounded_.emplace(weights.layout.actor);
+    critic_rounded_.emplace(weights.layout.critic);
+    refresh();
+  }
   for (std::size_t a = spec.choices.size(); a < spec.action.size(); ++a) {
     const FieldSpec& f = spec.action[a];
     low_.push_back(static_cast<float>(f.low));
@@ -25,6 +30,12 @@ MlpPolicy::MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uin
     middle_.push_back(static_cast<float>(0.5 * (f.low + f.high)));
     half_range_.push_back(static_cast<float>(0.5 * (f.high - f.low)));
   }
+}
+
+void MlpPolicy::refresh() {
+  if (!actor_rounded_) return;
+  actor_rounded_->pack(weights_.layout.actor, weights_.params.data());
+  critic_rounded_->pack(weights_.layout.critic, weights_.params.data());
 }
 
 std::string MlpPolicy::hash() const {
@@ -77,7 +88,7 @@ void MlpPolicy::judge_tile(const ActRequest& q, int begin, int rows, ForwardScra
   const MlpLayout& layout = weights_.layout;
   const PolicyShape& shape = layout.shape;
   s.input.gather({q.observations, q.stride, q.slot, q.frames}, begin, rows, weights_.normalizer);
-  network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
+  run_actor(rows, s);
   const DenseLayer& head = layout.actor.head();
   head_to_columns(s.actor.head(), head.width, head.outputs, rows, s.head.data());
   if (q.values != nullptr && shape.trunk == Trunk::kShared) {
@@ -129,7 +140,7 @@ void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratc
                  q.memory + memory_offset(net, q.stride));
   };
   remember(layout.actor, s.actor);
-  network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
+  run_actor(rows, s);
   keep(layout.actor, s.actor);
   const DenseLayer& head = layout.actor.head();
   head_to_columns(s.actor.head(), head.width, head.outputs, rows, s.head.data());
@@ -149,9 +160,15 @@ void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratc
 }
 
 // From the tile's input and memory, which are gathered already.
+void MlpPolicy::run_actor(int rows, ForwardScratch& s) const {
+  network_forward(weights_.layout.actor, weights_.params.data(), s.input, rows, s.actor,
+                  actor_rounded_ ? &*actor_rounded_ : nullptr);
+}
+
 void MlpPolicy::run_critic(int rows, ForwardScratch& s, float* values) const {
   const Network& critic = weights_.layout.critic;
-  network_forward(critic, weights_.params.data(), s.input, rows, s.critic);
+  network_forward(critic, weights_.params.data(), s.input, rows, s.critic,
+                  critic_rounded_ ? &*critic_rounded_ : nullptr);
   for (int r = 0; r < rows; ++r) values[r] = s.critic.head()[r * critic.head().width];
 }
 
@@ -280,7 +297,7 @@ void MlpPolicy::value(const ObservationColumns& observations, int begin, int end
       run_critic(rows, s, values + i);
       continue;
     }
-    network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
+    run_actor(rows, s);
     const float* v = s.actor.head() + layout.shape.outputs();
     for (int r = 0; r < rows; ++r) values[i + r] = v[r * layout.actor.head().width];
   }

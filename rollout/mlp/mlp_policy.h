@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,11 @@ void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_st
 
 class MlpPolicy final : public Policy {
  public:
-  // `weights` must outlive the policy and may change between acts. greedy: the mode instead of a sample.
+  // `weights` must outlive the policy and may change between acts. greedy: the mode instead of a sample. bf16: with products of
+  // bfloat16 numbers (rollout/mlp/bf16.h), of the weights as they were at the last refresh().
   MlpPolicy(const EnvSpec& spec, const PolicyWeights& weights, std::uint64_t seed, bool greedy,
-            std::string id = "mlp");
+            std::string id = "mlp", bool bf16 = false);
+  void refresh();
 
   int frame_stack() const override { return weights_.layout.shape.frame_stack; }
   void act(const ActRequest& request) const override;
@@ -60,6 +63,7 @@ class MlpPolicy final : public Policy {
   std::int64_t memory_offset(const Network& net, std::int64_t stride) const {
     return &net == &weights_.layout.critic ? weights_.layout.shape.memory_size * stride : 0;
   }
+  void run_actor(int rows, ForwardScratch& scratch) const;
   void run_critic(int rows, ForwardScratch& scratch, float* values) const;
   void draw_uniforms(const ActRequest& q, int begin, int rows, int column, float* u) const;
   ForwardScratch& scratch() const;
@@ -68,6 +72,7 @@ class MlpPolicy final : public Policy {
   std::uint64_t seed_;
   bool greedy_;
   std::string id_;
+  std::optional<Bf16Weights> actor_rounded_, critic_rounded_;
   std::vector<float> middle_, half_range_, low_, high_;  // of the real actions
 };
 

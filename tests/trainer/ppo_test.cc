@@ -4,42 +4,100 @@
 
 #include <string>
 
+#include "rollout/mlp/bf16.h"
 #include "tests/trainer/resume.h"
 #include "tests/trainer/small_ppo.h"
 
 namespace rollmill {
 namespace {
 
+TrainOptions pendulum() {
+  TrainOptions o = testing::small_ppo("Pendulum-v1");
+  o.normalize_observations = true;
+  o.ppo.normalize_rewards = o.ppo.anneal_clip = o.ppo.anneal_learning_rate = true;
+  o.ppo.clip_rewards = 4.0f;
+  o.ppo.value_huber = 0.5f;
+  o.ppo.value_clip = 0.3f;
+  o.ppo.entropy_coefficient_end = 0.0f;
+  return o;
+}
+
+TrainOptions cups() {
+  TrainOptions o = testing::small_ppo("Rollmill/Cups-v0");
+  o.policy = {.hidden = {24},
+              .activation = Activation::kRelu,
+              .trunk = Trunk::kShared,
+              .memory = MemoryKind::kGru,
+              .memory_size = 20};
+  o.ppo.sequence_length = 8;
+  o.ppo.burn_in = 4;
+  return o;
+}
+
+TrainOptions corridor() {
+  TrainOptions o = testing::small_ppo("Rollmill/MemoryCorridor-v0");
+  o.policy.hidden = {24};
+  o.policy.memory = MemoryKind::kMinGru;
+  o.policy.memory_size = 20;
+  return o;
+}
+
+TrainOptions breakout() {
+  TrainOptions o = testing::small_ppo("MinAtar/Breakout-v1");
+  o.policy.conv = {{16, 3, 1}, {16, 2, 2}};
+  o.policy.hidden = {32};
+  o.policy.activation = Activation::kRelu;
+  return o;
+}
+
 TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
-  TrainOptions pendulum = testing::small_ppo("Pendulum-v1");
-  pendulum.normalize_observations = true;
-  pendulum.ppo.normalize_rewards = pendulum.ppo.anneal_clip = pendulum.ppo.anneal_learning_rate =
-      true;
-  pendulum.ppo.clip_rewards = 4.0f;
-  pendulum.ppo.value_huber = 0.5f;
-  pendulum.ppo.value_clip = 0.3f;
-  pendulum.ppo.entropy_coefficient_end = 0.0f;
-  TrainOptions cups = testing::small_ppo("Rollmill/Cups-v0");
-  cups.policy = {.hidden = {24},
-                 .activation = Activation::kRelu,
-                 .trunk = Trunk::kShared,
-                 .memory = MemoryKind::kGru,
-                 .memory_size = 20};
-  cups.ppo.sequence_length = 8;
-  cups.ppo.burn_in = 4;
-  TrainOptions corridor = testing::small_ppo("Rollmill/MemoryCorridor-v0");
-  corridor.policy.hidden = {24};
-  corridor.policy.memory = MemoryKind::kMinGru;
-  corridor.policy.memory_size = 20;
-  TrainOptions breakout = testing::small_ppo("MinAtar/Breakout-v1");
-  breakout.policy.conv = {{16, 3, 1}, {16, 2, 2}};
-  breakout.policy.hidden = {32};
-  breakout.policy.activation = Activation::kRelu;
-  EXPECT_EQ(testing::weights_hash(testing::small_ppo("CartPole-v1"), 5), "832b7db8024f1d6d5ef6cbcddda98546");
-  EXPECT_EQ(testing::weights_hash(pendulum, 5), "3eea48bdac7ab5ad75a6f90b8f75a9e6");
-  EXPECT_EQ(testing::weights_hash(cups, 5), "4b2415c7bcd6e65ab7e09fc26d6b0d5c");
-  EXPECT_EQ(testing::weights_hash(corridor, 5), "0458c1674f2ad40d02023d81d161a43d");
-  EXPECT_EQ(testing::weights_hash(breakout, 5), "45add124200777a493150214c6ade0a7");
+  EXPECT_EQ(testing::weights_hash(testing::small_ppo("CartPole-v1"), 5),
+            "832b7db8024f1d6d5ef6cbcddda98546");
+  EXPECT_EQ(testing::weights_hash(pendulum(), 5), "3eea48bdac7ab5ad75a6f90b8f75a9e6");
+  EXPECT_EQ(testing::weights_hash(cups(), 5), "4b2415c7bcd6e65ab7e09fc26d6b0d5c");
+  EXPECT_EQ(testing::weights_hash(corridor(), 5), "0458c1674f2ad40d02023d81d161a43d");
+  EXPECT_EQ(testing::weights_hash(breakout(), 5), "45add124200777a493150214c6ade0a7");
+}
+
+// trainer.precision = "bf16": with the processor's instruction and without it, each its own hash. The policy acts as it learns:
+// before the first step of an update all ratios are 1.
+TEST(Ppo, Bf16HasTheSameBitsWithTheInstructionAndWithout) {
+  struct Golden {
+    TrainOptions options;
+    const char* hash;
+  };
+  for (const auto& [options, hash] :
+       {Golden{testing::small_ppo("CartPole-v1"), "43a31e50f3f7903dda9646f1e236064a"},
+        Golden{pendulum(), "2ce102b2fd629ce9afb2d35e37d83842"},
+        Golden{cups(), "e7369c1b3847b70fbfe5a696f6877d92"},
+        Golden{corridor(), "1819ba20a375d57e84f700aae70a4256"},
+        Golden{breakout(), "1cf0ef366289f1034eead37e580a5aca"}}) {
+    TrainOptions o = options;
+    o.bf16 = true;
+    for (const bool hardware : {true, false}) {
+      allow_bf16_hardware(hardware);
+      EXPECT_EQ(testing::weights_hash(o, 5), hash) << o.env.id << (hardware ? "" : ", float32");
+    }
+    allow_bf16_hardware(true);
+    testing::Run run(o);
+    for (int update = 0; update < 3; ++update) {
+      for (const Metric& m : run->step().metrics) {
+        if (m.name == "first_ratio_error") {
+          EXPECT_EQ(m.value, 0) << o.env.id;
+        }
+      }
+    }
+  }
+}
+
+TEST(Ppo, Bf16ResumesAndIsTheSameOnTwoThreads) {
+  TrainOptions o = pendulum();
+  o.bf16 = true;
+  testing::expect_resume_equals_no_interruption(o);
+  testing::expect_same_on_two_threads(o);
+  o.ppo.overlap = true;
+  o.ppo.normalize_rewards = false;
+  testing::expect_resume_equals_no_interruption(o);
 }
 
 TEST(Ppo, ThreadsChangeNothing) {

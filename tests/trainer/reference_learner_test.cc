@@ -144,14 +144,14 @@ struct Scene {
   Rng rng;
 };
 
-enum class Which { kFused, kFloat32, kFloat64, kBf16 };
+enum class Which { kFused, kFusedBf16, kFloat32, kFloat64, kBf16 };
 
 UpdateStats run(Scene& scene, const PpoOptions& options, Which which, ProcessGroup& group,
                 int updates = 1) {
   ThreadPool pool(1);
   LearnerContext context{&options, &scene.weights, &scene.optimizer, &group, &pool, 21, false, 0};
-  context.bf16 = which == Which::kBf16;
-  const auto learner = which == Which::kFused
+  context.bf16 = which == Which::kBf16 || which == Which::kFusedBf16;
+  const auto learner = which == Which::kFused || which == Which::kFusedBf16
                            ? make_fused_learner(context)
                            : make_reference_learner(context, which == Which::kFloat64);
   UpdateStats stats;
@@ -300,11 +300,11 @@ TEST_P(FusedAgainstTorch, TheReferenceInFloat32Agrees) {
 // bfloat16 keeps 8 bits: each product's factors are off by up to 2^-9, some 2^-7 on the way from an input through loss and back,
 // and where a gradient's terms cancel more of it. Its direction stays. Weights move by float32 steps all the same. (The loss of imitation: PPO's has edges, and
 // rounding moves samples over them.)
-TEST_P(FusedAgainstTorch, Bf16IsNearAndNotFloat32) {
-  Scene a(GetParam(), true), b(GetParam(), true);
+void expect_near_and_not_float32(const Kind& kind, Which which) {
+  Scene a(kind, true), b(kind, true);
   PpoOptions o = plain();
   o.objective = Objective::kImitate;
-  const UpdateStats sa = run(a, o, Which::kBf16), sb = run(b, o, Which::kFloat64);
+  const UpdateStats sa = run(a, o, which), sb = run(b, o, Which::kFloat64);
   const auto product = [](const AlignedVector<float>& x, const AlignedVector<float>& y) {
     return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
   };
@@ -318,7 +318,13 @@ TEST_P(FusedAgainstTorch, Bf16IsNearAndNotFloat32) {
     return (__builtin_bit_cast(std::uint32_t, w) & 0xFFFFu) == 0;
   });
   EXPECT_FALSE(rounded);
-  std::printf("  bf16: cosine of the gradients 1 - %.2g\n", 1 - cosine);
+  std::printf("  %s: cosine of the gradients 1 - %.2g\n", which == Which::kBf16 ? "torch" : "fused",
+              1 - cosine);
+}
+
+TEST_P(FusedAgainstTorch, Bf16IsNearAndNotFloat32) {
+  expect_near_and_not_float32(GetParam(), Which::kBf16);
+  expect_near_and_not_float32(GetParam(), Which::kFusedBf16);
 }
 
 TEST_P(FusedAgainstTorch, StopsAtTheSameEpoch) {

@@ -202,7 +202,10 @@ TEST(TrainOptions, KernelsOfAGpu) {
   EXPECT_EQ(fails({cuda[0], "policy.memory=\"gru\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "policy.memory=\"gru\""}, &message), 2);
   EXPECT_NE(message.find("policy.memory"), std::string::npos) << message;
-  EXPECT_EQ(fails({"trainer.precision=\"bf16\""}, &message), 2);  // the fused kernels are float32
+  EXPECT_EQ(fails({"trainer.precision=\"bf16\""}, &message), 0) << message;
+  EXPECT_EQ(fails({cuda[0], "trainer.precision=\"bf16\""}, &message), 0) << message;
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\""}, &message),
+            2);  // the GPU's own kernels are float32
   EXPECT_NE(message.find("trainer.precision"), std::string::npos) << message;
   EXPECT_EQ(fails({"trainer.precision=\"bf16\"", "trainer.kernels=\"reference\""}, &message), 0)
       << message;

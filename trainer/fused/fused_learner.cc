@@ -223,8 +223,8 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   while (static_cast<int>(shards_.size()) < shards * groups_)
     shards_.push_back(std::make_unique<Shard>(layout_));
   static std::atomic<std::uint64_t> version{0};
-  const MinibatchTask task{
-      o_, *c_.weights, ++version, b, mb.advantage_mean, mb.advantage_scale, mb.inv_n};
+  const MinibatchTask task{o_, *c_.weights,       ++version,          c_.bf16,
+                           b,  mb.advantage_mean, mb.advantage_scale, mb.inv_n};
   c_.pool->run(shards * groups_, [&](int index) {
     const std::int64_t s = index % shards;
     const auto begin = static_cast<int>(mb.units * s / shards);

@@ -8,7 +8,7 @@
 
 namespace rollmill {
 
-TransposedWeights::TransposedWeights(const Network& net) {
+TransposedWeights::TransposedWeights(const Network& net, bool bf16) {
   std::int64_t total = 0;
   const auto room = [&](int inputs, int outputs) {
     const std::int64_t offset = total;
@@ -21,6 +21,12 @@ TransposedWeights::TransposedWeights(const Network& net) {
   memory_input_ = room(m.inputs, m.gates() * m.width);
   if (m.kind == MemoryKind::kGru) memory_recurrent_ = room(m.size, m.gates() * m.width);
   data_.resize(static_cast<std::size_t>(total));
+  if (!bf16) return;
+  first_rounded_ = first_bf16_layer(net);
+  for (auto l = static_cast<std::size_t>(first_rounded_); l < net.dense.size(); ++l) {
+    const DenseLayer& layer = net.dense[l];
+    rounded_.emplace_back(layer.outputs, layer.inputs, pad16(layer.inputs));
+  }
 }
 
 void TransposedWeights::pack(const Network& net, const float* params) {
@@ -34,6 +40,8 @@ void TransposedWeights::pack(const Network& net, const float* params) {
     transpose_weights(params + layer.weight, layer.inputs, layer.outputs, layer.width,
                       data_.data() + offsets_[l]);
   }
+  for (std::size_t k = 0; k < rounded_.size(); ++k)
+    rounded_[k].pack(layer(first_rounded_ + static_cast<int>(k)));
   const MemoryLayer& m = net.memory;
   const int width = m.gates() * m.width;
   if (m.kind == MemoryKind::kNone) return;
@@ -48,6 +56,26 @@ std::int64_t backward_scratch(int max_width) { return std::int64_t{5} * kTileRow
 
 namespace {
 
+// gradient of dense layer l from its input and d loss / d output.
+void weight_grad(const TransposedWeights& transposed, const DenseLayer& layer, int l,
+                 const float* x, std::int64_t x_row, const float* dy, int rows, float* gradient) {
+  const bool rounded = transposed.rounded(l) != nullptr;
+  (rounded ? bf16_weight_grad : dense_weight_grad)(x, x_row, layer.inputs, dy, layer.width,
+                                                   layer.width, rows, gradient + layer.weight,
+                                                   gradient + layer.bias, layer.outputs);
+}
+
+// dx [rows][pad16(inputs)] of dense layer l.
+void input_grad(const TransposedWeights& transposed, const DenseLayer& layer, int l,
+                const float* dy, int rows, float* dx) {
+  const int width = pad16(layer.inputs);
+  if (const Bf16Matrix* rounded = transposed.rounded(l)) {
+    rounded->forward(dy, layer.width, nullptr, dx, width, rows);
+  } else {
+    dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), width, dx, width, rows);
+  }
+}
+
 // From d loss / d head to d loss / d what the head reads, through the memory; returns it, [rows][pad16(inputs of the memory)].
 float* memory_part(const Network& net, const TransposedWeights& transposed, const float* x,
                    int x_row, int rows, const NetActivations& activations, const float* dhead,
@@ -58,10 +86,8 @@ float* memory_part(const Network& net, const TransposedWeights& transposed, cons
   const int last = static_cast<int>(net.dense.size()) - 1, width = m.gates() * m.width;
   const std::int64_t room = std::int64_t{kTileRows} * max_width;
   float* dgates = scratch + 2 * room;
-  dense_weight_grad(tile.after, m.width, m.size, dhead, head.width, head.width, rows,
-                    gradient + head.weight, gradient + head.bias, head.outputs);
-  dense_input_grad(dhead, head.width, head.outputs, transposed.layer(last), m.width, dgates,
-                   m.width, rows);
+  weight_grad(transposed, head, last, tile.after, m.width, dhead, rows, gradient);
+  input_grad(transposed, head, last, dhead, rows, dgates);
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(rows) * m.width; ++i)
     carry[i] += dgates[i];
   memory_backward(m, tile, transposed.memory_recurrent(), rows, carry, dgates, scratch + 3 * room,
@@ -116,11 +142,10 @@ void network_backward(const Network& net, const TransposedWeights& transposed,
       dx = memory_part(net, transposed, x, x_row, rows, activations, dy, scratch, max_width,
                        gradient, carry);
     } else {
-      dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows,
-                        gradient + layer.weight, gradient + layer.bias, layer.outputs);
+      weight_grad(transposed, layer, l, x, x_row, dy, rows, gradient);
       if (first) break;
       dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
-      dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), x_row, dx, x_row, rows);
+      input_grad(transposed, layer, l, dy, rows, dx);
     }
     activate_backward(net.activation, x, dx, static_cast<std::int64_t>(rows) * x_row);
     if (l == 0) {

@@ -1,6 +1,7 @@
 // Backward pass of one network on one tile: from d loss / d head to parameter gradients, accumulated.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "core/base/aligned.h"
@@ -8,11 +9,16 @@
 
 namespace rollmill {
 
-// Transposed weights of all layers but the very first (whose input needs no gradient), packed once per minibatch.
+// Transposed weights of all layers but the very first (whose input needs no gradient), packed once per minibatch. bf16: the
+// products of Bf16Weights' layers are bfloat16's in backward, too.
 class TransposedWeights {
  public:
-  explicit TransposedWeights(const Network& net);
+  explicit TransposedWeights(const Network& net, bool bf16 = false);
   void pack(const Network& net, const float* params);
+  // What dense layer l's products are made of, null: float32.
+  const Bf16Matrix* rounded(int l) const {
+    return l < first_rounded_ ? nullptr : &rounded_[static_cast<std::size_t>(l - first_rounded_)];
+  }
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
   const float* conv(int l) const {
     return data_.data() + conv_offsets_[static_cast<std::size_t>(l)];
@@ -24,6 +30,8 @@ class TransposedWeights {
   std::vector<std::int64_t> offsets_, conv_offsets_;
   std::int64_t memory_input_ = 0, memory_recurrent_ = 0;
   AlignedVector<float> data_;
+  int first_rounded_ = std::numeric_limits<int>::max();
+  std::vector<Bf16Matrix> rounded_;
 };
 
 // Floats of network_backward's scratch.

@@ -96,10 +96,13 @@ int shard_units(const RolloutBuffer& b) {
   return b.memory_columns > 0 ? kSequenceRows : 2 * kTileRows;
 }
 
-ShardScratch::ShardScratch(const MlpLayout& layout)
+ShardScratch::ShardScratch(const MlpLayout& layout, bool rounded)
     : shape(layout.shape),
-      actor(layout.actor),
-      critic(layout.critic),
+      bf16(rounded),
+      actor(layout.actor, rounded),
+      critic(layout.critic, rounded),
+      actor_weights(layout.actor),
+      critic_weights(layout.critic),
       forward(layout),
       dhead_columns(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
       dhead(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
@@ -108,17 +111,22 @@ ShardScratch::ShardScratch(const MlpLayout& layout)
       backward(static_cast<std::size_t>(backward_scratch(layout.max_width))),
       tile(layout.shape) {}
 
-ShardScratch& ShardScratch::of_thread(const MlpLayout& layout) {
+ShardScratch& ShardScratch::of_thread(const MlpLayout& layout, bool bf16) {
   thread_local std::unique_ptr<ShardScratch> own;
-  if (!own || !(own->shape == layout.shape)) own = std::make_unique<ShardScratch>(layout);
+  if (!own || own->bf16 != bf16 || !(own->shape == layout.shape))
+    own = std::make_unique<ShardScratch>(layout, bf16);
   return *own;
 }
 
-void ShardScratch::transpose(const MlpLayout& layout, const PolicyWeights& weights,
-                             std::uint64_t now) {
+void ShardScratch::pack(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t now) {
   if (version == now) return;
-  actor.pack(layout.actor, weights.params.data());
-  critic.pack(layout.critic, weights.params.data());
+  const float* params = weights.params.data();
+  actor.pack(layout.actor, params);
+  critic.pack(layout.critic, params);
+  if (bf16) {
+    actor_weights.pack(layout.actor, params);
+    critic_weights.pack(layout.critic, params);
+  }
   version = now;
 }
 
@@ -128,8 +136,8 @@ Shard::Shard(const MlpLayout& layout)
 void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count) {
   std::fill(gradient.begin(), gradient.end(), 0.0f);
   sums = {};
-  ShardScratch& scratch = ShardScratch::of_thread(layout_);
-  scratch.transpose(layout_, task.weights, task.version);
+  ShardScratch& scratch = ShardScratch::of_thread(layout_, task.bf16);
+  scratch.pack(layout_, task.weights, task.version);
   if (task.buffer.memory_columns > 0) {
     sequences_gradient(task, units, count, scratch);
   } else {
@@ -151,17 +159,19 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
     gather_input(task, at.time, at.environment, rows, forward.input);
     gather_targets(task, at.time, at.environment, rows, scratch.tile);
     const float* params = task.weights.params.data();
-    network_forward(layout_.actor, params, forward.input, rows, forward.actor);
+    network_forward(layout_.actor, params, forward.input, rows, forward.actor,
+                    scratch.actor_rounded());
     actor_tile(task, forward.input, forward.actor, rows, nullptr, scratch);
     if (layout_.shape.trunk != Trunk::kSeparate) continue;
-    network_forward(layout_.critic, params, forward.input, rows, forward.critic);
+    network_forward(layout_.critic, params, forward.input, rows, forward.critic,
+                    scratch.critic_rounded());
     critic_tile(task, forward.input, forward.critic, rows, nullptr, scratch);
   }
 }
 
 // Through time as the collector went, from the state that the rollout kept: burn-in first, which gets no gradient.
 void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
-                             Sequence& s) {
+                             const ShardScratch& scratch, Sequence& s) {
   const RolloutBuffer& b = task.buffer;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   const float* params = task.weights.params.data();
@@ -196,10 +206,12 @@ void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* uni
     TileInput& input = s.inputs[static_cast<std::size_t>(now)];
     gather_input(task, at.time, at.environment, rows, input);
     fill(layout_.actor, s.actor, 0);
-    network_forward(layout_.actor, params, input, rows, s.actor[static_cast<std::size_t>(now)]);
+    network_forward(layout_.actor, params, input, rows, s.actor[static_cast<std::size_t>(now)],
+                    scratch.actor_rounded());
     if (separate) {
       fill(layout_.critic, s.critic, layout_.shape.memory_size);
-      network_forward(layout_.critic, params, input, rows, s.critic[static_cast<std::size_t>(now)]);
+      network_forward(layout_.critic, params, input, rows, s.critic[static_cast<std::size_t>(now)],
+                      scratch.critic_rounded());
     }
     previous = now;
   }
@@ -213,7 +225,7 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
   for (int first = 0; first < count; first += kSequenceRows) {
     const int rows = std::min(kSequenceRows, count - first);
     const std::uint32_t* tile = units + first;
-    sequence_forward(task, tile, rows, s);
+    sequence_forward(task, tile, rows, scratch, s);
     std::fill(s.actor_carry.begin(), s.actor_carry.end(), 0.0f);
     std::fill(s.critic_carry.begin(), s.critic_carry.end(), 0.0f);
     for (int j = s.length - 1; j >= 0; --j) {

@@ -35,6 +35,7 @@ struct MinibatchTask {
   const PpoOptions& options;
   const PolicyWeights& weights;
   std::uint64_t version;  // of the weights: another number than any before, in this process
+  bool bf16;              // LearnerContext::bf16
   const RolloutBuffer& buffer;
   float advantage_mean, advantage_scale;
   float inv_n;  // 1 / samples of the whole minibatch
@@ -42,15 +43,19 @@ struct MinibatchTask {
 
 // What a thread works with, one shard after the other.
 struct ShardScratch {
-  explicit ShardScratch(const MlpLayout& layout);
-  static ShardScratch& of_thread(const MlpLayout& layout);
+  ShardScratch(const MlpLayout& layout, bool bf16);
+  static ShardScratch& of_thread(const MlpLayout& layout, bool bf16);
 
-  // A thread's own transposed weights: what one thread wrote for all, the others would have to fetch from its cache.
-  void transpose(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t version);
+  // A thread's own packed weights: what one thread wrote for all, the others would have to fetch from its cache.
+  void pack(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t version);
+  const Bf16Weights* actor_rounded() const { return bf16 ? &actor_weights : nullptr; }
+  const Bf16Weights* critic_rounded() const { return bf16 ? &critic_weights : nullptr; }
 
   PolicyShape shape;
+  bool bf16;
   TransposedWeights actor, critic;
-  std::uint64_t version = 0;  // of what was transposed
+  Bf16Weights actor_weights, critic_weights;  // of bf16
+  std::uint64_t version = 0;                  // of what was packed
   ForwardScratch forward;
   AlignedVector<float> dhead_columns, dhead, entropy, dlog_std, backward;
   TileRows tile;
@@ -76,7 +81,7 @@ class Shard {
   void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
                           ShardScratch& scratch);
   void sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
-                        Sequence& s);
+                        const ShardScratch& scratch, Sequence& s);
   void actor_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& actor,
                   int rows, float* carry, ShardScratch& scratch);
   void add_terms(const RowTerms<kTileRows>& terms, int rows);

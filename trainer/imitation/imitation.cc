@@ -24,6 +24,7 @@ Imitation::Imitation(const std::string& dataset, TrainRun& run, const PpoOptions
   LearnerContext context{&options_,  &weights,       &optimizer,
                          &run.group, run.pool.get(), run.options.seed};
   context.groups = run.options.groups;
+  context.bf16 = run.options.bf16;
   context.frozen = actor_weights_of(run.options.actor_ignores, run.spec, weights.layout);
   learner_ = make_learner(run.options.kernels, context);
   demonstrations_.begin_pass(run.options.seed, 0, options.horizon);

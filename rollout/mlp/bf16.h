@@ -1,0 +1,56 @@
+// Matrix products of bfloat16 numbers, summed in float32 (trainer.precision = "bf16"): factors keep eight bits, sums and
+// everything else keep what they had.
+//
+//   forward      y = b + round(x) round(W)            as dense_forward (rollout/mlp/dense.h)
+//   weight_grad  dW += round(x)^T round(dy), db += sum of dy, unrounded
+//
+// round: to the nearest, ties to even; what is below the smallest normal number becomes 0. Sums run in dense.h's order, every
+// multiply-add fused, and what is below the smallest normal number becomes 0 there, too. That is what AVX512_BF16's VDPBF16PS
+// does with a pair of factors (Intel 64 manual, volume 2), the second before the first, in one instruction for two multiply-adds.
+// Processors without it do the same in float32 on rounded numbers: the same bits, at float32's speed.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/aligned.h"
+#include "rollout/mlp/dense.h"
+
+namespace rollmill {
+
+// Of a number, as float32. NaN stays NaN.
+inline float round_bf16(float x) {
+  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, x);
+  if (x != x) return x;
+  if ((bits & 0x7F800000u) == 0) return __builtin_bit_cast(float, bits & 0x80000000u);
+  const std::uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) & 0xFFFF0000u;
+  return __builtin_bit_cast(float, rounded);
+}
+
+// Whether this processor has the instruction; what does not use it says the same. Tests switch it off.
+bool bf16_hardware();
+void allow_bf16_hardware(bool allowed);
+
+// Weights [inputs][width], rounded, in the order in which the kernels read them.
+class Bf16Matrix {
+ public:
+  Bf16Matrix(int inputs, int outputs, int width);
+
+  // w [inputs][width]. Before the first product, and whenever the weights have changed.
+  void pack(const float* w);
+  // y [rows][width] = bias [width] (null: 0) + x [rows][inputs] W. x's rows can be read up to pad16(inputs).
+  void forward(const float* x, std::int64_t x_row, const float* bias, float* y, std::int64_t y_row,
+               int rows) const;
+
+ private:
+  int inputs_, outputs_, width_;
+  bool hardware_;                       // how it was packed
+  AlignedVector<std::uint32_t> pairs_;  // rollout/mlp/bf16_avx512.h
+  AlignedVector<float> rounded_;        // [inputs][width]
+};
+
+// dw [inputs][width] += x^T dy, db [width] += column sums of dy. x's rows can be read up to pad16(inputs). From feature
+// `outputs` on dy is zero.
+void bf16_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
+                      std::int64_t dy_row, int width, int rows, float* dw, float* db, int outputs);
+
+}  // namespace rollmill
