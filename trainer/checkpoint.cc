@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 #include <nlohmann/json.hpp>
@@ -39,7 +40,7 @@ void write_state(const std::string& path, Trainer& trainer) {
   root.set_int64("update", progress.update);
   root.set_int64("env_steps", progress.env_steps);
   root.set_int64("episodes", progress.episodes);
-  trainer.save(root);
+  if (trainer.group().rank() == 0 || !trainer.same_on_all_ranks()) trainer.save(root);
   std::vector<std::byte> environments(batch.snapshot_bytes());
   batch.save(environments.data());
   write_array<std::uint32_t>(
@@ -106,12 +107,23 @@ TrainProgress read_progress(const H5Group& root, const std::string& path) {
   return progress;
 }
 
-void read_state(const std::string& path, const PolicyWeights& policy, Trainer& trainer) {
+// This rank's state; what all ranks share, from rank 0's file.
+void read_state(const std::string& folder, const PolicyWeights& policy, Trainer& trainer) {
+  const int rank = trainer.group().rank();
+  const std::string path = folder + "/" + state_file(rank);
   H5File h5 = H5File::open_untrusted(path);
   const H5Group& root = h5.root();
   check_state_fits(root, trainer, path);
+  std::function<void()> put_in_place;
+  if (rank > 0 && trainer.same_on_all_ranks()) {
+    const std::string shared_path = folder + "/" + state_file(0);
+    H5File shared = H5File::open_untrusted(shared_path);
+    check_state_fits(shared.root(), trainer, shared_path);
+    put_in_place = trainer.read(shared.root(), shared_path);
+  } else {
+    put_in_place = trainer.read(root, path);
+  }
   EnvBatch& batch = trainer.batch();
-  const auto put_in_place = trainer.read(root, path);
   const auto words =
       read_array<std::uint32_t>(root, "environments", batch.snapshot_bytes() / 4, path);
   const TrainProgress progress = read_progress(root, path);
@@ -128,6 +140,24 @@ void read_state(const std::string& path, const PolicyWeights& policy, Trainer& t
   if (curriculum.active()) batch.set_world(curriculum.world());
   trainer.run().progress = progress;
   put_in_place();
+}
+
+// Ranks that all compute the whole of every update must agree on every bit: a checkpoint says what rank 0 has, and who has
+// something else would act on by it.
+void check_ranks_agree(Trainer& trainer) {
+  ProcessGroup& group = trainer.group();
+  if (group.world_size() == 1 || !trainer.same_on_all_ranks()) return;
+  Xxh3_128 hash;
+  hash.update(std::as_bytes(std::span(trainer.weights().params)));
+  const auto all = group.all_gather(hash.hex(), "hashes of the weights");
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    if (all[r] == all[0]) continue;
+    fail_peer("after " + std::to_string(trainer.progress().env_steps) + " steps rank " +
+              std::to_string(r) +
+              " has other weights than rank 0: they run different builds or configs, or one of "
+              "their machines miscalculates; start all ranks from one build and config, with "
+              "--resume");
+  }
 }
 
 void write_manifest_of(const std::string& folder, Trainer& trainer,
@@ -164,6 +194,7 @@ void prune(const std::string& run_dir, int keep) {
 
 std::string save_checkpoint(const std::string& run_dir, Trainer& trainer) {
   ProcessGroup& group = trainer.group();
+  check_ranks_agree(trainer);
   const std::string final_name =
       checkpoints_dir(run_dir) + "/" + checkpoint_name(trainer.progress().env_steps);
   const std::string tmp = final_name + ".tmp";
@@ -222,7 +253,7 @@ std::string load_newest_checkpoint(const std::string& run_dir, Trainer& trainer,
   if (!(policy.weights->layout.shape == trainer.weights().layout.shape)) {
     fail_data(policy_path + ": its network is not the config's (section policy)");
   }
-  read_state(choice + "/" + state_file(group.rank()), *policy.weights, trainer);
+  read_state(choice, *policy.weights, trainer);
   return choice;
 }
 

@@ -11,7 +11,8 @@
 
 namespace rollmill {
 
-// Collective: every rank calls it at the same update. Returns the checkpoint's folder.
+// Collective: every rank calls it at the same update. Returns the checkpoint's folder. State that is the same on all ranks is
+// in rank 0's file only; ranks whose weights differ although they should not: Error(kPeer).
 std::string save_checkpoint(const std::string& run_dir, Trainer& trainer);
 
 // Collective. Loads the newest checkpoint whose manifest and hashes verify into the trainer and returns its folder;

@@ -1,6 +1,7 @@
 // What worlds the next episodes are drawn from, by what the last ones showed. A curriculum changes the batch's World between
 // two rollouts, from the finished episodes of all ranks in their fixed order, so its path does not depend on the number of
-// ranks (with trainer.reduction = "exact", where the policy's does not either). Its state is part of every checkpoint.
+// ranks where the policy's does not either: PPO with trainer.reduction = "exact", DQN, SAC, TD3. Its state is part of every
+// checkpoint.
 //
 //   schedule  difficulty goes from 0 to 1 over a number of environment steps
 //   success   difficulty moves so that the rate of success stays in a band

@@ -123,8 +123,8 @@ UpdateReport PpoTrainer::step() {
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
   if (weights_.normalizer.enabled()) update_normalizer();
   if (rewards_) rewards_->update(experience_->buffer(), local_groups(), *run_.pool, run_.group);
-  run_.count(finished_episodes(report), std::int64_t{o.ppo.horizon} * o.env.num_envs, batch(),
-             report);
+  run_.count(run_.of_all_ranks(finished_episodes(report)),
+             std::int64_t{o.ppo.horizon} * o.env.num_envs, batch(), report);
   experience_->advance();
   return report;
 }

@@ -135,9 +135,9 @@ TrainOptions read_train_options(Config& c, int world_size) {
   if (o.algorithm == "ppo" || o.algorithm == "distill") read_ppo_options(c, world_size, o);
   if (o.algorithm == "distill") read_distill_options(c, o);
   if (o.algorithm == "bc") read_bc_options(c, world_size, o);
-  if (o.algorithm == "dqn") read_dqn_options(c, world_size, o);
-  if (o.algorithm == "sac") read_sac_options(c, world_size, o);
-  if (o.algorithm == "td3") read_td3_options(c, world_size, o);
+  if (o.algorithm == "dqn") read_dqn_options(c, o);
+  if (o.algorithm == "sac") read_sac_options(c, o);
+  if (o.algorithm == "td3") read_td3_options(c, o);
   read_init_options(c, world_size, o);
   o.stop_at_return = c.get_float("stop.mean_return", 0);
   o.stop_window =

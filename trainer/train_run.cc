@@ -39,22 +39,24 @@ BatchConfig TrainRun::batch_config() const {
   return config;
 }
 
-// Episodes of all ranks, in rank order: every rank keeps the same window and stops at the same update.
-void TrainRun::count(std::vector<EpisodeRecord> finished, std::int64_t new_steps, EnvBatch& batch,
-                     UpdateReport& report) {
+std::vector<EpisodeRecord> TrainRun::of_all_ranks(std::vector<EpisodeRecord> mine) const {
+  if (group.world_size() == 1) return mine;
+  const std::string bytes(reinterpret_cast<const char*>(mine.data()),
+                          mine.size() * sizeof(EpisodeRecord));
+  std::vector<EpisodeRecord> all;
+  for (const std::string& part : group.all_gather(bytes, "finished episodes")) {
+    const std::size_t count = part.size() / sizeof(EpisodeRecord);
+    const std::size_t at = all.size();
+    all.resize(at + count);
+    std::memcpy(all.data() + at, part.data(), count * sizeof(EpisodeRecord));
+  }
+  return all;
+}
+
+void TrainRun::count(const std::vector<EpisodeRecord>& finished, std::int64_t new_steps,
+                     EnvBatch& batch, UpdateReport& report) {
   ++progress.update;
   progress.env_steps += new_steps;
-  if (group.world_size() > 1) {
-    const std::string mine(reinterpret_cast<const char*>(finished.data()),
-                           finished.size() * sizeof(EpisodeRecord));
-    finished.clear();
-    for (const std::string& part : group.all_gather(mine, "finished episodes")) {
-      const std::size_t count = part.size() / sizeof(EpisodeRecord);
-      const std::size_t at = finished.size();
-      finished.resize(at + count);
-      std::memcpy(finished.data() + at, part.data(), count * sizeof(EpisodeRecord));
-    }
-  }
   const std::size_t window =
       options.stop_window > 0 ? static_cast<std::size_t>(options.stop_window) : 100;
   for (const EpisodeRecord& e : finished) progress.recent.push_back(e);

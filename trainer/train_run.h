@@ -34,9 +34,12 @@ struct TrainRun {
   bool finished() const;
   // This rank's share of the environments.
   BatchConfig batch_config() const;
-  // Counts an update of `new_steps` environment steps (all ranks) and its finished episodes (this rank's), moves the
-  // curriculum, which changes the batch's world, and fills the counters of the report. Collective.
-  void count(std::vector<EpisodeRecord> finished, std::int64_t new_steps, EnvBatch& batch,
+  // Finished episodes of all ranks, in rank order, from this rank's. Collective.
+  std::vector<EpisodeRecord> of_all_ranks(std::vector<EpisodeRecord> mine) const;
+  // Counts an update of `new_steps` environment steps and its finished episodes, both of all ranks and the same on each, so that
+  // all keep the same window and stop at the same update. Moves the curriculum, which changes the batch's world, and fills
+  // the counters of the report.
+  void count(const std::vector<EpisodeRecord>& finished, std::int64_t new_steps, EnvBatch& batch,
              UpdateReport& report);
 };
 

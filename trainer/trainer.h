@@ -23,6 +23,8 @@ class Trainer {
   virtual EnvBatch& batch() = 0;  // this rank's environments
   // The policy as it would be saved now.
   virtual PolicyWeights& weights() = 0;
+  // Whether save() would write the same on every rank: then rank 0's file has it for all.
+  virtual bool same_on_all_ranks() const { return false; }
 
   // The algorithm's own state: what is neither in the policy's file nor in TrainRun nor in the environments.
   virtual void save(H5Group& root) = 0;
@@ -40,7 +42,7 @@ class Trainer {
 };
 
 // By options.algorithm. A fresh run: initial weights from the seed, environments reset. local_rank picks this process's GPU
-// when the device is "cuda" without a number.
+// when the device is "cuda" without a number. Collective.
 std::unique_ptr<Trainer> make_trainer(const TrainOptions& options, ProcessGroup& group,
                                       int local_rank = 0);
 

@@ -406,5 +406,73 @@ class Train(RanksTest):
             self.one_line(support.finish(process), 2, "3 ranks")
 
 
+class OffPolicy(RanksTest):
+    """DQN, SAC and TD3 on 1, 2 and 4 ranks: one run, whoever steps its environments."""
+
+    # A moment of each recipe, with checkpoints all the way.
+    short = [
+        "--set", "env.num_envs=4", "--set", "evaluation.episodes=0",
+        "--set", "checkpoint.every_updates=2",
+    ]  # fmt: skip
+    recipes = {
+        "cartpole_dqn": [
+            "trainer.total_steps=8000", "dqn.report_every=48", "dqn.updates_per_step=16",
+        ],
+        "pendulum_sac": ["trainer.total_steps=1200", "env.time_limit=50", "sac.report_every=20"],
+        "pendulum_td3": ["trainer.total_steps=1200", "env.time_limit=50", "td3.report_every=20"],
+    }  # fmt: skip
+
+    def train(self, recipe, out, *more):
+        sets = [part for value in self.recipes[recipe] for part in ("--set", value)]
+        arguments = ["train", support.recipe(recipe + ".toml"), "--out", self.dir / out, "--quiet"]
+        return [*arguments, "--set", "run.threads=1", *self.short, *sets, *more]
+
+    def test_one_two_and_four_ranks(self):
+        for recipe, worlds in (("cartpole_dqn", (1, 2, 4)), ("pendulum_sac", (1, 2)), ("pendulum_td3", (1, 2))):
+            runs = []
+            for world in worlds:
+                out = self.dir / f"{recipe}{world}"
+                self.run_ranks(world, self.train(recipe, out.name))
+                self.ok("verify", out, "--quiet")
+                newest = checkpoints(out)[-1]
+                state = support.read_state(newest / "state-rank0.h5")
+                # What this rank's environments are is its own.
+                shared = {k: v.tobytes() for k, v in state.items() if k not in ("environments", "@num_envs")}
+                metrics = list(map(support.without_times, support.read_metrics(out)))
+                runs.append(((newest / "policy.safetensors").read_bytes(), shared, metrics))
+                for rank in range(1, world):
+                    own = support.read_state(newest / f"state-rank{rank}.h5")
+                    self.assertNotIn("replay/observations", own)
+            self.assertGreater(runs[0][2][-1]["episodes"], 10)
+            self.assertGreater(runs[0][2][-1]["gradient_updates"], 100)
+            for other in runs[1:]:
+                for mine, its in zip(runs[0], other):
+                    self.assertEqual(mine, its)
+
+    def test_lost_rank(self):
+        """Whichever dies, the other says so in time, and --resume ends as if nothing had been."""
+        recipe = "cartpole_dqn"
+        self.run_ranks(2, self.train(recipe, "whole"))
+        for victim in (1, 0):
+            out = f"lost{victim}"
+            ranks = self.start_ranks(2, self.train(recipe, out))
+            self.assertTrue(support.wait_until(self.steps_done(out, 12), ranks[0]))
+            ranks[victim].kill()
+            begin = time.monotonic()
+            results = [support.finish(process) for process in ranks]
+            self.assertLess(time.monotonic() - begin, 2 * TIMEOUT)
+            self.one_line(results[1 - victim], 5, (f"rank {1 - victim} of 2", "collective"))
+            for folder in checkpoints(self.dir / out):
+                self.ok("verify", folder, "--quiet")
+            self.run_ranks(2, self.train(recipe, out, "--resume"))
+            assert_same_run(self, self.dir / "whole", self.dir / out, ranks=2)
+
+    def test_what_is_refused(self):
+        for process in self.start_ranks(3, self.train("cartpole_dqn", "three")):
+            self.one_line(support.finish(process), 2, ("env.num_envs", "3 ranks"))
+        for process in self.start_ranks(2, self.train("cartpole_dqn", "gpu", "--set", "env.device=cuda")):
+            self.one_line(support.finish(process), 2, "env.device")
+
+
 if __name__ == "__main__":
     support.main()

@@ -343,6 +343,16 @@ TEST(Replay, MoreThanTheMemoryIsRefused) {
   EXPECT_NE(message.find("buffer_size"), std::string::npos) << message;
 }
 
+// Ranks of one machine take its memory together.
+TEST(Replay, MoreThanTheMemoryInAllRanksIsRefused) {
+  ReplayConfig config = History::config(1, 1 << 10, 1, 0);
+  ReplayBuffer(History::make_spec(), config);
+  config.copies = 1 << 30;
+  std::string message;
+  EXPECT_EQ(exit_code_of([&] { ReplayBuffer(History::make_spec(), config); }, &message), 4);
+  EXPECT_NE(message.find("each of 1073741824 ranks here"), std::string::npos) << message;
+}
+
 // Real environments, ends of both kinds: what the collector stores is what a second batch does with the same actions.
 TEST(ReplayCollector, StoresWhatTheEnvironmentsDid) {
   const EnvEntry& entry = find_env("CartPole-v1");
@@ -358,7 +368,8 @@ TEST(ReplayCollector, StoresWhatTheEnvironmentsDid) {
   std::vector<std::vector<EpisodeRecord>> episodes;
   for (const int threads : {1, 2}) {
     ThreadPool pool(threads);
-    ReplayCollector collector(entry, config, {}, replay, pool);
+    const auto group = make_process_group(LaunchInfo{}, false);
+    ReplayCollector collector(entry, config, {}, replay, pool, *group);
     collector.reset();
     const RandomPolicy policy(entry.spec(), 8);
     episodes.emplace_back();

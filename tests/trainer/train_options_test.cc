@@ -298,7 +298,7 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kPendulum, {dqn}, "one discrete action");
   refused(kSmall, {sac}, "real actions");
   refused(kSmall, {"trainer.algorithm=td3"}, "real actions");
-  refused(kSmall, {dqn}, "2 ranks", 2);
+  refused(kSmall, {dqn}, "3 ranks", 3);  // 64 environments
   refused(kSmall, {dqn, "env.device=cuda"}, "env.device");
   refused(kSmall, {dqn, "env.frame_stack=4"}, "env.frame_stack");
   refused(kSmall, {dqn, "policy.normalize_observations=true"}, "policy.normalize_observations");
@@ -313,7 +313,7 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   // What spans two keys.
   refused(kSmall, {dqn, "dqn.train_every=4", "dqn.report_every=6"}, "dqn.report_every");
   refused(kSmall, {dqn, "dqn.buffer_size=100", "dqn.n_step=2"}, "dqn.buffer_size");
-  EXPECT_EQ(fails({dqn, "dqn.duelling=true", "policy.trunk=shared"}, &message), 0) << message;
+  EXPECT_EQ(fails({dqn, "dqn.duelling=true", "policy.trunk=shared"}, &message, 2), 0) << message;
   EXPECT_EQ(read(kSmall, {dqn, "env.num_envs=8", "dqn.train_every=4"}).dqn.replay.report_every,
             124);
 }

@@ -81,7 +81,8 @@ DqnTrainer::DqnTrainer(const TrainOptions& options, ProcessGroup& group)
     : run_(options, group),
       weights_(shape_of(run_.spec, options)),
       collector_(find_env(options.env.id), run_.batch_config(),
-                 parse_device(options.env.device, "env.device"), replay_of(options), *run_.pool),
+                 parse_device(options.env.device, "env.device"), replay_of(options), *run_.pool,
+                 group),
       gradient_(weights_.layout.size, options.dqn.replay.batch_size),
       actor_transposed_(weights_.layout.actor),
       critic_transposed_(weights_.layout.critic),
@@ -123,7 +124,7 @@ UpdateReport DqnTrainer::step() {
                     {"learning_rate", learning_rate_at(r, env_steps_, o.total_steps)},
                     {"epsilon", epsilon()},
                     {"gradient_updates", static_cast<double>(optimizer_.step)}};
-  run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
+  run_.count(finished, std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;
 }
 

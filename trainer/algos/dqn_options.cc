@@ -6,7 +6,7 @@
 
 namespace rollmill {
 
-void read_dqn_options(Config& c, int world_size, TrainOptions& run) {
+void read_dqn_options(Config& c, TrainOptions& run) {
   DqnOptions& o = run.dqn;
   const auto number = [&](const char* name, float& value, double low, double high) {
     value = static_cast<float>(
@@ -16,7 +16,7 @@ void read_dqn_options(Config& c, int world_size, TrainOptions& run) {
     c.fail("trainer.algorithm",
            "\"dqn\" needs one discrete action, " + run.env.id + " has others; use \"ppo\"");
   }
-  read_off_policy_options(c, "dqn", world_size, run, o.replay);
+  read_off_policy_options(c, "dqn", run, o.replay);
   o.target_every = static_cast<int>(c.get_int("dqn.target_every", o.target_every, 1, 1 << 30));
   o.double_q = c.get_bool("dqn.double", o.double_q);
   o.duelling = c.get_bool("dqn.duelling", o.duelling);

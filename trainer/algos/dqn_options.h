@@ -21,6 +21,6 @@ struct DqnOptions {
 };
 
 // Reads [dqn] into run.dqn. Errors name the key.
-void read_dqn_options(Config& config, int world_size, TrainOptions& run);
+void read_dqn_options(Config& config, TrainOptions& run);
 
 }  // namespace rollmill

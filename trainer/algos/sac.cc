@@ -56,7 +56,7 @@ SacTrainer::SacTrainer(const TrainOptions& options, ProcessGroup& group)
       log_temperature_(1),
       collector_(find_env(options.env.id), run_.batch_config(),
                  parse_device(options.env.device, "env.device"),
-                 replay_config(options, options.sac.replay), *run_.pool),
+                 replay_config(options, options.sac.replay), *run_.pool, group),
       actor_gradient_(weights_.layout.size, options.sac.replay.batch_size),
       critic_gradient_(2 * critic_.layout().size, options.sac.replay.batch_size),
       transposed_(weights_.layout.actor),
@@ -109,7 +109,7 @@ UpdateReport SacTrainer::step() {
                     {"temperature", static_cast<double>(temperature())},
                     {"learning_rate", rate()},
                     {"gradient_updates", static_cast<double>(optimizer_.step)}};
-  run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
+  run_.count(finished, std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;
 }
 

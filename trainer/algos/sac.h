@@ -23,6 +23,7 @@ class SacTrainer final : public Trainer {
   TrainRun& run() override { return run_; }
   EnvBatch& batch() override { return collector_.batch(); }
   PolicyWeights& weights() override { return weights_; }
+  bool same_on_all_ranks() const override { return true; }
   void save(H5Group& root) override;
   std::function<void()> read(const H5Group& root, const std::string& path) override;
 

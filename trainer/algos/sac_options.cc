@@ -6,14 +6,14 @@
 
 namespace rollmill {
 
-void read_sac_options(Config& c, int world_size, TrainOptions& run) {
+void read_sac_options(Config& c, TrainOptions& run) {
   SacOptions& o = run.sac;
   const EnvSpec& spec = find_env(run.env.id).spec();
   if (!spec.continuous()) {
     c.fail("trainer.algorithm",
            "\"sac\" needs real actions, " + run.env.id + " has choices; use \"dqn\" or \"ppo\"");
   }
-  read_off_policy_options(c, "sac", world_size, run, o.replay);
+  read_off_policy_options(c, "sac", run, o.replay);
   const auto number = [&](const char* name, float value, double low, double high) {
     return static_cast<float>(
         c.get_float(std::string("sac.") + name, static_cast<double>(value), low, high));

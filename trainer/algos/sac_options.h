@@ -18,6 +18,6 @@ struct SacOptions {
 };
 
 // Reads [sac] into run.sac. Errors name the key.
-void read_sac_options(Config& config, int world_size, TrainOptions& run);
+void read_sac_options(Config& config, TrainOptions& run);
 
 }  // namespace rollmill

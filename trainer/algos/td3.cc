@@ -75,7 +75,7 @@ Td3Trainer::Td3Trainer(const TrainOptions& options, ProcessGroup& group)
       scale_(run_.spec),
       collector_(find_env(options.env.id), run_.batch_config(),
                  parse_device(options.env.device, "env.device"),
-                 replay_config(options, options.td3.replay), *run_.pool),
+                 replay_config(options, options.td3.replay), *run_.pool, group),
       actor_gradient_(weights_.layout.size, options.td3.replay.batch_size),
       critic_gradient_(2 * critic_.layout().size, options.td3.replay.batch_size),
       transposed_(weights_.layout.actor),
@@ -123,7 +123,7 @@ UpdateReport Td3Trainer::step() {
                     {"q_mean", sums_.value / n},
                     {"learning_rate", rate()},
                     {"gradient_updates", static_cast<double>(critic_.optimizer().step)}};
-  run_.count(std::move(finished), std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
+  run_.count(finished, std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;
 }
 

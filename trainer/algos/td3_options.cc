@@ -6,13 +6,13 @@
 
 namespace rollmill {
 
-void read_td3_options(Config& c, int world_size, TrainOptions& run) {
+void read_td3_options(Config& c, TrainOptions& run) {
   Td3Options& o = run.td3;
   if (!find_env(run.env.id).spec().continuous()) {
     c.fail("trainer.algorithm",
            "\"td3\" needs real actions, " + run.env.id + " has choices; use \"dqn\" or \"ppo\"");
   }
-  read_off_policy_options(c, "td3", world_size, run, o.replay);
+  read_off_policy_options(c, "td3", run, o.replay);
   const auto number = [&](const char* name, float& value) {
     value = static_cast<float>(
         c.get_float(std::string("td3.") + name, static_cast<double>(value), 0, 1e6));

@@ -18,6 +18,6 @@ struct Td3Options {
 };
 
 // Reads [td3] into run.td3. Errors name the key.
-void read_td3_options(Config& config, int world_size, TrainOptions& run);
+void read_td3_options(Config& config, TrainOptions& run);
 
 }  // namespace rollmill

@@ -9,14 +9,8 @@
 namespace rollmill {
 namespace {
 
-void refuse_what_is_not_done(Config& c, const std::string& section, int world_size,
-                             const TrainOptions& run) {
+void refuse_what_is_not_done(Config& c, const std::string& section, const TrainOptions& run) {
   const std::string who = "\"" + section + "\"";
-  if (world_size > 1) {
-    c.fail("trainer.algorithm", who + " trains in one process, this job has " +
-                                    std::to_string(world_size) +
-                                    " ranks; start it without a launcher");
-  }
   if (run.env.device.starts_with("cuda")) {
     c.fail("env.device",
            who + " trains on the CPU; use env.device = \"cpu\", or \"ppo\" for a GPU");
@@ -47,9 +41,9 @@ void refuse_what_is_not_done(Config& c, const std::string& section, int world_si
 
 }  // namespace
 
-void read_off_policy_options(Config& c, const std::string& section, int world_size,
-                             const TrainOptions& run, OffPolicyOptions& o) {
-  refuse_what_is_not_done(c, section, world_size, run);
+void read_off_policy_options(Config& c, const std::string& section, const TrainOptions& run,
+                             OffPolicyOptions& o) {
+  refuse_what_is_not_done(c, section, run);
   const auto key = [&](const char* name) { return section + "." + name; };
   const auto whole = [&](const char* name, auto& value, std::int64_t low, std::int64_t high) {
     value = static_cast<std::remove_reference_t<decltype(value)>>(

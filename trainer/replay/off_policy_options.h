@@ -3,6 +3,10 @@
 //   one turn: every environment makes train_every steps, then updates_per_step gradient updates of batch_size transitions
 //   replay ratio = updates_per_step * batch_size / (train_every * env.num_envs) uses of a transition on average
 //   one update of the run (a line of metrics.jsonl) = report_every steps of every environment
+//
+// Environments are those of all ranks, which share env.num_envs equally; every number here counts over all of them. The bits
+// of a run do not depend on how many ranks it has: each holds all of the replay and computes all of every update
+// (docs/decisions/0024).
 #pragma once
 
 #include <cstdint>
@@ -31,10 +35,10 @@ struct OffPolicyOptions {
   float adam_beta1 = 0.9f, adam_beta2 = 0.999f, adam_epsilon = 1e-8f;
 };
 
-// Reads the keys below `section` with the defaults that `o` holds, and refuses what these algorithms do not do: several
-// ranks, a GPU, frame stacking, observation statistics, action masks. Errors name the key.
-void read_off_policy_options(Config& config, const std::string& section, int world_size,
-                             const TrainOptions& run, OffPolicyOptions& o);
+// Reads the keys below `section` with the defaults that `o` holds, and refuses what these algorithms do not do: a GPU, frame
+// stacking, observation statistics, action masks. Errors name the key.
+void read_off_policy_options(Config& config, const std::string& section, const TrainOptions& run,
+                             OffPolicyOptions& o);
 
 // The rate after env_steps environment steps of the run.
 double learning_rate_at(const OffPolicyOptions& o, std::int64_t env_steps,

@@ -31,9 +31,12 @@ ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
   const auto rows = static_cast<std::size_t>(slots_ * config.num_envs);
   const auto words = static_cast<std::size_t>(row_words_ + action_words_ + 1);
   // A tree has up to four nodes of eight bytes a leaf.
-  check_memory(rows * (4 * words + 1 + (config.priority_alpha > 0 ? 32 : 0)),
-               "a replay buffer of " + std::to_string(config.capacity) + " transitions",
-               "lower buffer_size");
+  const auto copies = static_cast<std::size_t>(config.copies);
+  check_memory(
+      copies * rows * (4 * words + 1 + (config.priority_alpha > 0 ? 32 : 0)),
+      "a replay buffer of " + std::to_string(config.capacity) + " transitions" +
+          (copies > 1 ? ", one for each of " + std::to_string(copies) + " ranks here," : ""),
+      "lower buffer_size");
   c_.observations.resize(rows * static_cast<std::size_t>(row_words_));
   c_.actions.resize(rows * static_cast<std::size_t>(action_words_));
   c_.rewards.resize(rows);

@@ -33,13 +33,14 @@ namespace rollmill {
 class H5Group;
 
 struct ReplayConfig {
-  int num_envs = 1;
+  int num_envs = 1;                 // of all ranks
   std::int64_t capacity = 100'000;  // transitions; rounded up to whole steps of all environments
   int n_step = 1;
   float gamma = 0.99f;
   float reward_scale = 1.0f;
   // Prioritised replay: |error| + epsilon to the power of alpha. alpha 0: uniform, no tree.
   float priority_alpha = 0.0f, priority_epsilon = 1e-2f;
+  int copies = 1;  // of this buffer on this machine, one a rank: its memory must do for all of them
 };
 
 // r_0 + gamma r_1 + ... and what is left to add: discount * value(next observation).
@@ -61,6 +62,7 @@ class ReplayBuffer {
   // Words of a row: an observation and, where the environment has them, its action mask.
   int row_words() const { return row_words_; }
   int action_words() const { return action_words_; }
+  int num_envs() const { return config_.num_envs; }
   // Transitions that can be drawn now.
   std::int64_t size() const;
 

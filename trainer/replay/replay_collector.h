@@ -1,10 +1,12 @@
-// Fills a replay buffer: the environments of an off-policy trainer, one step of all of them at a time.
+// Fills a replay buffer: the environments of an off-policy trainer, one step of all of them at a time. Each rank steps its own
+// ones; every rank's buffer holds what those of all ranks did.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,39 +16,50 @@
 #include "rollout/policy.h"
 #include "trainer/replay/off_policy_options.h"
 #include "trainer/replay/replay_buffer.h"
+#include "trainer/replay/step_exchange.h"
 #include "trainer/update_report.h"
 
 namespace rollmill {
 
 class ReplayCollector {
  public:
-  // device: the CPU, or "check". pool outlives the collector.
+  // config: this rank's environments; replay: those of all ranks. device: the CPU, or "check". pool and group outlive the
+  // collector. Collective.
   ReplayCollector(const EnvEntry& env, const BatchConfig& config, const DeviceChoice& device,
-                  const ReplayConfig& replay, ThreadPool& pool);
+                  const ReplayConfig& replay, ThreadPool& pool, ProcessGroup& group);
 
   EnvBatch& batch() { return *batch_; }
   ReplayBuffer& replay() { return replay_; }
   const ReplayBuffer& replay() const { return replay_; }
 
-  void reset();
-  // `policy` acts in every environment; episodes that end are appended to `finished`.
+  void reset();  // collective
+  // `policy` acts in every environment of this rank. Of a single rank the replay gets the step at once, and `finished` the
+  // episodes that it ends.
   void step(const Policy& policy, std::vector<EpisodeRecord>& finished);
+  // With several ranks the replay gets what all of their environments did since the last call, and `finished` the episodes
+  // that ended: in (time, environment) order, as a single rank's. Collective.
+  void share(std::vector<EpisodeRecord>& finished);
 
   void save(H5Group& root) const { replay_.save(root); }
   // As Trainer::read. The batch must have been restored when the result is called.
   std::function<void()> read(const H5Group& root, const std::string& path);
 
  private:
+  void store(const RolloutBuffer& step, const Word* final_masks,
+             std::vector<EpisodeRecord>& finished);
+
   std::unique_ptr<EnvBatch> batch_;
-  HostRollout rollout_;            // horizon 1
-  std::vector<Word> final_masks_;  // [M][stride]
+  HostRollout rollout_;                     // horizon 1, of this rank's environments
+  std::vector<std::uint32_t> final_masks_;  // [M][stride]
   ReplayBuffer replay_;
+  std::optional<StepExchange> exchange_;  // of several ranks
   ThreadPool& pool_;
   int block_;
 };
 
 // The turns of one report: train_every times act(finished), a step of all environments, then updates_per_step times learn(), once
-// learning_starts steps are made. env_steps counts along, over all environments; times go into the report.
+// learning_starts steps are made. Ranks exchange their steps once a turn, for nobody looks at them before it learns. env_steps
+// counts along, over all environments of all ranks; times go into the report.
 template <class Act, class Learn>
 void run_turns(const OffPolicyOptions& r, ReplayCollector& collector, std::int64_t& env_steps,
                std::vector<EpisodeRecord>& finished, UpdateReport& report, Act&& act,
@@ -59,8 +72,9 @@ void run_turns(const OffPolicyOptions& r, ReplayCollector& collector, std::int64
     const auto start = Clock::now();
     for (int t = 0; t < r.train_every; ++t) {
       act(finished);
-      env_steps += collector.batch().num_envs();
+      env_steps += collector.replay().num_envs();
     }
+    collector.share(finished);
     report.collect_seconds += seconds_since(start);
     const auto learn_start = Clock::now();
     const bool ready = env_steps >= r.learning_starts && collector.replay().size() > 0;
