@@ -37,17 +37,27 @@ RM_HD std::uint32_t shuffle_mix(std::uint32_t x) {
   return x ^ (x >> 16);
 }
 
-RM_HD std::uint32_t shuffled(const ShuffleKey& key, std::uint32_t place) {
+// Once through the network.
+RM_HD std::uint32_t shuffled_once(const ShuffleKey& key, std::uint32_t x) {
   const std::uint32_t mask = (1u << key.half_bits) - 1u;
+  std::uint32_t left = x >> key.half_bits, right = x & mask;
+#if defined(__CUDA_ARCH__)
+#pragma unroll
+#else
+#pragma GCC unroll 8
+#endif
+  for (int k = 0; k < kShuffleRounds; ++k) {
+    const std::uint32_t next = left ^ (shuffle_mix(right ^ key.keys[k]) & mask);
+    left = right;
+    right = next;
+  }
+  return (left << key.half_bits) | right;
+}
+
+RM_HD std::uint32_t shuffled(const ShuffleKey& key, std::uint32_t place) {
   std::uint32_t x = place;
   do {
-    std::uint32_t left = x >> key.half_bits, right = x & mask;
-    for (int k = 0; k < kShuffleRounds; ++k) {
-      const std::uint32_t next = left ^ (shuffle_mix(right ^ key.keys[k]) & mask);
-      left = right;
-      right = next;
-    }
-    x = (left << key.half_bits) | right;
+    x = shuffled_once(key, x);
   } while (x >= key.samples);
   return x;
 }
