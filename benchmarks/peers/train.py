@@ -55,12 +55,13 @@ RLTOOLS_FIGURES = [("without BLAS, on a machine like this one", 52e3, 8),
 
 # (name, settings, [(rival, what differs for it, the ratio we want or None)])
 ON_CARTPOLE = [("jax", {}, 4), ("jax", {"dtype": "bfloat16"}, 6), ("cleanrl-style", {}, None), ("sb3", {}, None)]
+ON_BREAKOUT = [("jax", {}, 5), ("jax", {"dtype": "bfloat16"}, 5)]
 SCENES = [
     ("CartPole, 4 x 128, 64-64", {**CARTPOLE, "num_envs": 4, "horizon": 128}, ON_CARTPOLE),
     ("CartPole, 32 x 64, 64-64", {**CARTPOLE, "num_envs": 32, "horizon": 64}, ON_CARTPOLE),
     ("CartPole, 2048 x 32, 64-64", {**CARTPOLE, "num_envs": 2048, "horizon": 32, "minibatches": 8}, ON_CARTPOLE),
-    ("Breakout, 64 x 128, CNN", {**BREAKOUT, "num_envs": 64, "horizon": 128, "minibatches": 8}, [("jax", {}, 5)]),
-    ("Breakout, 1024 x 16, CNN", {**BREAKOUT, "num_envs": 1024, "horizon": 16, "minibatches": 8}, [("jax", {}, 5)]),
+    ("Breakout, 64 x 128, CNN", {**BREAKOUT, "num_envs": 64, "horizon": 128, "minibatches": 8}, ON_BREAKOUT),
+    ("Breakout, 1024 x 16, CNN", {**BREAKOUT, "num_envs": 1024, "horizon": 16, "minibatches": 8}, ON_BREAKOUT),
     ("CartPole of 200 steps, 8192 x 64, one layer of 128", PUFFER, [("pufferlib", {}, 4)]),
     ("Pendulum, 4 x 1024, 64-64, 2 epochs", RLTOOLS, [("rltools", {}, None)]),
 ]
@@ -81,6 +82,7 @@ def our_command(arguments, settings, threads, steps, folder):
     s = settings
     keys = {"env.id": s["rollmill"], "env.num_envs": s["num_envs"], "policy.hidden": s["hidden"],
             "policy.activation": s["activation"], "policy.trunk": s.get("trunk", "separate"), "trainer.total_steps": steps,
+            "trainer.precision": "bf16" if s["dtype"] == "bfloat16" else "float32",
             "run.threads": threads, "evaluation.episodes": 0}
     if s["network"] == "cnn":
         keys.update({"policy.conv_channels": [s["channels"]], "policy.trunk": "shared"})
@@ -163,9 +165,10 @@ class Rival:
 
 
 def measure_scene(arguments, name, settings, rivals, folder):
-    """Rows of one setting, from alternating rounds."""
-    sides = {"1 thread": Ours(arguments, settings, 1), "2 threads": Ours(arguments, settings, 2)}
+    """Rows of one setting, from alternating rounds. A rival's precision is ours, too."""
     live = [(rival, change, wanted) for rival, change, wanted in rivals if rival != "rltools"]
+    dtypes = dict.fromkeys({**settings, **change}["dtype"] for _, change, _ in rivals)
+    sides = {(threads, dtype): Ours(arguments, {**settings, "dtype": dtype}, threads) for dtype in dtypes for threads in (1, 2)}
     for rival, change, _ in live:
         sides[label(rival, change)] = Rival(arguments, rival, {**settings, **change}, folder)
     rounds = {side: [] for side in sides}
@@ -175,18 +178,20 @@ def measure_scene(arguments, name, settings, rivals, folder):
     for worker in sides.values():
         worker.close()
     fastest = {side: max(answer["T"] for answer in answers) for side, answers in rounds.items()}
-    ours = {"scene": name, "settings": settings, "one": fastest["1 thread"], "two": fastest["2 threads"],
-            "our_return": rounds["1 thread"][-1]["return"]}
+
+    def ours(dtype):
+        return {"scene": name, "settings": {**settings, "dtype": dtype}, "one": fastest[1, dtype], "two": fastest[2, dtype],
+                "our_return": rounds[1, dtype][-1]["return"],
+                "rounds": {f"{threads} thread{'s' * (threads > 1)}": [a["T"] for a in rounds[threads, dtype]] for threads in (1, 2)}}
+
     rows = []
     for rival, change, wanted in live:
-        side = label(rival, change)
-        rows.append({**ours, "rival": side, "T": fastest[side], "wanted": wanted, **sides[side].facts,
-                     "cores": statistics.median(answer["cores"] for answer in rounds[side]),
-                     "return": rounds[side][-1]["return"], "rounds": {key: [a["T"] for a in rounds[key]] for key in
-                                                                      ("1 thread", "2 threads", side)}})
+        side, row = label(rival, change), ours({**settings, **change}["dtype"])
+        row["rounds"][side] = [answer["T"] for answer in rounds[side]]
+        rows.append({**row, "rival": side, "T": fastest[side], "wanted": wanted, **sides[side].facts,
+                     "cores": statistics.median(answer["cores"] for answer in rounds[side]), "return": rounds[side][-1]["return"]})
     if len(live) < len(rivals):
-        rows += [{**ours, "rival": "RLtools " + what, "T": rate, "wanted": wanted, "cores": 1.0, "constant": True,
-                  "rounds": {key: [a["T"] for a in rounds[key]] for key in ("1 thread", "2 threads")}}
+        rows += [{**ours(settings["dtype"]), "rival": "RLtools " + what, "T": rate, "wanted": wanted, "cores": 1.0, "constant": True}
                  for what, rate, wanted in RLTOOLS_FIGURES]
     for row in rows:
         row["ratio_one"] = row["one"] / row["T"]
@@ -308,7 +313,8 @@ def main():
     print("\n".join(lines))
     show(f"T, environment steps learned from per second; the fastest of {arguments.rounds} alternating rounds of "
          f"{arguments.seconds:g} s. `ratio`: each side on as many cores as help it, RLtools' one-core figures beside our one "
-         "thread; `1 thread`: ours on one thread. JAX's T is without compilation. The returns are of the latest training "
+         "thread; `1 thread`: ours on one thread. Beside JAX in bfloat16 ours is, too (trainer.precision = \"bf16\"). JAX's T is "
+         "without compilation. The returns are of the latest training "
          "episodes, to show that it learns.")
     for text in ["", *HEADER]:
         show(text)
