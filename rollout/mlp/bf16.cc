@@ -73,7 +73,7 @@ void Bf16Matrix::pack(const float* w) {
 void Bf16Matrix::forward(const float* x, std::int64_t x_row, const float* bias, float* y,
                          std::int64_t y_row, int rows) const {
   if (hardware_) {
-    bf16_avx512::forward(x, x_row, inputs_, pairs_.data(), width_, bias, y, y_row, rows);
+    bf16_avx512::forward(x, x_row, inputs_, pairs_.data(), width_, outputs_, bias, y, y_row, rows);
     return;
   }
   const float* rounded = rounded_rows(x, x_row, inputs_, rows, room(0));
@@ -84,7 +84,7 @@ void Bf16Matrix::forward(const float* x, std::int64_t x_row, const float* bias, 
 void bf16_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
                       std::int64_t dy_row, int width, int rows, float* dw, float* db, int outputs) {
   if (bf16_hardware()) {
-    bf16_avx512::weight_grad(x, x_row, inputs, dy, dy_row, width, rows, dw);
+    bf16_avx512::weight_grad(x, x_row, inputs, dy, dy_row, width, rows, outputs, dw);
   } else {
     const float* rounded = rounded_rows(x, x_row, inputs, rows, room(0));
     const float* drounded = rounded_rows(dy, dy_row, width, rows, room(1));

@@ -98,6 +98,116 @@ void weight_block(const std::uint32_t* xp, const std::uint32_t* dyp, int pairs, 
   }
 }
 
+// dw[k][j] for kPairs values of k and the first kOutputs of j: lanes are inputs, so that few outputs cost no more than they are.
+// dy: its row pairs, `columns` words each.
+template <int kOutputs>
+void few_outputs_block(const std::uint32_t* xp, const std::uint32_t* dyp, int columns, int pairs,
+                       float* dw, std::int64_t dw_row) {
+  constexpr int kVectors = kPairs / kLanes;
+  alignas(64) float lanes[kOutputs][kPairs];
+  for (int k = 0; k < kPairs; ++k) {
+    for (int j = 0; j < kOutputs; ++j) lanes[j][k] = dw[k * dw_row + j];
+  }
+  __m512 sums[kOutputs][kVectors];
+  RM_UNROLL for (int j = 0; j < kOutputs; ++j) {
+    RM_UNROLL for (int v = 0; v < kVectors; ++v) sums[j][v] = _mm512_load_ps(lanes[j] + v * kLanes);
+  }
+  for (int p = 0; p < pairs; ++p) {
+    __m512i xv[kVectors];
+    RM_UNROLL for (int v = 0; v < kVectors; ++v) xv[v] =
+        _mm512_loadu_si512(xp + p * kPairs + v * kLanes);
+    RM_UNROLL for (int j = 0; j < kOutputs; ++j) {
+      RM_UNROLL for (int v = 0; v < kVectors; ++v) sums[j][v] =
+          multiply_add(sums[j][v], dyp[p * columns + j], xv[v]);
+    }
+  }
+  RM_UNROLL for (int j = 0; j < kOutputs; ++j) {
+    RM_UNROLL for (int v = 0; v < kVectors; ++v) _mm512_store_ps(lanes[j] + v * kLanes, sums[j][v]);
+  }
+  for (int k = 0; k < kPairs; ++k) {
+    for (int j = 0; j < kOutputs; ++j) dw[k * dw_row + j] = lanes[j][k];
+  }
+}
+
+// to[c][r] = from[r][c], sixteen words each way.
+void transpose(const std::uint32_t* from, int from_row, std::uint32_t* to, int to_row) {
+  __m512i a[kLanes], b[kLanes];
+  RM_UNROLL for (int r = 0; r < kLanes; ++r) a[r] = _mm512_loadu_si512(from + r * from_row);
+  // Within each quarter of four columns: rows by twos, by fours; then the quarters.
+  RM_UNROLL for (int r = 0; r < kLanes; r += 2) {
+    b[r] = _mm512_unpacklo_epi32(a[r], a[r + 1]);
+    b[r + 1] = _mm512_unpackhi_epi32(a[r], a[r + 1]);
+  }
+  RM_UNROLL for (int r = 0; r < kLanes; r += 4) {
+    RM_UNROLL for (int h = 0; h < 2; ++h) {
+      a[r + 2 * h] = _mm512_unpacklo_epi64(b[r + h], b[r + h + 2]);
+      a[r + 2 * h + 1] = _mm512_unpackhi_epi64(b[r + h], b[r + h + 2]);
+    }
+  }
+  RM_UNROLL for (int c = 0; c < 4; ++c) {
+    const __m512i low02 = _mm512_shuffle_i32x4(a[c], a[c + 4], 0x88);
+    const __m512i low13 = _mm512_shuffle_i32x4(a[c], a[c + 4], 0xDD);
+    const __m512i high02 = _mm512_shuffle_i32x4(a[c + 8], a[c + 12], 0x88);
+    const __m512i high13 = _mm512_shuffle_i32x4(a[c + 8], a[c + 12], 0xDD);
+    _mm512_storeu_si512(to + c * to_row, _mm512_shuffle_i32x4(low02, high02, 0x88));
+    _mm512_storeu_si512(to + (c + 4) * to_row, _mm512_shuffle_i32x4(low13, high13, 0x88));
+    _mm512_storeu_si512(to + (c + 8) * to_row, _mm512_shuffle_i32x4(low02, high02, 0xDD));
+    _mm512_storeu_si512(to + (c + 12) * to_row, _mm512_shuffle_i32x4(low13, high13, 0xDD));
+  }
+}
+
+// y[r][j] of kBlocks times sixteen rows and the first kOutputs of j, of a panel of sixteen columns: lanes are rows. The rest of
+// y's rows are the start, as sums of nothing are.
+template <int kOutputs, int kBlocks>
+void few_outputs_forward(const std::uint32_t* xs, const std::uint32_t* panel, int pairs,
+                         const float* bias, bool goes_on, float* y, std::int64_t y_row) {
+  constexpr int kBlockRows = kBlocks * kLanes;
+  alignas(64) std::uint32_t columns[kLanes][kBlocks][kLanes];
+  alignas(64) float lanes[kOutputs][kBlockRows];
+  for (int r = 0; r < kBlockRows; ++r) {
+    if (!goes_on)
+      _mm512_storeu_ps(y + r * y_row,
+                       bias != nullptr ? _mm512_loadu_ps(bias) : _mm512_setzero_ps());
+    for (int j = 0; j < kOutputs; ++j) lanes[j][r] = y[r * y_row + j];
+  }
+  __m512 sums[kOutputs][kBlocks];
+  RM_UNROLL for (int j = 0; j < kOutputs; ++j) {
+    RM_UNROLL for (int b = 0; b < kBlocks; ++b) sums[j][b] = _mm512_load_ps(lanes[j] + b * kLanes);
+  }
+  for (int first = 0; first < pairs; first += kLanes) {
+    for (int b = 0; b < kBlocks; ++b)
+      transpose(xs + b * kLanes * kPairs + first, kPairs, columns[0][b], kBlockRows);
+    const int n = smaller(kLanes, pairs - first);
+    for (int p = 0; p < n; ++p) {
+      RM_UNROLL for (int b = 0; b < kBlocks; ++b) {
+        const __m512i xv = _mm512_load_si512(columns[p][b]);
+        RM_UNROLL for (int j = 0; j < kOutputs; ++j) sums[j][b] =
+            multiply_add(sums[j][b], panel[(first + p) * kLanes + j], xv);
+      }
+    }
+  }
+  RM_UNROLL for (int j = 0; j < kOutputs; ++j) {
+    RM_UNROLL for (int b = 0; b < kBlocks; ++b) _mm512_store_ps(lanes[j] + b * kLanes, sums[j][b]);
+  }
+  for (int r = 0; r < kBlockRows; ++r) {
+    for (int j = 0; j < kOutputs; ++j) y[r * y_row + j] = lanes[j][r];
+  }
+}
+
+// call.run<outputs>() if they are few; returns whether it did.
+template <class Call>
+bool if_few(int outputs, const Call& call) {
+  switch (outputs) {
+    case 1: call.template run<1>(); return true;
+    case 2: call.template run<2>(); return true;
+    case 3: call.template run<3>(); return true;
+    case 4: call.template run<4>(); return true;
+    case 5: call.template run<5>(); return true;
+    case 6: call.template run<6>(); return true;
+    default: return false;
+  }
+}
+
 // call(first, rows of the block) in blocks as large as the registers hold, for kVectors of a panel.
 template <int kVectors, class Call>
 void in_blocks(int n, Call&& call) {
@@ -130,6 +240,9 @@ struct Forward {
     forward_block<kBlockRows, kVectors>(xs + r * kPairs, panel, pairs, bias, goes_on, y + r * y_row,
                                         y_row);
   }
+  Forward from(int r) const {
+    return {xs + r * kPairs, panel, pairs, bias, goes_on, y + r * y_row, y_row};
+  }
 };
 
 struct WeightGrad {
@@ -140,6 +253,32 @@ struct WeightGrad {
   template <int kBlockRows, int kVectors>
   void run(int k) const {
     weight_block<kBlockRows, kVectors>(xp + k, dyp, pairs, dw + k * dw_row, dw_row);
+  }
+};
+
+// Rows in blocks of sixteen; what is left stays.
+struct FewForward {
+  const Forward& call;
+  int rows;
+  template <int kOutputs>
+  void run() const {
+    const auto& c = call;
+    int r = 0;
+    for (; r + 3 * kLanes <= rows; r += 3 * kLanes)
+      few_outputs_forward<kOutputs, 3>(c.xs + r * kPairs, c.panel, c.pairs, c.bias, c.goes_on,
+                                       c.y + r * c.y_row, c.y_row);
+    for (; r + kLanes <= rows; r += kLanes)
+      few_outputs_forward<kOutputs, 1>(c.xs + r * kPairs, c.panel, c.pairs, c.bias, c.goes_on,
+                                       c.y + r * c.y_row, c.y_row);
+  }
+};
+
+// Of kPairs inputs.
+struct FewWeightGrad {
+  const WeightGrad& call;
+  template <int kOutputs>
+  void run() const {
+    few_outputs_block<kOutputs>(call.xp, call.dyp, kLanes, call.pairs, call.dw, call.dw_row);
   }
 };
 
@@ -165,7 +304,7 @@ void pack(const float* w, int inputs, int width, std::uint32_t* words) {
 }
 
 void forward(const float* x, std::int64_t x_row, int inputs, const std::uint32_t* words, int width,
-             const float* bias, float* y, std::int64_t y_row, int all_rows) {
+             int outputs, const float* bias, float* y, std::int64_t y_row, int all_rows) {
   alignas(64) std::uint32_t xs[kRows * kPairs];
   const int pairs = (inputs + 1) / 2;
   for (int begin = 0; begin < all_rows; begin += kRows) {
@@ -186,6 +325,8 @@ void forward(const float* x, std::int64_t x_row, int inputs, const std::uint32_t
             y_row};
         if (columns == kPanel) {
           in_blocks<kPanel / kLanes>(rows, call);
+        } else if (width == kLanes && if_few(outputs, FewForward{call, rows})) {
+          in_blocks<1>(rows % kLanes, call.from(rows / kLanes * kLanes));
         } else {
           in_blocks<1>(rows, call);
         }
@@ -195,7 +336,7 @@ void forward(const float* x, std::int64_t x_row, int inputs, const std::uint32_t
 }
 
 void weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
-                 std::int64_t dy_row, int width, int all_rows, float* dw) {
+                 std::int64_t dy_row, int width, int all_rows, int outputs, float* dw) {
   alignas(64) std::uint32_t xp[kRows / 2 * kPairs], dyp[kRows / 2 * kPanel];
   for (int begin = 0; begin < all_rows; begin += kRows) {
     const int rows = smaller(kRows, all_rows - begin), pairs = (rows + 1) / 2;
@@ -209,6 +350,7 @@ void weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy
           pair_rows(x + (begin + r) * x_row + k, x_row, smaller(2, rows - r), padded(n),
                     xp + r / 2 * kPairs);
         const WeightGrad call{xp, dyp, pairs, dw + std::int64_t{k} * width + f, width};
+        if (n == kPairs && width == kLanes && if_few(outputs, FewWeightGrad{call})) continue;
         if (columns == kPanel) {
           in_blocks<kPanel / kLanes>(n, call);
         } else {
@@ -228,9 +370,10 @@ namespace rollmill::bf16_avx512 {
 bool available() { return false; }
 std::int64_t packed_words(int, int) { return 0; }
 void pack(const float*, int, int, std::uint32_t*) {}
-void forward(const float*, std::int64_t, int, const std::uint32_t*, int, const float*, float*,
+void forward(const float*, std::int64_t, int, const std::uint32_t*, int, int, const float*, float*,
              std::int64_t, int) {}
-void weight_grad(const float*, std::int64_t, int, const float*, std::int64_t, int, int, float*) {}
+void weight_grad(const float*, std::int64_t, int, const float*, std::int64_t, int, int, int,
+                 float*) {}
 
 }  // namespace rollmill::bf16_avx512
 

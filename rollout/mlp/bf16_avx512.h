@@ -16,9 +16,10 @@ bool available();
 std::int64_t packed_words(int inputs, int width);
 
 void pack(const float* w, int inputs, int width, std::uint32_t* words);
+// From column `outputs` on weights, bias and dy are zero.
 void forward(const float* x, std::int64_t x_row, int inputs, const std::uint32_t* words, int width,
-             const float* bias, float* y, std::int64_t y_row, int rows);
+             int outputs, const float* bias, float* y, std::int64_t y_row, int rows);
 void weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
-                 std::int64_t dy_row, int width, int rows, float* dw);
+                 std::int64_t dy_row, int width, int rows, int outputs, float* dw);
 
 }  // namespace rollmill::bf16_avx512

@@ -67,6 +67,45 @@ inline void forward_block(const float* RM_RESTRICT x, std::int64_t x_row, int in
   }
 }
 
+// y[r][j] of kBlocks times sixteen rows and the first kOutputs of j: lanes are rows, so that few outputs cost no more than they
+// are. The same sums as forward_block's, which leaves y's other columns, up to sixteen, at the start as zeros add nothing.
+template <int kOutputs, int kBlocks>
+inline void few_outputs_rows(const float* RM_RESTRICT x, std::int64_t x_row, int inputs,
+                             const float* RM_RESTRICT w, const float* RM_RESTRICT bias,
+                             float* RM_RESTRICT y, std::int64_t y_row) {
+  constexpr int kRows = kBlocks * 16;
+  alignas(kColumnAlignment) float columns[16][kRows], lanes[kOutputs][kRows];
+  F16 acc[kOutputs][kBlocks];
+#pragma GCC unroll 8
+  for (int j = 0; j < kOutputs; ++j) {
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) acc[j][b] = broadcast16(bias != nullptr ? bias[j] : 0.0f);
+  }
+  for (int first = 0; first < inputs; first += 16) {
+    for (int b = 0; b < kBlocks; ++b)
+      transpose16(x + b * 16 * x_row + first, x_row, columns[0] + b * 16, kRows);
+    for (int k = 0; k < 16; ++k) {
+#pragma GCC unroll 8
+      for (int b = 0; b < kBlocks; ++b) {
+        const F16 xk = load16(columns[k] + b * 16);
+#pragma GCC unroll 8
+        for (int j = 0; j < kOutputs; ++j)
+          acc[j][b] = fma16(xk, broadcast16(w[(first + k) * 16 + j]), acc[j][b]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < kOutputs; ++j) {
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) store16(lanes[j] + b * 16, acc[j][b]);
+  }
+  const F16 rest = bias != nullptr ? load16(bias) : broadcast16(0.0f);
+  for (int r = 0; r < kRows; ++r) {
+    store16(y + r * y_row, rest);
+    for (int j = 0; j < kOutputs; ++j) y[r * y_row + j] = lanes[j][r];
+  }
+}
+
 // body.operator()<n>() for a number n from 1 to 7 that is known at run time.
 template <class Body>
 inline void with_constant(int n, Body&& body) {
@@ -141,6 +180,44 @@ inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, 
     if constexpr (kRows < kBlock)
       weight_block<V, kRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
   });
+}
+
+// dw[k][j] += sum over r of x[r][k] * dy[r][j] for 16 * kVectors values of k and the first kOutputs of j: lanes are inputs, so
+// that few outputs cost no more than they are. The same sums as weight_block's.
+template <int kOutputs, int kVectors>
+inline void few_outputs_block(const float* RM_RESTRICT x, std::int64_t x_row,
+                              const float* RM_RESTRICT dy, std::int64_t dy_row, int rows,
+                              float* RM_RESTRICT dw, std::int64_t dw_row) {
+  constexpr int kInputs = kVectors * 16;
+  alignas(kColumnAlignment) float columns[kOutputs][kInputs];
+  for (int k = 0; k < kInputs; ++k) {
+    for (int j = 0; j < kOutputs; ++j) columns[j][k] = dw[k * dw_row + j];
+  }
+  F16 acc[kOutputs][kVectors];
+#pragma GCC unroll 8
+  for (int j = 0; j < kOutputs; ++j) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) acc[j][v] = load16(columns[j] + v * 16);
+  }
+  for (int r = 0; r < rows; ++r) {
+    F16 xr[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) xr[v] = load16(x + r * x_row + v * 16);
+#pragma GCC unroll 8
+    for (int j = 0; j < kOutputs; ++j) {
+      const F16 d = broadcast16(dy[r * dy_row + j]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[j][v] = fma16(xr[v], d, acc[j][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < kOutputs; ++j) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) store16(columns[j] + v * 16, acc[j][v]);
+  }
+  for (int k = 0; k < kInputs; ++k) {
+    for (int j = 0; j < kOutputs; ++j) dw[k * dw_row + j] = columns[j][k];
+  }
 }
 
 // db[0 .. kVectors * 16) += the rows of dy, in their order.
@@ -218,6 +295,22 @@ inline void packed_forward(const float* x, std::int64_t x_row, int inputs, const
   }
 }
 
+// Rows in blocks of sixteen; returns how many those are.
+inline int few_outputs_forward(const float* x, std::int64_t x_row, int inputs, const float* w,
+                               const float* bias, float* y, std::int64_t y_row, int rows,
+                               int outputs) {
+  int r = 0;
+  with_constant(outputs, [&]<int kOutputs>() {
+    if constexpr (kOutputs <= kBlockRows) {
+      for (; r + 48 <= rows; r += 48)
+        few_outputs_rows<kOutputs, 3>(x + r * x_row, x_row, inputs, w, bias, y + r * y_row, y_row);
+      for (; r + 16 <= rows; r += 16)
+        few_outputs_rows<kOutputs, 1>(x + r * x_row, x_row, inputs, w, bias, y + r * y_row, y_row);
+    }
+  });
+  return r;
+}
+
 }  // namespace internal
 
 inline constexpr int kAllOutputs = 1 << 30;
@@ -228,6 +321,13 @@ inline void dense_forward(const float* x, std::int64_t x_row, int inputs, const 
                           const float* bias, int width, float* y, std::int64_t y_row, int rows,
                           int outputs = kAllOutputs) {
   constexpr int kWide = kBlockVectors * 16;
+  if (kTransposes && width == 16 && outputs <= kBlockRows && inputs % 16 == 0) {
+    const int few =
+        internal::few_outputs_forward(x, x_row, inputs, w, bias, y, y_row, rows, outputs);
+    x += few * x_row;
+    y += few * y_row;
+    rows -= few;
+  }
   const bool packed = inputs * width > 2 * internal::kPacked && rows > internal::kFewRows;
   const auto columns = [&]<int kVectors>(int f) {
     const float* b = bias == nullptr ? nullptr : bias + f;
@@ -260,6 +360,20 @@ inline void dense_weight_product(const float* x, std::int64_t x_row, int inputs,
                                  std::int64_t dy_row, int width, int rows, float* dw,
                                  int outputs = kAllOutputs) {
   constexpr int kWide = kBlockVectors * 16, kInputs = 48, kRows = 48;
+  if (width == 16 && outputs <= kBlockRows && inputs >= kWide) {
+    const int whole = inputs / kWide * kWide;
+    for (int k = 0; k < whole; k += kWide) {
+      internal::with_constant(outputs, [&]<int kOutputs>() {
+        if constexpr (kOutputs <= kBlockRows)
+          internal::few_outputs_block<kOutputs, kBlockVectors>(x + k, x_row, dy, dy_row, rows,
+                                                               dw + k * 16, 16);
+      });
+    }
+    if (whole < inputs)
+      dense_weight_product(x + whole, x_row, inputs - whole, dy, dy_row, width, rows,
+                           dw + whole * 16, outputs);
+    return;
+  }
   alignas(kColumnAlignment) float xs[kRows * kInputs];
   const bool packed = inputs >= 2 * kInputs && rows > internal::kFewRows && rows <= kRows;
   const bool half = kHalfVectors && outputs <= width - 8;
