@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/log/log.h"
 #include "envs/env.h"
 #include "envs/registry.h"
 #include "trainer/guards.h"
@@ -57,6 +58,11 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.overlap = options.ppo.overlap;
   config.threads = run_.pool->threads();
   config.bf16 = options.bf16 && options.kernels == "fused";
+  if (config.bf16 && !bf16_hardware() && group.rank() == 0) {
+    log_warn(
+        "trainer.precision: this processor has no AVX512_BF16; \"bf16\" gives the same bits here, in more "
+        "time than \"float32\" would take");
+  }
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = make_experience(config, weights_, *run_.pool);

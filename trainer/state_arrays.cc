@@ -5,11 +5,16 @@
 
 namespace rollmill {
 
+void require_finite(std::span<const float> values, const std::string& path,
+                    const std::string& what) {
+  if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+    fail_data(path + ": " + what + " has NaN or infinity in it");
+}
+
 std::vector<float> read_finite(const H5Group& root, const std::string& name, std::size_t size,
                                const std::string& path, const std::string& what) {
   std::vector<float> values = read_array<float>(root, name, size, path);
-  if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
-    fail_data(path + ": " + what + " has NaN or infinity in it");
+  require_finite(values, path, what);
   return values;
 }
 

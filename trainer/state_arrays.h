@@ -17,20 +17,33 @@ void write_array(H5Group& root, const std::string& name, std::span<const T> valu
   root.write<T>(name, {values.size()}, values);
 }
 
-// Throws Error(kBadData) naming path, array and both sizes where it has not `size` elements.
+// Throws Error(kBadData) naming path, array and both sizes where it has not to.size() elements.
+template <class T>
+void read_array_into(const H5Group& root, const std::string& name, std::span<T> to,
+                     const std::string& path) {
+  const H5Dataset dataset = root.open_dataset(name);
+  dataset.check_dtype(dtype_of<T>);
+  const std::uint64_t size = dataset.rows() * dataset.row_bytes() / sizeof(T);
+  if (size != to.size()) {
+    fail_data(path + ": " + name + " has " + std::to_string(size) + " values, this run needs " +
+              std::to_string(to.size()) + "; the checkpoint is of another configuration");
+  }
+  dataset.read_rows(0, dataset.rows(), std::as_writable_bytes(to));
+}
+
 template <class T>
 std::vector<T> read_array(const H5Group& root, const std::string& name, std::size_t size,
                           const std::string& path) {
-  std::vector<T> values = root.open_dataset(name).read_vector<T>();
-  if (values.size() != size) {
-    fail_data(path + ": " + name + " has " + std::to_string(values.size()) +
-              " values, this run needs " + std::to_string(size) +
-              "; the checkpoint is of another configuration");
-  }
+  std::vector<T> values(size);
+  read_array_into(root, name, std::span(values), path);
   return values;
 }
 
-// The same of numbers that must be finite; `what` names them in the error.
+// Throws Error(kBadData) unless all are finite; `what` names them.
+void require_finite(std::span<const float> values, const std::string& path,
+                    const std::string& what);
+
+// read_array of numbers that must be finite.
 std::vector<float> read_finite(const H5Group& root, const std::string& name, std::size_t size,
                                const std::string& path, const std::string& what);
 

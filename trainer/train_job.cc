@@ -62,6 +62,44 @@ bool may_change(const std::string& key) {
   return false;
 }
 
+// Of a job's ranks each needs the same config, but for what each decides for itself or leaves to rank 0.
+void require_one_config(const std::string& mine, ProcessGroup& group) {
+  if (group.world_size() == 1) return;
+  const auto all = group.all_gather(mine, "configs of the ranks");
+  const auto keys_of = [](const std::string& text) {
+    auto keys = resolved_keys(text);
+    std::erase_if(keys, [](const auto& key) {
+      for (const char* own :
+           {"run.threads", "run.name", "run.tensorboard", "checkpoint.", "evaluation."}) {
+        if (key.first.rfind(own, 0) == 0) return true;
+      }
+      return false;
+    });
+    return keys;
+  };
+  const auto first = keys_of(all[0]);
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    auto keys = keys_of(all[r]);
+    if (keys == first) continue;
+    keys.insert(first.begin(), first.end());  // where only rank 0 has the key
+    const auto value = [](const auto& of, const std::string& key) {
+      const auto found = of.find(key);
+      return found == of.end() ? std::string("nothing") : found->second;
+    };
+    const auto theirs = keys_of(all[r]);
+    std::string key;
+    for (const auto& [name, text] : keys) {
+      if (key.empty() && value(first, name) != value(theirs, name)) key = name;
+    }
+    Error error(ExitCode::kUsage, "rank " + std::to_string(r) +
+                                      " has another config than rank 0 (" + key + " is " +
+                                      value(theirs, key) + " there, " + value(first, key) +
+                                      " here); start all ranks with the same file and keys");
+    if (group.rank() != 0) error.set_reported();
+    throw error;
+  }
+}
+
 // Whether two configs of the same run end at different places.
 bool asks_for_more(const std::string& there, const std::string& here) {
   auto a = resolved_keys(there), b = resolved_keys(here);
@@ -215,9 +253,11 @@ Loop::Decision Loop::decide(Trainer& trainer, Clock::time_point last_checkpoint)
 
 TrainResult Loop::run(bool resume) {
   const auto start = Clock::now();
-  std::unique_lock<std::mutex> alone(making);
+  std::unique_lock<std::mutex> alone(making, std::defer_lock);
+  // (Ranks as threads of a process make theirs together: that is collective.)
+  if (group_.world_size() == 1) alone.lock();
   const auto made = make_trainer(job_.options, group_, job_.local_rank);
-  alone.unlock();
+  if (alone) alone.unlock();
   Trainer& trainer = *made;
   if (resume) restore(trainer);
   std::optional<MetricsWriter> metrics;
@@ -335,6 +375,7 @@ std::string write_failure(const TrainJob& job, const std::string& message) {
 }  // namespace
 
 TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
+  require_one_config(job.config_text, group);
   std::optional<DirLock> lock;
   const std::string kind = from_rank_zero(group, "opening the run folder", [&] {
     make_dirs(job.out_dir);

@@ -127,9 +127,10 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {
-    c.fail("env.num_envs", std::to_string(o.env.num_envs) +
-                               " environments cannot be shared equally by " +
-                               std::to_string(world_size) + " ranks");
+    const std::string ranks = std::to_string(world_size);
+    c.fail("env.num_envs", std::to_string(o.env.num_envs) + " cannot be shared equally by " +
+                               ranks + " ranks; set a multiple of " + ranks +
+                               ", or start fewer ranks");
   }
   o.max_skipped = static_cast<int>(c.get_int("trainer.max_skipped", o.max_skipped, 0, 1 << 20));
   if (o.algorithm == "ppo" || o.algorithm == "distill") read_ppo_options(c, world_size, o);

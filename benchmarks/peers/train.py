@@ -313,7 +313,8 @@ def main():
     print("\n".join(lines))
     show(f"T, environment steps learned from per second; the fastest of {arguments.rounds} alternating rounds of "
          f"{arguments.seconds:g} s. `ratio`: each side on as many cores as help it, RLtools' one-core figures beside our one "
-         "thread; `1 thread`: ours on one thread. Beside JAX in bfloat16 ours is, too (trainer.precision = \"bf16\"). JAX's T is "
+         "thread; `1 thread`: ours on one thread. Beside JAX in bfloat16 ours is, too (trainer.precision = \"bf16\": dense layers but a first that reads "
+         "observations; JAX's rounds everything). JAX's T is "
          "without compilation. The returns are of the latest training "
          "episodes, to show that it learns.")
     for text in ["", *HEADER]:

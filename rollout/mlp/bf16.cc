@@ -1,6 +1,8 @@
 #include "rollout/mlp/bf16.h"
 
 #include <atomic>
+#include <cstring>
+#include <vector>
 
 #include "rollout/mlp/bf16_avx512.h"
 
@@ -41,15 +43,70 @@ const float* rounded_rows(const float* x, std::int64_t x_row, int columns, int r
   return room.data();
 }
 
-AlignedVector<float>& room(int which) {
-  thread_local AlignedVector<float> rooms[2];
-  return rooms[which];
+// The thread's room for rounded inputs and for rounded gradients.
+AlignedVector<float>& input_room() {
+  thread_local AlignedVector<float> room;
+  return room;
+}
+AlignedVector<float>& gradient_room() {
+  thread_local AlignedVector<float> room;
+  return room;
+}
+
+bool processor_has_it() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+#else
+  return false;
+#endif
+}
+
+// Sums in which an implementation could differ: which product comes first, one rounding or several, numbers below the smallest
+// normal one going in, in between and coming out. A processor that answers otherwise is not used.
+bool instruction_is_as_defined() {
+  constexpr int kPairs = 8, kInputs = 2 * kPairs, kWidth = 16;
+  const float x[kInputs] = {1.0f,     0x1.fep0f, 0x1p-63f, -0x1p-64f, 0x1p-64f,  0x1.02p-63f,
+                            -0x1p3f,  0x1.7ep0f, 0x1p-40f, 0x1p-90f,  0x1p-127f, 1.0f,
+                            0x1p100f, 0x1p-10f,  3.0f,     -0x1p-62f};
+  AlignedVector<float> w(kInputs * kWidth), bias(kWidth), row(x, x + kInputs);
+  for (int k = 0; k < kInputs; ++k) {
+    for (int j = 0; j < kWidth; ++j) {
+      const float size = j % 4 == 0   ? 1.0f
+                         : j % 4 == 1 ? 0x1p-63f
+                         : j % 4 == 2 ? 0x1.aap-62f
+                                      : 0x1p24f;
+      w[static_cast<std::size_t>(k * kWidth + j)] = (k + j) % 3 == 0 ? -size : size;
+    }
+  }
+  for (int j = 0; j < kWidth; ++j)
+    bias[static_cast<std::size_t>(j)] = j % 5 == 0   ? 0x1p-126f
+                                        : j % 5 == 1 ? -0x1p-127f
+                                                     : 0x1.8p-20f;
+  std::vector<std::uint32_t> words(
+      static_cast<std::size_t>(bf16_avx512::packed_words(kInputs, kWidth)));
+  // One pair and more: a wrong order of two products shows in the first.
+  for (int inputs = 1; inputs <= kInputs; ++inputs) {
+    AlignedVector<float> theirs(kWidth), ours(kWidth), rounded(w.size());
+    bf16_avx512::pack(w.data(), inputs, kWidth, words.data());
+    bf16_avx512::forward(row.data(), kInputs, inputs, words.data(), kWidth, kWidth, bias.data(),
+                         theirs.data(), kWidth, 1);
+    for (std::size_t i = 0; i < w.size(); ++i) rounded[i] = round_bf16(w[i]);
+    const float* x_rounded = rounded_rows(row.data(), kInputs, inputs, 1, input_room());
+    const FlushTiny flush;
+    dense_forward(x_rounded, inputs, inputs, rounded.data(), bias.data(), kWidth, ours.data(),
+                  kWidth, 1);
+    if (std::memcmp(theirs.data(), ours.data(), kWidth * sizeof(float)) != 0) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 bool bf16_hardware() {
-  static const bool available = bf16_avx512::available();
+  static const bool available =
+      bf16_avx512::built && processor_has_it() && instruction_is_as_defined();
   return available && allowed.load(std::memory_order_relaxed);
 }
 void allow_bf16_hardware(bool value) { allowed.store(value, std::memory_order_relaxed); }
@@ -76,7 +133,7 @@ void Bf16Matrix::forward(const float* x, std::int64_t x_row, const float* bias, 
     bf16_avx512::forward(x, x_row, inputs_, pairs_.data(), width_, outputs_, bias, y, y_row, rows);
     return;
   }
-  const float* rounded = rounded_rows(x, x_row, inputs_, rows, room(0));
+  const float* rounded = rounded_rows(x, x_row, inputs_, rows, input_room());
   const FlushTiny flush;
   dense_forward(rounded, inputs_, inputs_, rounded_.data(), bias, width_, y, y_row, rows, outputs_);
 }
@@ -86,8 +143,8 @@ void bf16_weight_grad(const float* x, std::int64_t x_row, int inputs, const floa
   if (bf16_hardware()) {
     bf16_avx512::weight_grad(x, x_row, inputs, dy, dy_row, width, rows, outputs, dw);
   } else {
-    const float* rounded = rounded_rows(x, x_row, inputs, rows, room(0));
-    const float* drounded = rounded_rows(dy, dy_row, width, rows, room(1));
+    const float* rounded = rounded_rows(x, x_row, inputs, rows, input_room());
+    const float* drounded = rounded_rows(dy, dy_row, width, rows, gradient_room());
     const FlushTiny flush;
     dense_weight_product(rounded, inputs, inputs, drounded, width, width, rows, dw, outputs);
   }

@@ -7,7 +7,8 @@
 // round: to the nearest, ties to even; what is below the smallest normal number becomes 0. Sums run in dense.h's order, every
 // multiply-add fused, and what is below the smallest normal number becomes 0 there, too. That is what AVX512_BF16's VDPBF16PS
 // does with a pair of factors (Intel 64 manual, volume 2), the second before the first, in one instruction for two multiply-adds.
-// Processors without it do the same in float32 on rounded numbers: the same bits, at float32's speed.
+// Other x86-64 processors do the same in float32 on rounded numbers: the same bits, for a little more than float32's time. (Elsewhere
+// sums below the smallest normal number stay.)
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ inline float round_bf16(float x) {
   return __builtin_bit_cast(float, rounded);
 }
 
-// Whether this processor has the instruction; what does not use it says the same. Tests switch it off.
+// Whether the instruction is used: this processor has it, and it does what is said above. Tests switch it off.
 bool bf16_hardware();
 void allow_bf16_hardware(bool allowed);
 

@@ -32,12 +32,15 @@ __m256i neighbours(__m512 x) {
   return _mm256_rol_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)), 16);
 }
 
-// to[p][columns] = rows 2p and 2p + 1 of `from`; rows from `rows` on are zeros.
-void pair_rows(const float* from, std::int64_t from_row, int rows, int columns, std::uint32_t* to) {
+// to[p][columns] = rows 2p and 2p + 1 of `from`. After an odd number of rows comes one of `missing`: of the two factors that meet
+// there one has 0 and the other -0, whose product is the only number that changes no sum, be that 0 or -0.
+void pair_rows(const float* from, std::int64_t from_row, int rows, int columns, float missing,
+               std::uint32_t* to) {
   for (int r = 0; r < rows; r += 2) {
     const float* first = from + r * from_row;
     for (int j = 0; j < columns; j += kLanes) {
-      const __m512 low = r + 1 < rows ? _mm512_loadu_ps(first + from_row + j) : _mm512_setzero_ps();
+      const __m512 low =
+          r + 1 < rows ? _mm512_loadu_ps(first + from_row + j) : _mm512_set1_ps(missing);
       _mm512_storeu_si512(to + r / 2 * columns + j, interleave(_mm512_loadu_ps(first + j), low));
     }
   }
@@ -284,11 +287,7 @@ struct FewWeightGrad {
 
 }  // namespace
 
-bool available() {
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-}
+const bool built = true;
 
 std::int64_t packed_words(int inputs, int width) { return std::int64_t{(inputs + 1) / 2} * width; }
 
@@ -297,7 +296,7 @@ void pack(const float* w, int inputs, int width, std::uint32_t* words) {
     const int rows = smaller(2 * kPairs, inputs - k);
     for (int f = 0, columns; f < width; f += columns) {
       columns = f + kPanel <= width ? kPanel : kLanes;
-      pair_rows(w + std::int64_t{k} * width + f, width, rows, columns, words);
+      pair_rows(w + std::int64_t{k} * width + f, width, rows, columns, -0.0f, words);
       words += (rows + 1) / 2 * columns;
     }
   }
@@ -316,6 +315,7 @@ void forward(const float* x, std::int64_t x_row, int inputs, const std::uint32_t
         for (int p = 0; p < n; p += kLanes / 2)
           _mm256_storeu_si256(reinterpret_cast<__m256i*>(xs + r * kPairs + p),
                               neighbours(_mm512_loadu_ps(from + 2 * p)));
+        if (first + n == pairs && inputs % 2 != 0) xs[r * kPairs + n - 1] &= 0xFFFF0000u;
       }
       const std::uint32_t* panel = words + std::int64_t{first} * width;
       for (int f = 0, columns; f < width; f += columns, panel += n * columns) {
@@ -342,12 +342,12 @@ void weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy
     const int rows = smaller(kRows, all_rows - begin), pairs = (rows + 1) / 2;
     for (int f = 0, columns; f < width; f += columns) {
       columns = f + kPanel <= width ? kPanel : kLanes;
-      pair_rows(dy + begin * dy_row + f, dy_row, rows, columns, dyp);
+      pair_rows(dy + begin * dy_row + f, dy_row, rows, columns, -0.0f, dyp);
       for (int k = 0; k < inputs; k += kPairs) {
         const int n = smaller(kPairs, inputs - k);
         // (The rows of xp are kPairs apart, however few of its columns are used.)
         for (int r = 0; r < rows; r += 2)
-          pair_rows(x + (begin + r) * x_row + k, x_row, smaller(2, rows - r), padded(n),
+          pair_rows(x + (begin + r) * x_row + k, x_row, smaller(2, rows - r), padded(n), 0.0f,
                     xp + r / 2 * kPairs);
         const WeightGrad call{xp, dyp, pairs, dw + std::int64_t{k} * width + f, width};
         if (n == kPairs && width == kLanes && if_few(outputs, FewWeightGrad{call})) continue;
@@ -367,7 +367,7 @@ void weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy
 
 namespace rollmill::bf16_avx512 {
 
-bool available() { return false; }
+const bool built = false;
 std::int64_t packed_words(int, int) { return 0; }
 void pack(const float*, int, int, std::uint32_t*) {}
 void forward(const float*, std::int64_t, int, const std::uint32_t*, int, int, const float*, float*,

@@ -9,8 +9,8 @@
 
 namespace rollmill::bf16_avx512 {
 
-// Whether the processor and this build have it. Nothing else here may be called if not.
-bool available();
+// Whether this build has it: a constant, for code of that source may not run where the processor does not have it.
+extern const bool built;
 
 // Words of a packed matrix of so many inputs and columns, a multiple of 16.
 std::int64_t packed_words(int inputs, int width);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <type_traits>
 
 #include "rollout/mlp/dense.h"
@@ -39,21 +40,21 @@ void add16(const float* from, int n, float* to) {
   for (int j = 0; j < n; j += 16) store16(to + j, fma16(one, load16(from + j), load16(to + j)));
 }
 
-// For every one of row r and every position that sees it: `channels` numbers at to + sight.*kTo += those at from + sight.*kFrom.
-template <std::int32_t ConvScratch::Sight::*kFrom, std::int32_t ConvScratch::Sight::*kTo>
-void add_seen(const ConvScratch& scratch, const TileInput& input, int r, int channels,
-              const float* from, float* to) {
+// For every one of row r and every position that sees it: as many numbers as there are channels at to + sight.*kTo += those at
+// from + sight.*kFrom.
+template <std::int32_t ConvSights::Sight::*kFrom, std::int32_t ConvSights::Sight::*kTo>
+void add_seen(const ConvSights& seen, const TileInput& input, int r, const float* from, float* to) {
   const auto add = [&](auto known) {
-    const int n = known.value > 0 ? known.value : channels;
+    const int n = known.value > 0 ? known.value : seen.layer.channels;
     for (std::int32_t one = input.begin()[r]; one < input.begin()[r + 1]; ++one) {
-      const std::int32_t* first = scratch.first_sight() + input.ones()[one];
+      const std::int32_t* first = seen.first.data() + input.ones()[one];
       for (std::int32_t k = first[0]; k < first[1]; ++k) {
-        const ConvScratch::Sight sight = scratch.sights()[k];
+        const ConvSights::Sight sight = seen.sights[static_cast<std::size_t>(k)];
         add16(from + sight.*kFrom, n, to + sight.*kTo);
       }
     }
   };
-  if (channels == 16) return add(std::integral_constant<int, 16>{});
+  if (seen.layer.channels == 16) return add(std::integral_constant<int, 16>{});
   add(std::integral_constant<int, 0>{});
 }
 
@@ -66,16 +67,7 @@ void ConvScratch::reserve(const ConvLayer& layer) {
   if (patches.size() < size) patches.resize(size), gradients.resize(size);
 }
 
-// Once for a layer: its divisions cost more than the sums that they are for.
-void ConvScratch::look(const ConvLayer& c) {
-  const auto same = [&](int ConvLayer::*size) { return c.*size == seen_.*size; };
-  if (!first_sight_.empty() && same(&ConvLayer::channels_in) && same(&ConvLayer::height_in) &&
-      same(&ConvLayer::width_in) && same(&ConvLayer::channels) && same(&ConvLayer::kernel) &&
-      same(&ConvLayer::stride))
-    return;
-  seen_ = c;
-  sights_.clear();
-  first_sight_.assign(1, 0);
+ConvSights::ConvSights(const ConvLayer& c) : layer(c), first(1, 0) {
   for (int index = 0; index < c.inputs(); ++index) {
     const int x = index % c.width_in, rest = index / c.width_in;
     const int y = rest % c.height_in, channel = rest / c.height_in;
@@ -85,12 +77,35 @@ void ConvScratch::look(const ConvLayer& c) {
       for (int kx = 0; kx < c.kernel; ++kx) {
         const int ox = (x - kx) / c.stride;
         if (x < kx || ox * c.stride != x - kx || ox >= c.width) continue;
-        sights_.push_back({((channel * c.kernel + ky) * c.kernel + kx) * c.channels,
-                           (oy * c.width + ox) * c.channels});
+        sights.push_back({((channel * c.kernel + ky) * c.kernel + kx) * c.channels,
+                          (oy * c.width + ox) * c.channels});
       }
     }
-    first_sight_.push_back(static_cast<std::int32_t>(sights_.size()));
+    first.push_back(static_cast<std::int32_t>(sights.size()));
   }
+}
+
+bool ConvSights::of(const ConvLayer& c) const {
+  const auto same = [&](int ConvLayer::*size) { return c.*size == layer.*size; };
+  return same(&ConvLayer::channels_in) && same(&ConvLayer::height_in) &&
+         same(&ConvLayer::width_in) && same(&ConvLayer::channels) && same(&ConvLayer::kernel) &&
+         same(&ConvLayer::stride);
+}
+
+// Made once for all threads: the divisions cost more than the sums that they are for.
+const ConvSights& ConvScratch::sights(const ConvLayer& layer) {
+  if (sights_ && sights_->of(layer)) return *sights_;
+  static std::mutex mutex;
+  static std::vector<std::weak_ptr<const ConvSights>> made;
+  const std::lock_guard lock(mutex);
+  std::erase_if(made, [](const auto& one) { return one.expired(); });
+  for (const auto& one : made) {
+    auto known = one.lock();
+    if (known && known->of(layer)) return *(sights_ = std::move(known));
+  }
+  sights_ = std::make_shared<const ConvSights>(layer);
+  made.push_back(sights_);
+  return *sights_;
 }
 
 void conv_forward(const ConvLayer& c, const float* params, const float* x, int rows,
@@ -107,15 +122,15 @@ void conv_forward(const ConvLayer& c, const float* params, const float* x, int r
 void conv_forward(const ConvLayer& c, const float* params, const TileInput& input, int rows,
                   ConvScratch& scratch, float* y) {
   if (!input.sparse()) return conv_forward(c, params, input.dense(), rows, scratch, y);
-  scratch.look(c);
+  const ConvSights& seen = scratch.sights(c);
   for (int r = 0; r < rows; ++r) {
     float* out = y + static_cast<std::int64_t>(r) * c.outputs();
     for (int p = 0; p < c.positions(); ++p) {
       for (int j = 0; j < c.channels; j += 16)
         store16(out + p * c.channels + j, load16(params + c.bias + j));
     }
-    add_seen<&ConvScratch::Sight::weight, &ConvScratch::Sight::output>(
-        scratch, input, r, c.channels, params + c.weight, out);
+    add_seen<&ConvSights::Sight::weight, &ConvSights::Sight::output>(seen, input, r,
+                                                                     params + c.weight, out);
   }
 }
 
@@ -133,12 +148,12 @@ void conv_weight_grad(const ConvLayer& c, const float* x, const float* dy, int r
 void conv_weight_grad(const ConvLayer& c, const TileInput& input, const float* dy, int rows,
                       ConvScratch& scratch, float* gradient) {
   if (!input.sparse()) return conv_weight_grad(c, input.dense(), dy, rows, scratch, gradient);
-  scratch.look(c);
+  const ConvSights& seen = scratch.sights(c);
   for (int r = 0; r < rows; ++r) {
     const float* d = dy + static_cast<std::int64_t>(r) * c.outputs();
     internal::bias_grad(d, c.channels, c.channels, c.positions(), gradient + c.bias);
-    add_seen<&ConvScratch::Sight::output, &ConvScratch::Sight::weight>(
-        scratch, input, r, c.channels, d, gradient + c.weight);
+    add_seen<&ConvSights::Sight::output, &ConvSights::Sight::weight>(seen, input, r, d,
+                                                                     gradient + c.weight);
   }
 }
 

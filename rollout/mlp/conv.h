@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/base/aligned.h"
@@ -14,25 +15,29 @@
 
 namespace rollmill {
 
-// What one thread needs of a layer: room for one image's patches [positions][patch] and for their gradients, and who sees what.
+// Which outputs see which numbers of a layer's planes, as offsets into its weights and into its output.
+struct ConvSights {
+  struct Sight {
+    std::int32_t weight, output;
+  };
+  explicit ConvSights(const ConvLayer& layer);
+  bool of(const ConvLayer& layer) const;
+
+  ConvLayer layer;
+  std::vector<Sight> sights;        // input number after input number
+  std::vector<std::int32_t> first;  // [inputs + 1] where those of each begin
+};
+
+// What one thread needs of a layer: room for one image's patches [positions][patch] and for their gradients, and its sights,
+// which all threads share.
 class ConvScratch {
  public:
   AlignedVector<float> patches, gradients;
   void reserve(const ConvLayer& layer);
-
-  // An input number of the planes and a position that sees it, as offsets into the weights and into the output.
-  struct Sight {
-    std::int32_t weight, output;
-  };
-  // Those of input number i: sights()[first_sight()[i]] .. sights()[first_sight()[i + 1] - 1]. After look().
-  const Sight* sights() const { return sights_.data(); }
-  const std::int32_t* first_sight() const { return first_sight_.data(); }
-  void look(const ConvLayer& layer);
+  const ConvSights& sights(const ConvLayer& layer);
 
  private:
-  std::vector<Sight> sights_;
-  std::vector<std::int32_t> first_sight_;
-  ConvLayer seen_;  // whose they are
+  std::shared_ptr<const ConvSights> sights_;
 };
 
 // y [rows][positions][channels] = bias + patches W.

@@ -56,6 +56,7 @@ std::string MlpPolicy::hash() const {
   if (shape.memory != MemoryKind::kNone) kind += memory_name(shape.memory);
   for (const ConvShape& c : shape.conv)
     kind += " " + std::to_string(c.kernel) + "/" + std::to_string(c.stride);
+  if (actor_rounded_) kind += " bf16";
   hash.update(std::as_bytes(std::span(kind)));
   return hash.hex() + (greedy_ ? "-greedy" : "");
 }

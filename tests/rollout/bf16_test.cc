@@ -135,13 +135,15 @@ TEST_F(Bf16, ARowIsTheSameInEveryBatch) {
   }
 }
 
-// Factors and sums of every size, below the smallest normal number, infinite and not a number: the instruction against float32.
+// Factors and sums of every size, below the smallest normal number, infinite and not a number, in shapes with and without odd
+// ends, beside inputs that are none: the instruction against float32.
 TEST_F(Bf16, HardwareGivesTheBitsOfFloat32) {
   if (ways().size() == 1) GTEST_SKIP() << "no AVX512_BF16 here";
   Rng rng(17, Purpose::kTest, 11, 0, 0);
-  const int rows = 48, inputs = 64, width = 64;
-  std::int64_t tiny = 0;
-  for (int round = 0; round < 200; ++round) {
+  std::int64_t tiny = 0, negative_zeros = 0;
+  for (int round = 0; round < 600; ++round) {
+    const auto [rows, inputs, outputs] = kShapes[at(round) % std::size(kShapes)];
+    const int width = pad16(outputs), x_row = pad16(inputs);
     // Exponents about one place each time: products and sums meet at all distances from the smallest normal number.
     const int from = round % 100, span = 1 + round % 40;
     const auto number = [&](int lowest) {
@@ -152,34 +154,45 @@ TEST_F(Bf16, HardwareGivesTheBitsOfFloat32) {
       if (round % 10 == 9 && rng.integer(2000) == 0) bits |= 0x7F800000u;  // infinite, not a number
       return __builtin_bit_cast(float, bits);
     };
-    AlignedVector<float> x(at(rows * inputs)), w(at(inputs * width)), bias(at(width));
-    for (float& v : x) v = number(from);
-    for (float& v : w) v = number(128 - from);  // products about 2^-126
-    for (float& v : bias) v = number(1);
+    AlignedVector<float> x(at(rows * x_row), NAN), w(at(inputs * width)), dy(at(rows * width)),
+        bias(at(width));
+    for (int r = 0; r < rows; ++r) {
+      for (int k = 0; k < inputs; ++k) x[at(r * x_row + k)] = number(from);
+      for (int j = 0; j < outputs; ++j) dy[at(r * width + j)] = number(128 - from);
+    }
+    for (int j = 0; j < outputs; ++j) {
+      for (int k = 0; k < inputs; ++k)
+        w[at(k * width + j)] = number(128 - from);  // products about 2^-126
+      bias[at(j)] = j % 3 == 0 ? -0.0f : number(1);
+    }
     AlignedVector<float> y[2], dw[2];
     for (const bool hardware : {false, true}) {
       allow_bf16_hardware(hardware);
-      Bf16Matrix matrix(inputs, width, width);
+      Bf16Matrix matrix(inputs, outputs, width);
       matrix.pack(w.data());
       y[hardware].resize(at(rows * width));
-      matrix.forward(x.data(), inputs, bias.data(), y[hardware].data(), width, rows);
-      dw[hardware].resize(at(inputs * width));
+      matrix.forward(x.data(), x_row, bias.data(), y[hardware].data(), width, rows);
+      dw[hardware].assign(at(inputs * width), -0.0f);
       AlignedVector<float> db(at(width));
-      bf16_weight_grad(x.data(), inputs, inputs, w.data(), width, width, rows, dw[hardware].data(),
-                       db.data(), width);
+      bf16_weight_grad(x.data(), x_row, inputs, dy.data(), width, width, rows, dw[hardware].data(),
+                       db.data(), outputs);
     }
     const auto expect_same = [&](const AlignedVector<float>& a, const AlignedVector<float>& b) {
       for (std::size_t i = 0; i < a.size(); ++i) {
+        if (i % at(width) >= at(outputs)) continue;
         tiny += a[i] == 0 || std::abs(a[i]) < 0x1p-120f;
+        negative_zeros += a[i] == 0 && std::signbit(a[i]);
         if (std::isnan(a[i]) && std::isnan(b[i])) continue;
         ASSERT_EQ(__builtin_bit_cast(std::uint32_t, a[i]), __builtin_bit_cast(std::uint32_t, b[i]))
-            << a[i] << " and " << b[i] << ", round " << round;
+            << a[i] << " and " << b[i] << ", round " << round << ": " << rows << " x " << inputs
+            << " x " << outputs;
       }
     };
     expect_same(y[0], y[1]);
     expect_same(dw[0], dw[1]);
   }
   EXPECT_GT(tiny, 1000);
+  EXPECT_GT(negative_zeros, 10);
 }
 
 }  // namespace

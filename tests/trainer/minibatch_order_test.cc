@@ -30,6 +30,16 @@ TEST(MinibatchOrder, HasEachSampleOnce) {
   }
 }
 
+// The CPU makes large ones in vectors, a GPU's threads place by place.
+TEST(MinibatchOrder, IsTheBijectionOfEachPlace) {
+  for (const std::uint32_t n : {kShuffledFrom, kShuffledFrom + 1, 100000u, (1u << 18) + 1}) {
+    const auto order = order_of(n, 3, 1);
+    const ShuffleKey key = shuffle_key(minibatch_rng(5, 0, 3, 1), n);
+    for (std::uint32_t place = 0; place < n; ++place)
+      ASSERT_EQ(order[place], shuffled(key, place)) << n;
+  }
+}
+
 TEST(MinibatchOrder, DiffersFromEpochToEpochAndUpdateToUpdate) {
   for (const std::uint32_t n : {1000u, 100000u}) {
     const auto first = order_of(n, 0, 0), epoch = order_of(n, 0, 1), update = order_of(n, 1, 0);

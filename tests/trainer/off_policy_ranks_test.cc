@@ -173,6 +173,33 @@ TEST_P(OffPolicyRanks, ResumeEqualsNoInterruption) {
 INSTANTIATE_TEST_SUITE_P(Algorithms, OffPolicyRanks, ::testing::ValuesIn(cases()),
                          [](const auto& test) { return test.param.name; });
 
+// A turn of more steps than are worth keeping as text is exchanged in parts.
+TEST(OffPolicyRanks, OfLongTurnsHaveTheBitsOfOne) {
+  TrainOptions o = small_dqn("MinAtar/Seaquest-v1");
+  o.env.num_envs = 4096;
+  o.dqn.replay.buffer_size = 300'000;
+  o.dqn.replay.train_every = o.dqn.replay.report_every = 64;
+  testing::Run alone(o);
+  const std::string report = step(*alone), expected = state_of(*alone);
+  on_ranks(2, [&](ProcessGroup& group) {
+    const auto trainer = make_trainer(o, group);
+    EXPECT_EQ(step(*trainer), report);
+    EXPECT_EQ(state_of(*trainer), expected) << group.rank();
+  });
+}
+
+TEST(OffPolicyRanks, OfDifferentTurnsSayWhoseDoNotFit) {
+  on_ranks(2, [&](ProcessGroup& group) {
+    TrainOptions o = small_dqn("CartPole-v1");
+    if (group.rank() == 1) o.dqn.replay.train_every = 2;
+    const auto trainer = make_trainer(o, group);
+    std::string message;
+    EXPECT_EQ(exit_code_of([&] { trainer->step(); }, &message), 5);
+    EXPECT_NE(message.find("rank " + std::to_string(1 - group.rank())), std::string::npos)
+        << message;
+  });
+}
+
 TEST(OffPolicyRanks, OfDifferentWeightsWriteNoCheckpoint) {
   const TempDir dir;
   on_ranks(2, [&](ProcessGroup& group) {

@@ -29,19 +29,24 @@ ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
       slots_((config.capacity + config.num_envs - 1) / config.num_envs + 1) {
   RM_ASSERT(config.n_step >= 1 && config.n_step < slots_);
   const auto rows = static_cast<std::size_t>(slots_ * config.num_envs);
-  const auto words = static_cast<std::size_t>(row_words_ + action_words_ + 1);
-  // A tree has up to four nodes of eight bytes a leaf.
-  const auto copies = static_cast<std::size_t>(config.copies);
-  check_memory(
-      copies * rows * (4 * words + 1 + (config.priority_alpha > 0 ? 32 : 0)),
-      "a replay buffer of " + std::to_string(config.capacity) + " transitions" +
-          (copies > 1 ? ", one for each of " + std::to_string(copies) + " ranks here," : ""),
-      "lower buffer_size");
+  check_room(
+      "", config.priority_alpha > 0 ? 32 : 0);  // a tree has up to four nodes of eight bytes a leaf
   c_.observations.resize(rows * static_cast<std::size_t>(row_words_));
   c_.actions.resize(rows * static_cast<std::size_t>(action_words_));
   c_.rewards.resize(rows);
   c_.ends.resize(rows);
   if (config.priority_alpha > 0) tree_ = std::make_unique<PriorityTree>(slots_ * config.num_envs);
+}
+
+void ReplayBuffer::check_room(const char* doing, int more_bytes) const {
+  const auto rows = static_cast<std::size_t>(slots_ * config_.num_envs);
+  const auto words = static_cast<std::size_t>(row_words_ + action_words_ + 1);
+  const auto copies = static_cast<std::size_t>(config_.copies);
+  check_memory(
+      copies * rows * (4 * words + 1 + static_cast<std::size_t>(more_bytes)),
+      doing + ("a replay buffer of " + std::to_string(config_.capacity)) + " transitions" +
+          (copies > 1 ? ", one for each of " + std::to_string(copies) + " ranks here," : ""),
+      "lower buffer_size");
 }
 
 std::int64_t ReplayBuffer::size() const {
@@ -194,25 +199,30 @@ std::function<void()> ReplayBuffer::read(const H5Group& root, const std::string&
   const auto rows = static_cast<std::size_t>(used_rows(c.time));
   const auto width = static_cast<std::size_t>(row_words_);
   const std::string what = path + ": replay";
-  const auto observations = read_array<float>(g, "observations", rows * width, what);
-  c.observations.assign(observations.begin(), observations.end());
-  c.actions =
-      read_array<std::int32_t>(g, "actions", rows * static_cast<std::size_t>(action_words_), what);
-  c.rewards = read_finite(g, "rewards", rows, what, "a reward");
-  c.ends = read_array<std::uint8_t>(g, "ends", rows, what);
+  // Read where they will stay: for a moment there are two buffers, the second only to be thrown away.
+  check_room("reading back ", tree_ ? 8 : 0);
+  const auto read_used = [&](const char* name, const auto& all, int columns, auto& into) {
+    into.resize(all.size());
+    read_array_into(g, name, std::span(into.data(), rows * static_cast<std::size_t>(columns)),
+                    what);
+  };
+  read_used("observations", c_.observations, row_words_, c.observations);
+  read_used("actions", c_.actions, action_words_, c.actions);
+  read_used("rewards", c_.rewards, 1, c.rewards);
+  read_used("ends", c_.ends, 1, c.ends);
+  require_finite(c.rewards, what, "a reward");
   const auto keys = g.open_dataset("final_keys").read_vector<std::int64_t>();
   c.final_keys.assign(keys.begin(), keys.end());
   const auto words = read_array<float>(g, "final_observations", keys.size() * width, what);
   c.final_words.assign(words.begin(), words.end());
   c.priorities = read_array<double>(g, "priorities", tree_ ? rows : 0, what);
   check(c, path);
-  return [this, c = std::move(c)]() mutable {
-    c.observations.resize(c_.observations.size());
-    c.actions.resize(c_.actions.size());
-    c.rewards.resize(c_.rewards.size());
-    c.ends.resize(c_.ends.size());
-    for (std::size_t row = 0; row < c.priorities.size(); ++row)
-      tree_->set(static_cast<std::int64_t>(row), c.priorities[row]);
+  const auto read = std::make_shared<Content>(std::move(c));  // a std::function is copied
+  return [this, read] {
+    Content& c = *read;
+    const std::vector<double> priorities = std::move(c.priorities);
+    for (std::size_t row = 0; row < priorities.size(); ++row)
+      tree_->set(static_cast<std::int64_t>(row), priorities[row]);
     c_ = std::move(c);
   };
 }

@@ -111,6 +111,9 @@ class ReplayBuffer {
     double top_priority = 1.0;       // what a new transition starts with: the largest so far
   };
 
+  // Throws Error(kUsage) where this machine has no room for one more such buffer, and so many bytes a row beside it; of each
+  // rank here.
+  void check_room(const char* doing, int more_bytes) const;
   // Oldest time whose observation is stored.
   std::int64_t oldest(std::int64_t time) const { return time < slots_ ? 0 : time + 1 - slots_; }
   std::int64_t row_of(std::int64_t time, std::int64_t env) const {

@@ -68,6 +68,7 @@ void ReplayCollector::step(const Policy& policy, std::vector<EpisodeRecord>& fin
   });
   if (exchange_) {
     exchange_->add(b, buffers.final_masks);
+    if (exchange_->full()) share(finished);
   } else {
     store(b, buffers.final_masks, finished);
   }

@@ -24,7 +24,7 @@ class Writer {
 
 class Reader {
  public:
-  explicit Reader(const std::string& text) : text_(text) {}
+  Reader(const std::string& text, std::size_t rank) : text_(text), rank_(rank) {}
   template <class T>
   void operator()(T& number) {
     if (text_.size() - at_ < sizeof number) fail();
@@ -36,13 +36,14 @@ class Reader {
   }
 
  private:
-  [[noreturn]] static void fail() {
-    fail_peer(
-        "what ranks tell each other of their environments does not fit; start all of them from one "
-        "build and config");
+  [[noreturn]] void fail() const {
+    fail_peer("what rank " + std::to_string(rank_) +
+              " tells of its environments' steps is not what this rank expects (" +
+              std::to_string(text_.size()) + " bytes); start all ranks from one build and config");
   }
 
   const std::string& text_;
+  std::size_t rank_;
   std::size_t at_ = 0;
 };
 
@@ -76,7 +77,13 @@ void visit_step(const RolloutBuffer& b, Mask* final_masks, std::int64_t env, Vis
 }  // namespace
 
 StepExchange::StepExchange(const EnvSpec& spec, int local_envs, ProcessGroup& group)
-    : local_envs_(local_envs), group_(group), all_(spec, 1, local_envs * group.world_size()) {
+    : local_envs_(local_envs),
+      group_(group),
+      all_(spec, 1, local_envs * group.world_size()),
+      // Everything that visit_step visits, of words and of less.
+      largest_step_(
+          std::int64_t{4} * local_envs *
+          (spec.action_size() + 6 + 2 * (spec.observation_columns() + spec.mask_columns))) {
   final_masks_.resize(static_cast<std::size_t>(spec.mask_columns * all_.buffer().stride));
 }
 
@@ -85,8 +92,9 @@ const RolloutBuffer& StepExchange::gather_start(const RolloutBuffer& local) {
   Writer writer(text);
   for (int i = 0; i < local_envs_; ++i) visit_observation(local, 0, i, writer);
   std::int64_t env = 0;
-  for (const std::string& part : group_.all_gather(text, "first observations")) {
-    Reader reader(part);
+  const std::vector<std::string> parts = group_.all_gather(text, "first observations");
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+    Reader reader(parts[rank], rank);
     for (int i = 0; i < local_envs_; ++i) visit_observation(all_.buffer(), 0, env++, reader);
     reader.finish();
   }
@@ -102,7 +110,8 @@ void StepExchange::add(const RolloutBuffer& local, const Word* final_masks) {
 
 void StepExchange::exchange(const std::function<void(const RolloutBuffer& step)>& store) {
   const std::vector<std::string> parts = group_.all_gather(mine_, "steps of environments");
-  std::vector<Reader> readers(parts.begin(), parts.end());
+  std::vector<Reader> readers;
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) readers.emplace_back(parts[rank], rank);
   for (int step = 0; step < steps_; ++step) {
     std::int64_t env = 0;
     for (Reader& reader : readers) {

@@ -27,6 +27,9 @@ class StepExchange {
   const RolloutBuffer& gather_start(const RolloutBuffer& local);
   // Writes down a step of this rank's environments, a rollout of horizon 1.
   void add(const RolloutBuffer& local, const Word* final_masks);
+  // Whether what is written down may have grown so far that it should be exchanged before more comes: a turn of many steps need
+  // not fit into memory as text. Depends on sizes only, and so is the same on all ranks.
+  bool full() const { return steps_ * largest_step_ >= (std::int64_t{1} << 24); }
   // Collective, every rank having added as many steps: calls `store` with each of them, oldest first, and forgets them. A step
   // of all environments is slot 0 of a rollout of horizon 1, its slot 1 being what they show now; what belongs to ends is set
   // where something ended. Ranks of another build or config: Error(kPeer).
@@ -41,6 +44,7 @@ class StepExchange {
   AlignedVector<std::uint32_t> final_masks_;  // [M][stride] of `all_`
   std::string mine_;                          // steps added since the last exchange
   int steps_ = 0;
+  std::int64_t largest_step_;  // bytes
 };
 
 }  // namespace rollmill
