@@ -144,6 +144,7 @@ class DatasetJob {
       : o_(options),
         job_(make_job(options, entry, policy)),
         dir_(std::move(dir)),
+        faults_(dir_ + "/faults"),
         group_(group),
         pool_(pool) {}
 
@@ -173,6 +174,7 @@ class DatasetJob {
   const GenerateOptions& o_;
   EpisodeJob job_;
   std::string dir_;
+  FaultReports faults_;
   ProcessGroup& group_;
   ThreadPool& pool_;
   Manifest manifest_;  // rank 0's is the one on disk; other ranks have the state at the start
@@ -313,9 +315,8 @@ std::optional<ShardData> DatasetJob::generate(std::int64_t shard, std::int64_t e
   build_shard(job, pool_, data);
   if (job.stopped()) return std::nullopt;
   if (faults.count > 0) {
-    const auto files = write_faults(dir_ + "/faults", job.env->spec(), job.seed, faults);
-    log_warn("shard {}: {} episodes ended because a number was NaN or infinite; rollmill replay {}",
-             shard, faults.count, files.front());
+    log_warn("shard {}: {} episodes ended because a number was NaN or infinite; {}", shard,
+             faults.count, faults_.write(job.env->spec(), job.seed, faults));
   }
   return data;
 }

@@ -1,6 +1,7 @@
 #include "rollout/fault_report.h"
 
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/build_info.h"
@@ -55,6 +56,15 @@ std::vector<WordList> lists_of(const nlohmann::json& j, const char* key, std::si
   return result;
 }
 
+int reports_in(const std::string& dir) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    count += name.starts_with("fault-") && name.ends_with(".json") ? 1 : 0;
+  }
+  return count;
+}
+
 }  // namespace
 
 std::vector<std::string> write_faults(const std::string& dir, const EnvSpec& spec,
@@ -62,7 +72,11 @@ std::vector<std::string> write_faults(const std::string& dir, const EnvSpec& spe
   std::vector<std::string> paths;
   if (faults.described.empty()) return paths;
   make_dirs(dir);
+  int room = kMostFaultFiles - reports_in(dir);
   for (const Fault& f : faults.described) {
+    const std::string path =
+        dir + "/fault-" + std::to_string(f.environment) + "-" + std::to_string(f.episode) + ".json";
+    if (!file_exists(path) && room-- <= 0) continue;
     nlohmann::ordered_json j;
     j["format"] = kFormat;
     j["environment"] = spec.id;
@@ -79,12 +93,24 @@ std::vector<std::string> write_faults(const std::string& dir, const EnvSpec& spe
     j["actions"] = f.actions;
     j["broken"] = f.broken;
     j["build"] = build_info();
-    const std::string path =
-        dir + "/fault-" + std::to_string(f.environment) + "-" + std::to_string(f.episode) + ".json";
     write_file_atomic(path, j.dump(1) + "\n");
     paths.push_back(path);
   }
   return paths;
+}
+
+std::string FaultReports::write(const EnvSpec& spec, std::uint64_t seed,
+                                const EnvBatch::Faults& faults) {
+  if (faults.described.empty())
+    return "on a GPU they are counted only: run them with env.device = \"cpu\" to see why";
+  const std::vector<std::string> files = write_faults(dir_, spec, seed, faults);
+  std::string text = files.empty() ? "see " + dir_ : "rollmill replay " + files.front();
+  if (files.size() < faults.described.size() && !told_full_) {
+    told_full_ = true;
+    text += "; " + dir_ + " holds " + std::to_string(kMostFaultFiles) +
+            " reports: no more are written, all are counted";
+  }
+  return text;
 }
 
 FaultFile read_fault(const std::string& path) {

@@ -3,15 +3,32 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "envs/registry.h"
 
 namespace rollmill {
 
-// Writes one file for each described fault into `dir` (made if need be); returns their paths. time_limit and seed are the batch's.
+// An environment that breaks in every episode would fill a disk: the first ones show why.
+inline constexpr int kMostFaultFiles = 64;
+
+// Writes one file for each described fault into `dir` (made if need be), while that holds fewer than kMostFaultFiles; a report that
+// is there already is written anew. Returns the paths of those written. seed: the batch's.
 std::vector<std::string> write_faults(const std::string& dir, const EnvSpec& spec,
                                       std::uint64_t seed, const EnvBatch::Faults& faults);
+
+// The reports of one job.
+class FaultReports {
+ public:
+  explicit FaultReports(std::string dir) : dir_(std::move(dir)) {}
+  // Writes them, and returns for people how to see one of them again.
+  std::string write(const EnvSpec& spec, std::uint64_t seed, const EnvBatch::Faults& faults);
+
+ private:
+  std::string dir_;
+  bool told_full_ = false;
+};
 
 struct FaultFile {
   std::string env_id;

@@ -184,7 +184,8 @@ std::mutex making;
 
 class Loop {
  public:
-  Loop(const TrainJob& job, ProcessGroup& group) : job_(job), group_(group) {}
+  Loop(const TrainJob& job, ProcessGroup& group)
+      : job_(job), group_(group), faults_(job.out_dir + "/faults") {}
   TrainResult run(bool resume);
 
  private:
@@ -199,6 +200,7 @@ class Loop {
 
   const TrainJob& job_;
   ProcessGroup& group_;
+  FaultReports faults_;
 };
 
 void Loop::restore(Trainer& trainer) {
@@ -224,13 +226,9 @@ void Loop::open_events(std::optional<TensorboardWriter>& events, std::int64_t la
 // Environments that broke do not stop the run; what is needed to see why is written.
 void Loop::report_faults(const UpdateReport& report) {
   if (report.faults.count == 0) return;
-  const auto files = write_faults(job_.out_dir + "/faults", find_env(job_.options.env.id).spec(),
-                                  job_.options.seed, report.faults);
   log_warn("{}update {}: {} environments ended because a number was NaN or infinite; {}",
            job_.label, report.update, report.faults.count,
-           files.empty()
-               ? "on a GPU they are counted only: run them with env.device = \"cpu\" to see why"
-               : "rollmill replay " + files.front());
+           faults_.write(find_env(job_.options.env.id).spec(), job_.options.seed, report.faults));
 }
 
 // The same on all ranks: a signal that reached one of them, or rank 0's clock.

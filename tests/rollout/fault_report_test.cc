@@ -147,5 +147,36 @@ TEST(Faults, ReportsAreWrittenAndDamagedOnesRefused) {
   std::filesystem::remove_all(dir);
 }
 
+// An environment that breaks again and again leaves its first reports, and says once that there are no more.
+TEST(Faults, AFolderHoldsTheFirstReportsOnly) {
+  const std::string dir = std::filesystem::temp_directory_path() / "rollmill_many_faults_test";
+  std::filesystem::remove_all(dir);
+  const EnvSpec spec = find_env("CartPole-v1").spec();
+  FaultReports reports(dir);
+  int told = 0;
+  for (std::uint32_t update = 0; update < 10; ++update) {
+    EnvBatch::Faults faults;
+    for (std::uint32_t i = 0; i < 16; ++i) {
+      Fault fault;
+      fault.environment = i;
+      fault.episode = update;
+      fault.broken = {0x7f800000u, 2, 3, 4};
+      faults.described.push_back(fault);
+    }
+    faults.count = 16;
+    const std::string said = reports.write(spec, 3, faults);
+    EXPECT_EQ(said.find("fault-0-") != said.npos, update < 4) << said;
+    told += said.find("no more are written") != said.npos;
+  }
+  EXPECT_EQ(told, 1);
+  const auto files = std::filesystem::directory_iterator(dir);
+  EXPECT_EQ(std::distance(begin(files), end(files)), kMostFaultFiles);
+  Fault again;  // as after a resume
+  again.environment = 3;
+  again.episode = 2;
+  EXPECT_EQ(write_faults(dir, spec, 3, {1, {again}}).size(), 1u);
+  std::filesystem::remove_all(dir);
+}
+
 }  // namespace
 }  // namespace rollmill
