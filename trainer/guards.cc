@@ -26,6 +26,30 @@ std::string first_not_finite(const RolloutBuffer& b) {
   return "";
 }
 
+std::string first_observation_not_finite(const RolloutBuffer& b, const EnvSpec& spec,
+                                         std::int64_t first_environment) {
+  if (spec.observed.kind != ObservationKind::kReal) return "";
+  const auto in_slot = [&](const float* slot, int t, bool final) -> std::string {
+    for (int k = 0; k < b.observation_columns; ++k) {
+      for (int i = 0; i < b.num_envs; ++i) {
+        if (final && b.ends[t * b.stride + i] != kTruncated) continue;
+        if (std::isfinite(slot[k * b.stride + i])) continue;
+        return "observation '" + spec.observation[static_cast<std::size_t>(k)].name +
+               "' of environment " + std::to_string(first_environment + i) + " at step " +
+               std::to_string(t) + " of the rollout";
+      }
+    }
+    return "";
+  };
+  for (int t = 0; t <= b.horizon; ++t) {
+    std::string found = in_slot(b.observation_slot(t), t, false);
+    if (found.empty() && t < b.horizon)
+      found = in_slot(b.final_observations + t * b.slot_words(), t, true);
+    if (!found.empty()) return found;
+  }
+  return "";
+}
+
 bool TrainingWatch::Symptom::observe(bool present, int times) {
   constexpr int kGone = 50;
   seen = present ? seen + 1 : 0;

@@ -1,6 +1,7 @@
 // What keeps a run from going on with numbers that mean nothing, and says early that it is not learning.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@ namespace rollmill {
 
 // The first number of a host rollout that is NaN or infinite, as "reward of environment 3 at step 7"; "" where all are finite.
 std::string first_not_finite(const RolloutBuffer& buffer);
+
+// The first observation of a host rollout that is NaN or infinite, as "observation 'x' of environment 3 at step 7 of the rollout";
+// "" where all are finite or no real numbers. first_environment: the number of the buffer's first one.
+std::string first_observation_not_finite(const RolloutBuffer& buffer, const EnvSpec& spec,
+                                         std::int64_t first_environment);
 
 // Looks at a run's metrics, update after update, for what its user will want to know before the end:
 //   entropy collapse       below 1 % of what it was at first, while the task is not solved; of choices only: the entropy of

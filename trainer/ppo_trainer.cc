@@ -115,8 +115,7 @@ UpdateReport PpoTrainer::step() {
   experience_->begin_next();
   const UpdateStats stats = learn(rate);
   experience_->finish_next();
-  report.faults =
-      experience_->batch().take_faults();  // with overlap those of the rollout that waits
+  report.skipped = stats.skipped;
   report.metrics = metrics_of(stats, rate);
   if (o.ppo.overlap) {
     const Staleness stale = experience_->staleness();
@@ -129,6 +128,7 @@ UpdateReport PpoTrainer::step() {
   // 3. Bookkeeping; the statistics learn from this rollout last, so that log-probabilities stay comparable.
   if (weights_.normalizer.enabled()) update_normalizer();
   if (rewards_) rewards_->update(experience_->buffer(), local_groups(), *run_.pool, run_.group);
+  report.faults = batch().take_faults();  // with overlap those of the rollout that waits
   run_.count(run_.of_all_ranks(finished_episodes(report)),
              std::int64_t{o.ppo.horizon} * o.env.num_envs, batch(), report);
   experience_->advance();
@@ -145,6 +145,12 @@ UpdateStats PpoTrainer::learn(double rate) {
                    (first.empty() ? "; the rollout's own numbers are finite"
                                   : "; the first in the rollout: " + first));
   }
+}
+
+std::string PpoTrainer::observation_not_finite() {
+  if (experience_->cuda()) return "";
+  return first_observation_not_finite(experience_->buffer(), run_.spec,
+                                      run_.batch_config().first_environment);
 }
 
 void PpoTrainer::save(H5Group& root) {
@@ -211,7 +217,8 @@ std::vector<EpisodeRecord> PpoTrainer::finished_episodes(UpdateReport& report) c
   return finished;
 }
 
-// Groups of all ranks, merged in group order.
+// Groups of all ranks, merged in group order. One number that is not finite would stay in the statistics, and in every policy
+// of the run from then on.
 void PpoTrainer::update_normalizer() {
   const std::vector<Moments> mine = experience_->observation_moments(local_groups());
   const std::string bytes(reinterpret_cast<const char*>(mine.data()),
@@ -223,6 +230,12 @@ void PpoTrainer::update_normalizer() {
       std::memcpy(&m, part.data() + k * sizeof(Moments), sizeof(Moments));
       total[k % total.size()].merge(m);
     }
+  }
+  for (std::size_t k = 0; k < total.size(); ++k) {
+    if (std::isfinite(total[k].mean) && std::isfinite(total[k].m2)) continue;
+    fail_numerical("update " + std::to_string(run_.progress.update) + ": observation '" +
+                   run_.spec.observation[k].name +
+                   "' is NaN or infinite (policy.normalize_observations keeps its mean)");
   }
   weights_.normalizer.merge(total);
 }

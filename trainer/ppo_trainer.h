@@ -26,6 +26,7 @@ class PpoTrainer final : public Trainer {
   TrainRun& run() override { return run_; }
   EnvBatch& batch() override { return experience_->batch(); }
   PolicyWeights& weights() override { return weights_; }
+  std::string observation_not_finite() override;
   // Adam's moments, the observations that the next rollout starts from, what the policy remembers there, reward statistics.
   void save(H5Group& root) override;
   std::function<void()> read(const H5Group& root, const std::string& path) override;

@@ -196,11 +196,16 @@ class Loop {
   Decision decide(Trainer& trainer, Clock::time_point last_checkpoint);
   void restore(Trainer& trainer);
   void open_events(std::optional<TensorboardWriter>& events, std::int64_t last) const;
+  UpdateReport step(Trainer& trainer);
   void report_faults(const UpdateReport& report);
+  void report_skipped(const UpdateReport& report, Trainer& trainer);
+  std::string cause_of(const std::string& observation) const;
 
   const TrainJob& job_;
   ProcessGroup& group_;
   FaultReports faults_;
+  std::int64_t broken_ = 0;  // environments of this process, so far
+  bool told_of_skipped_ = false;
 };
 
 void Loop::restore(Trainer& trainer) {
@@ -223,8 +228,42 @@ void Loop::open_events(std::optional<TensorboardWriter>& events, std::int64_t la
   events->write_config(job_.config_text, {settings.begin(), settings.end()});
 }
 
+// Where it comes from: of a state that was not finite the report in faults/ tells.
+std::string Loop::cause_of(const std::string& observation) const {
+  return observation + " is NaN or infinite" +
+         (broken_ > 0 ? "" : ", though no state is: its observe must not write such a number") +
+         "; `rollmill check-env " + job_.options.env.id + "` looks for where";
+}
+
+// A failure of numbers says whose they are: where an environment shows some that are not finite, no learning rate helps.
+UpdateReport Loop::step(Trainer& trainer) {
+  try {
+    return trainer.step();
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::kNumerical) throw;
+    const std::string observation = trainer.observation_not_finite();
+    UpdateReport lost;
+    lost.update = trainer.progress().update;
+    lost.faults = trainer.batch().take_faults();
+    report_faults(lost);
+    if (observation.empty()) throw;
+    throw Error(e.code(), "update " + std::to_string(lost.update) + ": " + cause_of(observation));
+  }
+}
+
+void Loop::report_skipped(const UpdateReport& report, Trainer& trainer) {
+  if (report.skipped == 0 || told_of_skipped_) return;
+  const std::string observation = trainer.observation_not_finite();
+  if (observation.empty() && group_.rank() != 0) return;
+  told_of_skipped_ = true;
+  log_warn("{}update {}: optimiser steps of NaN or infinity are skipped ({} here){}{}", job_.label,
+           report.update, report.skipped, observation.empty() ? "" : ": ",
+           observation.empty() ? "" : cause_of(observation));
+}
+
 // Environments that broke do not stop the run; what is needed to see why is written.
 void Loop::report_faults(const UpdateReport& report) {
+  broken_ += report.faults.count;
   if (report.faults.count == 0) return;
   log_warn("{}update {}: {} environments ended because a number was NaN or infinite; {}",
            job_.label, report.update, report.faults.count,
@@ -270,12 +309,13 @@ TrainResult Loop::run(bool resume) {
   const std::int64_t first_steps = trainer.progress().env_steps;
   auto last_checkpoint = Clock::now();
   while (!trainer.finished()) {
-    const UpdateReport report = trainer.step();
+    const UpdateReport report = step(trainer);
     const MetricsRecord record =
         metrics_of(report, seconds_since(start), trainer.curriculum().active());
     if (metrics) metrics->write(record);
     if (events) events->write(record);
     report_faults(report);
+    report_skipped(report, trainer);
     if (group_.rank() == 0) {
       for (const std::string& warning : watch.observe(record))
         log_warn("{}update {}: {}", job_.label, report.update, warning);

@@ -23,6 +23,9 @@ class Trainer {
   virtual EnvBatch& batch() = 0;  // this rank's environments
   // The policy as it would be saved now.
   virtual PolicyWeights& weights() = 0;
+  // The first observation in what is learned from that is NaN or infinite, in words; "" where there is none, or none that this
+  // process can see. (Looks at all of them: for messages.)
+  virtual std::string observation_not_finite() { return ""; }
   // Whether save() would write the same on every rank: then rank 0's file has it for all.
   virtual bool same_on_all_ranks() const { return false; }
 

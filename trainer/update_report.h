@@ -25,7 +25,8 @@ struct UpdateReport {
   double mean_return = 0, mean_length = 0;
   double difficulty = 0, success_rate = 0;  // of the curriculum, where there is one
   EnvBatch::Faults faults;                  // environments of this rank that broke
-  std::vector<Metric> metrics;              // in the order of metrics.jsonl
+  std::int64_t skipped = 0;     // optimiser steps not taken: NaN or infinity
+  std::vector<Metric> metrics;  // in the order of metrics.jsonl
   double collect_seconds = 0, learn_seconds = 0;
   // Of collect_seconds: in the environments' steps; NaN where it is not known.
   double env_seconds = std::numeric_limits<double>::quiet_NaN();

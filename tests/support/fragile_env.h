@@ -39,4 +39,19 @@ struct Fragile {
   RM_HD static void observe(const State& s, const Params&, Strided<float> out) { out[0] = s.x; }
 };
 
+// Its state stays finite, but what it shows of it does not: 1 / x of what becomes 0.
+struct Blinding : Fragile {
+  static constexpr EnvInfo info{"Blinding-v0", "Shows what is not finite.", 100, 0.0, 1.0, 1.0, {},
+                                "tests"};
+  static constexpr FieldInfo observation_fields[] = {{"nearness", "", -3.4e38, 3.4e38}};
+  RM_HD static Transition step(State& s, const Params&, Action::Value, Rng&) {
+    s.x = s.pushes < 8 ? s.x : 0.0f;
+    s.pushes += 1;
+    return {1.0f, 0u};
+  }
+  RM_HD static void observe(const State& s, const Params&, Strided<float> out) {
+    out[0] = 1.0f / s.x;
+  }
+};
+
 }  // namespace rollmill::testing

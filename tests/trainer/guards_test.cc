@@ -8,8 +8,13 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "envs/cpu_entry.h"
+#include "tests/core/io/temp_dir.h"
+#include "tests/support/fragile_env.h"
 #include "tests/trainer/scene.h"
+#include "tests/trainer/small_ppo.h"
 #include "trainer/may_step.h"
+#include "trainer/train_job.h"
 
 namespace rollmill {
 namespace {
@@ -53,6 +58,32 @@ TEST(SkippedUpdates, LeaveWeightsAndReportsFinite) {
   std::fill(b.advantages, b.advantages + b.horizon * b.stride, std::numeric_limits<float>::quiet_NaN());
   s.options.epochs = 3;
   EXPECT_THROW(s.learner()->update(s.rollout.buffer(), 1, 1e-3), Error);
+}
+
+// What an environment shows, not the learning rate, is to blame: the run says which number of which environment.
+TEST(ObservationsThatAreNotFinite, AreNamedByTheRunTheyEnd) {
+  static const EnvEntry entries[] = {cpu_entry<testing::Blinding>()};
+  register_envs(entries, 1, "guards_test");
+  const testing::TempDir dir;
+  for (const char* algorithm : {"ppo", "normalised", "dqn"}) {
+    TrainJob job;
+    job.options = testing::small_ppo("Blinding-v0");
+    job.options.env.num_envs = 16;
+    job.options.normalize_observations = algorithm == std::string("normalised");
+    job.options.max_skipped = job.options.ppo.max_skipped = 3;
+    if (algorithm == std::string("dqn")) {
+      job.options.algorithm = "dqn";
+      job.options.dqn.replay.learning_starts = 500;
+    }
+    job.out_dir = dir / algorithm;
+    job.stop = [] { return StopRequest::kNone; };
+    job.on_update = [](const MetricsRecord&) {};
+    const auto group = make_process_group(LaunchInfo{}, false);
+    std::string message;
+    EXPECT_EQ(testing::exit_code_of([&] { run_train_job(job, *group); }, &message), 6) << algorithm;
+    EXPECT_NE(message.find("observation 'nearness' of environment 0"), message.npos) << message;
+    EXPECT_NE(message.find("though no state is"), message.npos) << message;
+  }
 }
 
 MetricsRecord metrics(double entropy, double kl, double explained, double mean_return) {

@@ -39,6 +39,7 @@ UpdateReport BcTrainer::step() {
   const auto start = Clock::now();
   const UpdateStats stats = imitation_->update(now_.learning_rate);
   report.learn_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  report.skipped = stats.skipped;
   report.metrics = {{"policy_loss", stats.policy_loss},
                     {"value_loss", stats.value_loss},
                     {"entropy", stats.entropy},

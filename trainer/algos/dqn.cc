@@ -117,6 +117,7 @@ UpdateReport DqnTrainer::step() {
   // 3. Bookkeeping.
   report.faults = batch().take_faults();
   const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
+  report.skipped = sums_.skipped;
   report.metrics = {{"loss", sums_.loss / n},
                     {"q_mean", sums_.value / n},
                     {"td_error", sums_.error / n},
@@ -160,7 +161,10 @@ void DqnTrainer::learn() {
                          run_.options.max_skipped};
   const double rate = learning_rate_at(r, env_steps_, run_.options.total_steps);
   const double norm = adam_update(adam, rate, gradient_, weights_.params, optimizer_, "network");
-  if (optimizer_.skipped > 0) return;  // errors that are not finite must not become priorities
+  if (optimizer_.skipped > 0) {  // errors that are not finite must not become priorities
+    ++sums_.skipped;
+    return;
+  }
   sums_.norm += norm;
   collector_.replay().set_errors(drawn_.data(), errors_.data(), r.batch_size);
   if (optimizer_.step % o.target_every == 0) track(weights_.params, r.tau, target_);

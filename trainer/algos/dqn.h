@@ -27,6 +27,9 @@ class DqnTrainer final : public Trainer {
   EnvBatch& batch() override { return collector_.batch(); }
   PolicyWeights& weights() override { return weights_; }
   bool same_on_all_ranks() const override { return true; }
+  std::string observation_not_finite() override {
+    return collector_.replay().first_not_finite(run_.spec);
+  }
   void save(H5Group& root) override;
   std::function<void()> read(const H5Group& root, const std::string& path) override;
 
@@ -40,7 +43,7 @@ class DqnTrainer final : public Trainer {
   struct Tile;
   struct Sums {
     double loss = 0, value = 0, error = 0, norm = 0;
-    std::int64_t updates = 0;
+    std::int64_t updates = 0, skipped = 0;
   };
 
   double epsilon() const;

@@ -102,6 +102,7 @@ UpdateReport SacTrainer::step() {
   // 3. Bookkeeping.
   report.faults = batch().take_faults();
   const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
+  report.skipped = sums_.skipped;
   report.metrics = {{"critic_loss", sums_.critic_loss / n},
                     {"actor_loss", sums_.actor_loss / n},
                     {"q_mean", sums_.value / n},
@@ -119,6 +120,7 @@ void SacTrainer::learn() {
   collector_.replay().draw(run_.options.seed, optimizer_.attempt(), 0.0f, rows, drawn_.data());
   learn_critics();
   learn_actor();
+  if (optimizer_.skipped > 0 || critic_.optimizer().skipped > 0) ++sums_.skipped;
   if (optimizer_.skipped > 0) return;
   double logp = 0;
   for (const auto& tile : tiles_) {

@@ -118,6 +118,7 @@ UpdateReport Td3Trainer::step() {
   report.faults = batch().take_faults();
   const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
   const double actor_n = static_cast<double>(std::max<std::int64_t>(sums_.policy_updates, 1));
+  report.skipped = sums_.skipped;
   report.metrics = {{"critic_loss", sums_.critic_loss / n},
                     {"actor_loss", -sums_.policy_value / actor_n},
                     {"q_mean", sums_.value / n},
@@ -139,7 +140,10 @@ void Td3Trainer::learn() {
     critic_tile(*tiles_[static_cast<std::size_t>(t)], first, rows, gradient);
   });
   critic_.update(adam, rate(), critic_gradient_);
-  if (critic_.optimizer().skipped > 0) return;
+  if (critic_.optimizer().skipped > 0) {
+    ++sums_.skipped;
+    return;
+  }
   ++sums_.updates;
   for (const auto& tile : tiles_) {
     sums_.critic_loss += tile->sums.loss / r.batch_size;
@@ -152,7 +156,10 @@ void Td3Trainer::learn() {
     actor_tile(*tiles_[static_cast<std::size_t>(t)], rows, gradient);
   });
   adam_update(adam, rate(), actor_gradient_, weights_.params, optimizer_, "actor");
-  if (optimizer_.skipped > 0) return;
+  if (optimizer_.skipped > 0) {
+    ++sums_.skipped;
+    return;
+  }
   track(weights_.params, r.tau, target_);
   critic_.track_target(r.tau);
   ++sums_.policy_updates;

@@ -70,6 +70,25 @@ void ReplayBuffer::store_rows(const float* columns, const Word* masks, std::int6
   }
 }
 
+std::string ReplayBuffer::first_not_finite(const EnvSpec& spec) const {
+  if (spec.observed.kind != ObservationKind::kReal) return "";
+  const auto in_row = [&](auto row, std::int64_t environment) -> std::string {
+    for (int k = 0; k < row_words_ - mask_words_; ++k) {
+      if (std::isfinite(row[k])) continue;
+      return "observation '" + spec.observation[static_cast<std::size_t>(k)].name +
+             "' of environment " + std::to_string(environment);
+    }
+    return "";
+  };
+  std::string found;
+  for (std::int64_t row = 0; row < used_rows(c_.time) && found.empty(); ++row)
+    found = in_row(c_.observations.data() + row * row_words_, row % config_.num_envs);
+  for (std::size_t f = 0; f < c_.final_keys.size() && found.empty(); ++f)
+    found = in_row(c_.final_words.begin() + static_cast<std::ptrdiff_t>(f) * row_words_,
+                   c_.final_keys[f] % config_.num_envs);
+  return found;
+}
+
 // Makes room where time + slots will go.
 void ReplayBuffer::forget(std::int64_t time) {
   const std::int64_t end = (time + 1) * config_.num_envs;

@@ -89,6 +89,9 @@ class ReplayBuffer {
     return mask_words_ == 0 ? nullptr
                             : reinterpret_cast<const Word*>(row) + (row_words_ - mask_words_);
   }
+  // The first stored observation that is NaN or infinite, as "observation 'x' of environment 3"; "" where all are finite or no
+  // real numbers. Looks at all of them.
+  std::string first_not_finite(const EnvSpec& spec) const;
   // Writes the observation to bootstrap from, and its mask, row_words() of them, to `next`.
   NStep n_step(std::int64_t row, float* next) const;
 
