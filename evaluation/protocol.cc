@@ -18,6 +18,7 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
   run_episodes(job, /*record_rows=*/false, pool, [&](int, const EpisodeRows& rows) {
     episodes[static_cast<std::size_t>(rows.episode - job.first)] = rows.summary;
   });
+  if (job.stopped()) return {};
   const EnvSpec spec = job.env->spec();
   EvaluationReport r;
   r.env_id = spec.id;

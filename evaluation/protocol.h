@@ -30,7 +30,7 @@ struct EvaluationReport {
   double seconds = 0;
 };
 
-// job.first and job.count are the episodes; outcome names come from the environment.
+// job.first and job.count are the episodes; outcome names come from the environment. Empty where job.stopped() afterwards.
 EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool);
 
 std::string format_text(const EvaluationReport& report);

@@ -96,7 +96,21 @@ EpisodeJob make_job(const GenerateOptions& o, const EnvEntry& entry, const Polic
   return job;
 }
 
-// Episodes of a shard from the mean length of the job's first 64: the same on every rank.
+// A shard holds whole episodes, and 64 at least: of long ones that may be more than the memory. (They are held as rows while
+// they are played, as rows of their shard's episodes, and as the shard's columns.)
+void check_shard_memory(const GenerateOptions& o, const EpisodeJob& job, std::int64_t pilot_steps) {
+  if (pilot_steps <= o.shard_transitions) return;
+  const EnvSpec spec = job.env->spec();
+  const std::int64_t wanted = o.episodes > 0 ? std::min<std::int64_t>(o.episodes, 64) : 64;
+  const std::int64_t row = 4 * episode_row_words(spec, job.policy_outputs);
+  const std::int64_t length = pilot_steps / 64;
+  check_memory(static_cast<std::size_t>(3 * wanted * length * row),
+               "a shard of " + std::to_string(wanted) + " episodes of " + spec.id + ", " +
+                   std::to_string(length) + " steps each,",
+               "set a lower env.time_limit");
+}
+
+// Episodes of a shard from the mean length of the job's first 64: the same on every rank. 0 where it was stopped meanwhile.
 std::int64_t choose_shard_episodes(const GenerateOptions& o, EpisodeJob job, ThreadPool& pool) {
   constexpr std::int64_t kPilot = 64;
   std::vector<std::int64_t> lengths(kPilot);
@@ -105,7 +119,9 @@ std::int64_t choose_shard_episodes(const GenerateOptions& o, EpisodeJob job, Thr
   run_episodes(job, false, pool, [&](int, const EpisodeRows& rows) {
     lengths[static_cast<std::size_t>(rows.episode)] = rows.summary.length;
   });
+  if (job.stopped()) return 0;
   const auto steps = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  check_shard_memory(o, job, steps);
   const std::int64_t episodes = o.shard_transitions * kPilot / steps;
   return std::clamp<std::int64_t>(episodes / 64 * 64, 64, std::int64_t{1} << 22);
 }
@@ -153,7 +169,7 @@ class DatasetJob {
                      const std::function<bool()>& stop);
 
  private:
-  void open(DatasetSpec& spec, bool resume);
+  bool open(DatasetSpec& spec, bool resume);
   void open_first(DatasetSpec& spec, bool resume);
   void check_present() const;
   void drop_damaged();
@@ -191,14 +207,17 @@ bool DatasetJob::satisfied() const {
                          : manifest_.steps() >= o_.transitions;
 }
 
-// Rank 0 opens or creates the dataset; what goes wrong there is every rank's error.
-void DatasetJob::open(DatasetSpec& spec, bool resume) {
+// Rank 0 opens or creates the dataset; what goes wrong there is every rank's error. False where it was stopped before there was
+// one.
+bool DatasetJob::open(DatasetSpec& spec, bool resume) {
   const std::string answer = from_rank_zero(group_, "opening the dataset", [&] {
     open_first(spec, resume);
     return std::to_string(spec.shard_episodes);
   });
   spec.shard_episodes = std::stoll(answer);
+  if (spec.shard_episodes == 0) return false;
   if (group_.rank() != 0) manifest_ = read_manifest(dir_);
+  return true;
 }
 
 void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
@@ -213,6 +232,7 @@ void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
     }
     check_writable(dir_);
     spec.shard_episodes = choose_shard_episodes(o_, job_, pool_);
+    if (spec.shard_episodes == 0) return;
     manifest_.spec = spec;
     write_manifest(dir_, manifest_);
     return;
@@ -380,8 +400,9 @@ void DatasetJob::record(const std::vector<ShardInfo>& mine) {
 GenerateResult DatasetJob::run(DatasetSpec spec, bool resume,
                                const std::function<void(const GenerateProgress&)>& progress,
                                const std::function<bool()>& stop) {
-  open(spec, resume);
+  job_.stop = stop;
   GenerateResult result;
+  if (!open(spec, resume)) return result;
   if (satisfied()) {
     result.already_done = true;
     result.manifest = manifest_;

@@ -7,12 +7,17 @@
 
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
+#include "core/log/log.h"
 
 namespace rollmill {
 namespace {
 
 constexpr int kLanesPerBlock = 256;
 constexpr int kWindow = 32;  // steps between two looks at what ended
+// An episode without a time limit that is longer may have no end.
+constexpr std::int64_t kLongEpisode = 100'000;
+// Rows of one episode, in words, from which on there must be room for them before they double.
+constexpr std::size_t kManyWords = std::size_t{1} << 22;
 
 struct Plan {
   int lanes, blocks;
@@ -39,8 +44,9 @@ class Block {
     config.first_episode = static_cast<std::uint32_t>(job.first + begin);
     config.episode_offset = 1;
     config.episode_stride = static_cast<std::uint32_t>(lanes);
-    // An environment without a time limit gets the job's: an endless episode must not hang it.
-    config.time_limit = job.time_limit == 0 ? static_cast<int>(job.max_steps) : job.time_limit;
+    const int limit = job.time_limit < 0 ? job.env->spec().time_limit : job.time_limit;
+    unlimited_ = limit == 0;
+    config.time_limit = unlimited_ ? static_cast<int>(job.max_steps) : limit;
     config.params = job.params;
     config.world = job.world;
     config.trace_steps = job.trace_steps;
@@ -60,8 +66,9 @@ class Block {
   void run() {
     const RolloutBuffer& b = rollout_->buffer();
     batch_->reset(b.observation_slot(0), b.mask_slot(0));
-    while (active_ > 0 && !job_.stopped()) {
+    for (std::int64_t steps = kWindow; active_ > 0 && !job_.stopped(); steps += kWindow) {
       play_window();
+      if (unlimited_ && steps % (1024 * kWindow) == 0) look_for_endless();
       if (job_.on_faults) {
         if (const auto faults = batch_->take_faults(); faults.count > 0) job_.on_faults(faults);
       }
@@ -85,6 +92,16 @@ class Block {
       job_.policy->act(q);
       batch_->step_range(b.step_buffers(t), 0, count_);
     }
+  }
+
+  void look_for_endless() {
+    const std::uint32_t* step = batch_->episodes().step;
+    const std::uint32_t longest = *std::max_element(step, step + count_);
+    if (longest < kLongEpisode || job_.warned->exchange(true)) return;
+    log_warn(
+        "{}: an episode goes on after {} steps and the environment has no time limit; it will "
+        "be cut at {}: set env.time_limit",
+        job_.env->id, longest, job_.max_steps);
   }
 
   void drain_lane(int lane) {
@@ -111,7 +128,14 @@ class Block {
     const RolloutBuffer& b = rollout_->buffer();
     auto& rows = pending_[lane];
     std::size_t at = rows.size();
-    rows.resize(at + static_cast<std::size_t>((end - begin) * width_));
+    const std::size_t size = at + static_cast<std::size_t>((end - begin) * width_);
+    if (size > rows.capacity() && size > kManyWords) {  // the other lanes' are as long
+      check_memory(2 * size * sizeof(Word) * static_cast<std::size_t>(active_),
+                   std::to_string(active_) + " episodes of " + job_.env->id + " of more than " +
+                       std::to_string(at / static_cast<std::size_t>(width_)) + " steps",
+                   "set a lower env.time_limit");
+    }
+    rows.resize(size);
     const auto add = [&](const void* columns, int count) {
       for (int k = 0; k < count; ++k)
         rows[at++] = static_cast<const Word*>(columns)[k * b.stride + lane];
@@ -150,7 +174,7 @@ class Block {
 
   const EpisodeJob& job_;
   int lanes_, count_;
-  bool record_;
+  bool record_, unlimited_ = false;
   int index_, width_ = 0, active_ = 0;
   const EpisodeSink& sink_;
   std::unique_ptr<EnvBatch> batch_;

@@ -3,6 +3,7 @@
 // Lane l of L plays episodes first + l, first + l + L, ...; each task takes a block of lanes to the end of the range.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,8 +30,10 @@ struct EpisodeJob {
   const Policy* policy = nullptr;
   std::int64_t first = 0, count = 0;  // episode numbers [first, first + count)
   bool policy_outputs = false;        // record logprobs and values
-  // Time limit of an environment that has none, so that an endless episode cannot hang the job.
+  // Time limit of an environment that has none, so that an endless episode cannot hang the job. A warning comes long before.
   std::int64_t max_steps = 1'000'000;
+  std::shared_ptr<std::atomic<bool>> warned =  // together with the copies of this job
+      std::make_shared<std::atomic<bool>>(false);
   // Asked from any thread, every few steps; once true, always true. Episodes that are under way are then left. Null: never.
   std::function<bool()> stop;
   bool stopped() const { return stop && stop(); }
@@ -56,7 +59,8 @@ struct EpisodeRows {
 int episode_row_words(const EnvSpec& spec, bool policy_outputs);
 
 // Calls `sink` once for each episode, from any thread, in any order: it must only touch that episode's own data.
-// rows.words is null unless record_rows. Where job.stopped() afterwards, not every episode was played.
+// rows.words is null unless record_rows. Where job.stopped() afterwards, not every episode was played. Throws Error(kIo) for
+// episodes so long that their rows would not fit into the memory.
 using EpisodeSink = std::function<void(int block, const EpisodeRows&)>;
 void run_episodes(const EpisodeJob& job, bool record_rows, ThreadPool& pool,
                   const EpisodeSink& sink);

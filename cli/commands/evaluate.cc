@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "cli/args.h"
@@ -70,6 +71,7 @@ int run_evaluate(const Arguments& arguments) {
   if (min_return && !std::isfinite(*min_return)) fail_usage("--min-return must be a number");
   if (resume && out.empty()) fail_usage("--resume looks into the folder of --out; give one");
   if (seed && *seed < 0) fail_usage("--seed must not be negative");
+  install_signal_handlers();
   // Once: a run that is training may have a newer checkpoint at the next look.
   if (target != "random" && target != "expert") target = find_policy_file(target);
   const EnvOptions env = policy_environment(target, env_id, set);
@@ -100,7 +102,12 @@ int run_evaluate(const Arguments& arguments) {
                             report.mean_return));
     }
   } else {
+    job.stop = [] { return stop_signal() != 0; };
     report = evaluate(job, !sampled, pool);
+    if (job.stopped()) {
+      log_info("stopped before all episodes had ended: nothing to report");
+      return stop_signal() == SIGINT ? 130 : 75;
+    }
     if (!out.empty()) {
       make_dirs(out);
       write_file_atomic(out + "/evaluation.json", format_json(report));

@@ -86,7 +86,7 @@ int run_generate(const Arguments& arguments) {
     if (result.already_done && !args.quiet) log_info("{} is complete: nothing to generate", out);
     if (args.json) {
       print_out(report_json(out, result, seconds()));
-    } else if (!args.quiet) {
+    } else if (!args.quiet && !result.manifest.shards.empty()) {
       print_out(report_text(out, result, seconds()));
     }
     if (!done) log_info("stopped early; continue with --resume");

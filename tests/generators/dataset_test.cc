@@ -145,6 +145,16 @@ TEST(DatasetJob, TheSameContentOnAnyThreadsAndAfterAStop) {
   EXPECT_LT(one.manifest.steps() - last.values<std::int32_t>("episodes/length").back(), 9000);
 }
 
+// Before there is a dataset: the episodes that say how large a shard is to be.
+TEST(DatasetJob, StopsInItsFirstEpisodes) {
+  const TempDir dir;
+  const GenerateOptions o = generate_options({"generate.transitions=9000"});
+  const GenerateResult stopped = generate(o, dir / "d", 2, false, 0);
+  EXPECT_EQ(stopped.manifest.state, DatasetState::kRunning);
+  EXPECT_FALSE(has_manifest(dir / "d"));
+  EXPECT_EQ(generate(o, dir / "d", 2, true).manifest.state, DatasetState::kDone);
+}
+
 TEST(DatasetJob, AnExactNumberOfEpisodes) {
   const TempDir dir;
   const GenerateResult r = generate(generate_options({"generate.episodes=333"}), dir / "d", 2);

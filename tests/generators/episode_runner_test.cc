@@ -1,10 +1,13 @@
 // An episode is a function of seed, number, policy and parameters alone.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 
+#include "envs/cpu_entry.h"
 #include "tests/core/io/temp_dir.h"
 #include "tests/generators/episodes.h"
+#include "tests/support/fragile_env.h"
 
 namespace rollmill {
 namespace {
@@ -40,6 +43,29 @@ TEST(EpisodeRunner, AnEpisodeAloneAndInAnyRangeIsTheSame) {
     for (const auto& [e, episode] : play(range.job, 2))
       EXPECT_EQ(episode, whole.at(e)) << "episode " << e;
   }
+}
+
+// An environment without a time limit: its episodes are cut, and somebody is told long before.
+TEST(EpisodeRunner, EndlessEpisodesAreSpokenOfAndCut) {
+  const EnvEntry endless = cpu_entry<testing::Endless>();
+  const RandomPolicy policy(endless.spec(), 1);
+  EpisodeJob job;
+  job.env = &endless;
+  job.policy = &policy;
+  job.count = 3;
+  ThreadPool pool(2);
+  const auto longest = [&] {
+    std::atomic<std::int32_t> longest{0};
+    run_episodes(job, false, pool,
+                 [&](int, const EpisodeRows& rows) { longest = rows.summary.length; });
+    return longest.load();
+  };
+  job.max_steps = 50'000;
+  EXPECT_EQ(longest(), 50'000);
+  EXPECT_FALSE(*job.warned);
+  job.max_steps = 200'000;
+  EXPECT_EQ(longest(), 200'000);
+  EXPECT_TRUE(*job.warned);
 }
 
 // Against the batch itself, one environment, one episode: no lanes, windows or blocks.

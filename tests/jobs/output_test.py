@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 
 import support
 from small_jobs import Faults
@@ -66,6 +67,17 @@ class TrainJson(Faults):
             process.send_signal(number)
             report = self.report(support.finish(process), code)
             self.assertGreater(report["steps"], 0)
+
+    def test_evaluation_stopped(self):
+        for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+            process = support.start(
+                *("evaluate", "random", "--env", "CartPole-v1", "--episodes", "60000000", "--json")
+            )
+            time.sleep(0.5)
+            process.send_signal(number)
+            result = support.finish(process)
+            self.assertEqual((result.code, result.out), (code, ""), str(result))
+            self.assertIn("nothing to report", result.err)
 
 
 class Quiet(Faults):

@@ -54,4 +54,10 @@ struct Blinding : Fragile {
   }
 };
 
+// It has no end and no time limit.
+struct Endless : Fragile {
+  static constexpr EnvInfo info{"Endless-v0", "Goes on.", 0, 0.0, 1.0, 1.0, {}, "tests"};
+  RM_HD static Transition step(State&, const Params&, Action::Value, Rng&) { return {1.0f, 0u}; }
+};
+
 }  // namespace rollmill::testing
