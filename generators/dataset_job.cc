@@ -20,7 +20,7 @@
 #include "core/log/log.h"
 #include "datasets/card.h"
 #include "datasets/writer.h"
-#include "envs/fault_trace.h"
+#include "generators/broken_episodes.h"
 #include "generators/shard_builder.h"
 #include "rollout/dataset_columns.h"
 #include "rollout/fault_report.h"
@@ -324,17 +324,12 @@ std::optional<ShardData> DatasetJob::generate(std::int64_t shard, std::int64_t e
   job.stop = stop;
   job.first = shard * manifest_.spec.shard_episodes;
   job.count = episodes;
-  EnvBatch::Faults faults;
-  std::mutex mutex;
-  job.on_faults = [&](const EnvBatch::Faults& found) {
-    const std::lock_guard lock(mutex);
-    faults.count += found.count;
-    for (const Fault& f : found.described) add_fault(faults.described, f);
-  };
+  BrokenEpisodes broken;
+  broken.watch(job);
   ShardData data = writer_->take_empty();
   build_shard(job, pool_, data);
   if (job.stopped()) return std::nullopt;
-  if (faults.count > 0) {
+  if (const EnvBatch::Faults& faults = broken.all(); faults.count > 0) {
     log_warn("shard {}: {} episodes ended because a number was NaN or infinite; {}", shard,
              faults.count, faults_.write(job.env->spec(), job.seed, faults));
   }

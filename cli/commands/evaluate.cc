@@ -14,9 +14,11 @@
 #include "core/log/log.h"
 #include "envs/env_options.h"
 #include "evaluation/protocol.h"
+#include "generators/broken_episodes.h"
 #include "generators/policies.h"
 #include "generators/policy_environment.h"
 #include "rollout/checkpoint_folder.h"
+#include "rollout/fault_report.h"
 
 namespace rollmill {
 namespace {
@@ -82,6 +84,9 @@ int run_evaluate(const Arguments& arguments) {
   job.params = env.params;
   job.world = env.world;
   job.reset_pool = env.reset_pool;
+  job.trace_steps = env.trace_steps;
+  if (env.trace_steps > 0 && out.empty())
+    fail_usage("env.trace_steps is for reports of environments that break: give them an --out");
   job.time_limit = env.time_limit;
   job.seed = seed ? static_cast<std::uint64_t>(*seed) : kEvaluationSeed;
   job.count = episodes;
@@ -102,6 +107,8 @@ int run_evaluate(const Arguments& arguments) {
                             report.mean_return));
     }
   } else {
+    BrokenEpisodes broken;
+    broken.watch(job);
     job.stop = [] { return stop_signal() != 0; };
     report = evaluate(job, !sampled, pool);
     if (job.stopped()) {
@@ -109,6 +116,10 @@ int run_evaluate(const Arguments& arguments) {
       return stop_signal() == SIGINT ? 130 : 75;
     }
     if (!out.empty()) {
+      if (const auto faults = broken.before(episodes); !faults.described.empty()) {
+        log_warn("episodes ended because a number was NaN or infinite (not_finite); {}",
+                 FaultReports(out + "/faults").write(entry.spec(), job.seed, faults));
+      }
       make_dirs(out);
       write_file_atomic(out + "/evaluation.json", format_json(report));
     }

@@ -148,6 +148,7 @@ class Configs(Faults):
             ["bench", "--threads", "0"],
             ["evaluate", "expert", "--env", "Acrobot-v0"],
             ["evaluate", "random", "--env", "CartPole-v1", "--greedy", "--sampled"],
+            ["evaluate", "random", "--env", "CartPole-v1", "--set", "env.trace_steps=4"],
         ):
             with self.subTest(arguments=arguments):
                 self.fails(2, *arguments)
