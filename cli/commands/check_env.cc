@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/apart.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -16,15 +17,19 @@ struct Verdict {
   std::vector<std::string> broken;
 };
 
-// A check that throws is broken, too: what an environment throws is what its author must read.
+// A check that throws or crashes is broken, too: what an environment does then is what its author must read.
 Verdict judge(const contract::Check& check, const EnvEntry& entry) {
-  Verdict v{&check, {}};
-  try {
-    check.run(entry, v.broken);
-  } catch (const std::exception& e) {
-    v.broken.push_back(std::string("it stopped with an error: ") + e.what());
-  }
-  return v;
+  const ApartResult run = run_apart([&] {
+    std::vector<std::string> broken;
+    try {
+      check.run(entry, broken);
+    } catch (const std::exception& e) {
+      broken.push_back(std::string("it stopped with an error: ") + e.what());
+    }
+    return nlohmann::json(broken).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  });
+  if (!run.death.empty()) return {&check, {"it " + run.death + " in check " + check.name}};
+  return {&check, nlohmann::json::parse(run.text).get<std::vector<std::string>>()};
 }
 
 std::string line(const Verdict& v) {
