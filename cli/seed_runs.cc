@@ -112,8 +112,7 @@ int train_seed(TrainJob job, ProcessGroup& group, TrainingView view, SeedRow& ro
   view.title = fmt::format("{} seed {}", job.options.env.id, row.seed);
   const TrainResult result = train_shown(job, group, view);
   if (!result.finished) {
-    log_info("stopped in seed {} at {} steps; continue with --resume (checkpoint {})", row.seed,
-             result.env_steps, result.checkpoint);
+    log_info("stopped in seed {} {}", row.seed, stopped_where(result));
     return stopped_exit_code(result.stopped_by);
   }
   if (job.options.evaluation_episodes > 0) {

@@ -48,6 +48,12 @@ LoadedPolicy trained_policy(const TrainOptions& o, const std::string& checkpoint
 
 }  // namespace
 
+std::string stopped_where(const TrainResult& r) {
+  if (r.checkpoint.empty()) return "before the first update; --resume begins again";
+  return fmt::format("at {} steps; continue with --resume (checkpoint {})", r.env_steps,
+                     r.checkpoint);
+}
+
 int stopped_exit_code(StopRequest by) { return by == StopRequest::kInterrupt ? 130 : 75; }
 
 TrainJob read_train_job(Config& config, int world_size) {

@@ -20,6 +20,8 @@ struct TrainingView {
   int member = 0;
 };
 
+// Of a run that stopped early, for people: "at 2048 steps; continue with ...".
+std::string stopped_where(const TrainResult& result);
 // 130 or 75: the exit code of a job that stopped because it was asked to.
 int stopped_exit_code(StopRequest by);
 

@@ -96,7 +96,10 @@ UpdateReport PpoTrainer::step() {
   if (run_.progress.update == 0 && !o.init.policy.empty())
     start_from("init.policy", o.init.policy, weights_);
   if (run_.progress.update == 0) set_to_zero(frozen_, weights_.params.data());
-  if (run_.progress.update == 0 && !o.init.dataset.empty()) imitate_first(run_, weights_);
+  if (run_.progress.update == 0 && !o.init.dataset.empty() && !imitate_first(run_, weights_)) {
+    report.stopped = true;
+    return report;
+  }
 
   // 1. Experience: horizon steps in every environment, with values and advantages.
   const auto start = std::chrono::steady_clock::now();

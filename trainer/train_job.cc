@@ -296,6 +296,7 @@ TrainResult Loop::run(bool resume) {
   const auto made = make_trainer(job_.options, group_, job_.local_rank);
   if (alone) alone.unlock();
   Trainer& trainer = *made;
+  trainer.run().stop = [this] { return job_.stop() != StopRequest::kNone; };
   if (resume) restore(trainer);
   std::optional<MetricsWriter> metrics;
   std::optional<TensorboardWriter> events;
@@ -310,6 +311,10 @@ TrainResult Loop::run(bool resume) {
   auto last_checkpoint = Clock::now();
   while (!trainer.finished()) {
     const UpdateReport report = step(trainer);
+    if (report.stopped) {
+      result.stopped_by = decide(trainer, last_checkpoint).stop;
+      break;
+    }
     const MetricsRecord record =
         metrics_of(report, seconds_since(start), trainer.curriculum().active());
     if (metrics) metrics->write(record);
@@ -331,7 +336,9 @@ TrainResult Loop::run(bool resume) {
       last_checkpoint = Clock::now();
     }
   }
-  result.checkpoint = save_checkpoint(job_.out_dir, trainer);
+  // (Before the first update there is nothing that a run could go on from: it begins again.)
+  if (trainer.progress().update > 0 || result.stopped_by == StopRequest::kNone)
+    result.checkpoint = save_checkpoint(job_.out_dir, trainer);
   result.finished = result.stopped_by == StopRequest::kNone;
   result.env_steps = trainer.progress().env_steps;
   result.new_steps = result.env_steps - first_steps;

@@ -10,7 +10,7 @@
 
 namespace rollmill {
 
-// What asks a job to end early, polled between updates.
+// What asks a job to end early, polled between updates, and within the imitation before the first (TrainRun::stopped).
 enum class StopRequest { kNone, kInterrupt, kTerminate };
 
 struct TrainJob {
@@ -28,7 +28,7 @@ struct TrainResult {
   bool finished = false;      // false: stopped early, resumable
   bool already_done = false;  // the folder held this run, finished
   StopRequest stopped_by = StopRequest::kNone;
-  std::string checkpoint;  // the last one
+  std::string checkpoint;  // the last one; "" where it was stopped before the first update was done
   std::int64_t env_steps = 0, updates = 0;
   std::int64_t new_steps = 0;  // of this process
   double seconds = 0;          // of this process's loop

@@ -1,7 +1,9 @@
 #include "trainer/train_run.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <string>
 
 #include "envs/registry.h"
 
@@ -21,6 +23,13 @@ bool TrainRun::finished() const {
   double sum = 0;
   for (const auto& e : progress.recent) sum += static_cast<double>(e.episode_return);
   return sum / static_cast<double>(progress.recent.size()) >= options.stop_at_return;
+}
+
+bool TrainRun::stopped() const {
+  const bool mine = stop && stop();
+  if (group.world_size() == 1) return mine;
+  const auto all = group.all_gather(mine ? "1" : "0", "stop flags");
+  return std::any_of(all.begin(), all.end(), [](const std::string& flag) { return flag == "1"; });
 }
 
 BatchConfig TrainRun::batch_config() const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -29,7 +30,10 @@ struct TrainRun {
   EnvSpec spec;
   TrainProgress progress;
   Curriculum curriculum;
+  std::function<bool()> stop;  // asked within long steps, too (UpdateReport::stopped); null: never
 
+  // Whether any rank was asked to. Collective.
+  bool stopped() const;
   // All steps done, or the last episodes' mean return has reached stop.mean_return.
   bool finished() const;
   // This rank's share of the environments.

@@ -25,6 +25,8 @@ struct UpdateReport {
   double mean_return = 0, mean_length = 0;
   double difficulty = 0, success_rate = 0;  // of the curriculum, where there is one
   EnvBatch::Faults faults;                  // environments of this rank that broke
+  // TrainRun::stopped() before it was done: nothing is counted, and no checkpoint holds what there is.
+  bool stopped = false;
   std::int64_t skipped = 0;     // optimiser steps not taken: NaN or infinity
   std::vector<Metric> metrics;  // in the order of metrics.jsonl
   double collect_seconds = 0, learn_seconds = 0;

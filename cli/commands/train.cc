@@ -41,8 +41,7 @@ int finish(const JobArgs& args, const TrainJob& job, const TrainResult& result) 
   const std::string& out = job.out_dir;
   std::optional<EvaluationReport> report;
   if (!result.finished) {
-    log_info("stopped at {} steps; continue with --resume (checkpoint {})", result.env_steps,
-             result.checkpoint);
+    log_info("stopped {}", stopped_where(result));
   } else {
     if (result.already_done) log_info("{} holds this run, finished: nothing to train", out);
     restore_signal_handlers();  // the run is on disk: Ctrl-C may end the evaluation at once

@@ -13,6 +13,7 @@
 #include "rollout/mlp/policy_file.h"
 #include "tests/core/io/temp_dir.h"
 #include "tests/trainer/resume.h"
+#include "tests/trainer/small_ppo.h"
 #include "trainer/imitation/demonstrations.h"
 #include "trainer/imitation/initial_policy.h"
 #include "trainer/imitation/teacher.h"
@@ -235,6 +236,21 @@ TEST(Bc, LearnsTheMemoryCorridorsExpert) {
   UpdateReport report;
   for (int k = 0; k < 900; ++k) report = run->step();
   EXPECT_LT(report.metric("policy_loss"), 0.02);
+}
+
+// [init] dataset: a stop between two updates leaves nothing to go on from.
+TEST(ImitateFirst, StopsWhenAsked) {
+  const TempDir dir;
+  write_dataset(dir / "d", "CartPole-v1", "expert", 8);
+  TrainOptions o = testing::small_ppo("CartPole-v1");
+  o.init.dataset = dir / "d";
+  o.init.epochs = 1000;
+  testing::Run run(o);
+  int asked = 0;
+  run->run().stop = [&] { return ++asked == 5; };
+  EXPECT_TRUE(run->step().stopped);
+  EXPECT_EQ(asked, 5);
+  EXPECT_EQ(run->progress().update, 0);
 }
 
 TEST(InitialPolicy, IsTheOtherRunsAndMustFit) {

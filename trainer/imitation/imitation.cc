@@ -47,7 +47,7 @@ UpdateStats Imitation::update(double learning_rate) {
   return stats;
 }
 
-void imitate_first(TrainRun& run, PolicyWeights& weights) {
+bool imitate_first(TrainRun& run, PolicyWeights& weights) {
   const TrainOptions& o = run.options;
   PpoOptions options = o.ppo;
   options.objective = Objective::kImitateWeighted;
@@ -65,6 +65,7 @@ void imitate_first(TrainRun& run, PolicyWeights& weights) {
              o.init.epochs);
   }
   while (imitation.pass() < o.init.epochs) {
+    if (run.stopped()) return false;
     const std::int64_t pass = imitation.pass();
     const UpdateStats stats = imitation.update(o.init.learning_rate);
     if (imitation.pass() > pass && run.group.rank() == 0) {
@@ -72,6 +73,7 @@ void imitate_first(TrainRun& run, PolicyWeights& weights) {
                stats.policy_loss, stats.value_loss, stats.entropy);
     }
   }
+  return true;
 }
 
 }  // namespace rollmill

@@ -39,7 +39,8 @@ class Imitation {
   std::int64_t pass_ = 0, next_ = 0;
 };
 
-// [init] dataset: `epochs` passes, with an optimiser of its own. Logs a line a pass (rank 0).
-void imitate_first(TrainRun& run, PolicyWeights& weights);
+// [init] dataset: `epochs` passes, with an optimiser of its own. Logs a line a pass (rank 0). Returns false where run.stopped()
+// before the last: the weights are then halfway. Collective.
+bool imitate_first(TrainRun& run, PolicyWeights& weights);
 
 }  // namespace rollmill
