@@ -238,8 +238,8 @@ TEST(Bc, LearnsTheMemoryCorridorsExpert) {
   EXPECT_LT(report.metric("policy_loss"), 0.02);
 }
 
-// [init] dataset: a stop between two updates leaves nothing to go on from.
-TEST(ImitateFirst, StopsWhenAsked) {
+// [init] dataset: a stop between two updates leaves nothing to go on from; steps that are all skipped are no start.
+TEST(ImitateFirst, StopsWhenAskedAndSaysThatNothingWasLearnt) {
   const TempDir dir;
   write_dataset(dir / "d", "CartPole-v1", "expert", 8);
   TrainOptions o = testing::small_ppo("CartPole-v1");
@@ -251,6 +251,14 @@ TEST(ImitateFirst, StopsWhenAsked) {
   EXPECT_TRUE(run->step().stopped);
   EXPECT_EQ(asked, 5);
   EXPECT_EQ(run->progress().update, 0);
+  o.init.epochs = 1;
+  o.ppo.max_skipped = 1000;
+  o.reward_scale = 1e30f;  // returns whose squares are infinite
+  std::string message;
+  testing::Run hopeless(o);
+  EXPECT_EQ(testing::exit_code_of([&] { hopeless->step(); }, &message), 6);
+  EXPECT_NE(message.find("init.dataset"), message.npos) << message;
+  EXPECT_NE(message.find("nothing was learnt"), message.npos) << message;
 }
 
 TEST(InitialPolicy, IsTheOtherRunsAndMustFit) {

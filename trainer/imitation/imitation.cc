@@ -1,6 +1,7 @@
 #include "trainer/imitation/imitation.h"
 
 #include "core/base/assert.h"
+#include "core/base/error.h"
 #include "core/log/log.h"
 #include "trainer/make_learner.h"
 
@@ -64,14 +65,28 @@ bool imitate_first(TrainRun& run, PolicyWeights& weights) {
              imitation.demonstrations().steps(), imitation.demonstrations().episodes(),
              o.init.epochs);
   }
+  std::int64_t skipped = 0;
   while (imitation.pass() < o.init.epochs) {
     if (run.stopped()) return false;
     const std::int64_t pass = imitation.pass();
     const UpdateStats stats = imitation.update(o.init.learning_rate);
+    skipped += stats.skipped;
     if (imitation.pass() > pass && run.group.rank() == 0) {
       log_info("pass {}: -log pi {:.4f} a step, value loss {:.4f}, entropy {:.3f}", pass + 1,
                stats.policy_loss, stats.value_loss, stats.entropy);
     }
+  }
+  if (optimizer.step == 0) {
+    fail_numerical("init.dataset: NaN or infinity in the loss or its gradient of all " +
+                   std::to_string(skipped) +
+                   " optimiser steps, so that nothing was learnt; lower init.learning_rate or "
+                   "trainer.reward_scale");
+  }
+  if (skipped > 0 && run.group.rank() == 0) {
+    log_warn(
+        "init.dataset: {} of {} optimiser steps were skipped: NaN or infinity in the loss or its "
+        "gradient",
+        skipped, skipped + optimizer.step);
   }
   return true;
 }

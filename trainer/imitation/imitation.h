@@ -40,7 +40,7 @@ class Imitation {
 };
 
 // [init] dataset: `epochs` passes, with an optimiser of its own. Logs a line a pass (rank 0). Returns false where run.stopped()
-// before the last: the weights are then halfway. Collective.
+// before the last: the weights are then halfway. Throws Error(kNumerical) if no optimiser step was taken. Collective.
 bool imitate_first(TrainRun& run, PolicyWeights& weights);
 
 }  // namespace rollmill
