@@ -34,6 +34,7 @@ struct CurriculumParam {
 struct CurriculumOptions {
   CurriculumKind kind = CurriculumKind::kNone;
   std::vector<CurriculumParam> params;  // schedule, success
+  std::vector<std::string> fixed_too;   // keys of [env.params] that give one of those a number, too
   bool spread = true;  // episodes are drawn between easy and the present difficulty, not only at it
   std::int64_t over_steps = 0;                          // schedule
   double band_low = 0.2, band_high = 0.8, step = 0.05;  // success

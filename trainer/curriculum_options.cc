@@ -27,6 +27,7 @@ void read_params(Config& c, const EnvOptions& env, const EnvSpec& spec, Curricul
         c.fail(key, "is drawn by env.params." + p.field.name + " already; choose one of the two");
     }
     o.params.push_back({static_cast<int>(k), ends[0], ends[1]});
+    if (c.has("env.params." + p.field.name)) o.fixed_too.push_back("env.params." + p.field.name);
   }
   if (o.params.empty()) {
     for (const std::string& name : c.keys_under("curriculum.params")) {

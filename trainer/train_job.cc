@@ -304,6 +304,10 @@ TrainResult Loop::run(bool resume) {
     metrics.emplace(job_.out_dir + "/metrics.jsonl");
     if (job_.options.tensorboard) open_events(events, trainer.progress().env_steps);
     write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
+    for (const std::string& key : job_.options.curriculum.fixed_too) {
+      log_info("{}{} is for the evaluation: training takes its values from curriculum.{}",
+               job_.label, key, key.substr(std::string("env.").size()));
+    }
   }
   TrainingWatch watch(trainer.spec());
   TrainResult result;

@@ -326,6 +326,9 @@ TEST(TrainOptions, CurriculumsComeBack) {
   read_train_options(config, 1);
   const TrainOptions again = read(config.resolved_toml());
   ASSERT_EQ(again.curriculum.params.size(), 1u);
+  EXPECT_EQ(read(kSmall, success).curriculum.fixed_too.size(), 0u);
+  EXPECT_EQ(read(kSmall, {success[0], success[1], "env.params.gravity=10"}).curriculum.fixed_too,
+            std::vector<std::string>{"env.params.gravity"});
   EXPECT_EQ(again.curriculum.params[0].hard, 20.0);
   EXPECT_EQ(read(config.resolved_toml(), {"curriculum.kind=none"}).curriculum.kind,
             CurriculumKind::kNone);
