@@ -314,6 +314,7 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kSmall, {dqn, "dqn.train_every=4", "dqn.report_every=6"}, "dqn.report_every");
   refused(kSmall, {dqn, "dqn.buffer_size=100", "dqn.n_step=2"}, "dqn.buffer_size");
   EXPECT_EQ(fails({dqn, "dqn.duelling=true", "policy.trunk=shared"}, &message, 2), 0) << message;
+  refused(kSmall, {dqn, "dqn.duelling=false", "policy.trunk=shared"}, "policy.trunk");
   EXPECT_EQ(read(kSmall, {dqn, "env.num_envs=8", "dqn.train_every=4"}).dqn.replay.report_every,
             124);
 }

@@ -20,6 +20,11 @@ void read_dqn_options(Config& c, TrainOptions& run) {
   o.target_every = static_cast<int>(c.get_int("dqn.target_every", o.target_every, 1, 1 << 30));
   o.double_q = c.get_bool("dqn.double", o.double_q);
   o.duelling = c.get_bool("dqn.duelling", o.duelling);
+  if (!o.duelling && run.policy.trunk == Trunk::kShared) {
+    c.fail("policy.trunk",
+           "\"shared\" is for values and advantages, which dqn.duelling = false has not; leave it "
+           "out");
+  }
   number("huber", o.huber, 0, 1e9);
   number("exploration_start", o.exploration_start, 0, 1);
   number("exploration_end", o.exploration_end, 0, 1);

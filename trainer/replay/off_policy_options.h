@@ -36,7 +36,7 @@ struct OffPolicyOptions {
 };
 
 // Reads the keys below `section` with the defaults that `o` holds, and refuses what these algorithms do not do: a GPU, frame
-// stacking, observation statistics, action masks. Errors name the key.
+// stacking, observation statistics; and action masks but for [dqn]. Errors name the key.
 void read_off_policy_options(Config& config, const std::string& section, const TrainOptions& run,
                              OffPolicyOptions& o);
 
