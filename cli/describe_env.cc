@@ -43,7 +43,7 @@ const char* expert_text(const EnvSpec& s) {
 }
 
 std::string field_line(const FieldSpec& f, const std::string& extra) {
-  return fmt::format("  {:<26}{:<8}[{}, {}]{}{}\n", f.name, f.unit, number(f.low), number(f.high),
+  return fmt::format("  {:<25} {:<7} [{}, {}]{}{}\n", f.name, f.unit, number(f.low), number(f.high),
                      extra, f.note.empty() ? "" : "  " + f.note);
 }
 

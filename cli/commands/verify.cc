@@ -32,6 +32,12 @@ VerifyReport verify_checkpoints(const std::string& path) {
   return report;
 }
 
+// "PATH/FILE: what", where it does not name the file itself already.
+std::string problem_line(const std::string& path, const Problem& p) {
+  const std::string file = p.file == "." ? path : path + "/" + p.file;
+  return p.what.find(file) == std::string::npos ? file + ": " + p.what : p.what;
+}
+
 }  // namespace
 
 int run_verify(const Arguments& arguments) {
@@ -71,7 +77,7 @@ int run_verify(const Arguments& arguments) {
                                 report.finished ? "" : " (the job is unfinished)",
                                 report.content_hash));
   }
-  for (const Problem& p : report.problems) log_error("{}/{}: {}", path, p.file, p.what);
+  for (const Problem& p : report.problems) log_error("{}", problem_line(path, p));
   return report.ok() ? 0 : static_cast<int>(ExitCode::kBadData);
 }
 
