@@ -9,6 +9,8 @@
 #include "core/log/log.h"
 #include "envs/env.h"
 #include "envs/registry.h"
+#include "trainer/fused/minibatch_shards.h"
+#include "trainer/fused/shard.h"
 #include "trainer/guards.h"
 #include "trainer/imitation/imitation.h"
 #include "trainer/imitation/initial_policy.h"
@@ -36,12 +38,27 @@ std::vector<Metric> metrics_of(const UpdateStats& s, double learning_rate) {
           {"first_ratio_error", s.first_ratio_error}};
 }
 
+// The CPU's learner takes this much when it learns first; a network that is too large is refused before it is initialised.
+void check_learner_memory(const TrainRun& run, const MlpLayout& layout) {
+  const TrainOptions& o = run.options;
+  const int groups = groups_of_rank(o.groups, run.group);
+  const bool sequences = layout.shape.memory_columns() > 0;
+  const int whole = o.ppo.sequence_length > 0 ? o.ppo.sequence_length : o.ppo.horizon;
+  const int length = sequences ? whole : 1;
+  const int units = o.ppo.horizon / length * (run.batch_config().num_envs / groups) /
+                    std::max(o.ppo.minibatches, 1);
+  const int shards = minibatch_shards(units, shard_units(sequences), layout.size);
+  check_shard_memory(layout.size, shards * groups, run.pool->threads());
+}
+
 }  // namespace
 
 PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank)
     : run_(options, group), now_(options.ppo), weights_(shape_for(run_.spec, options.policy)) {
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
+  if (options.kernels == "fused" && !options.env.device.starts_with("cuda"))
+    check_learner_memory(run_, weights_.layout);
   initialize_weights(weights_, options.seed, options.log_std_init);
   frozen_ = actor_weights_of(options.actor_ignores, run_.spec, weights_.layout);
   set_to_zero(frozen_, weights_.params.data());

@@ -5,16 +5,31 @@
 
 #include "core/base/assert.h"
 #include "core/base/error.h"
+#include "rollout/buffer.h"
 #include "trainer/fused/adam.h"
 #include "trainer/fused/ordered_sums.h"
 #include "trainer/may_step.h"
 
 namespace rollmill {
+namespace {
+
+std::size_t checked_size(std::int64_t parameters, int tiles) {
+  const auto floats = static_cast<std::size_t>(parameters * tiles);
+  check_memory(floats * sizeof(float),
+               "a network of " + std::to_string(parameters) +
+                   " parameters, whose minibatches are cut into " + std::to_string(tiles) +
+                   " gradients,",
+               "make policy.hidden or batch_size smaller");
+  return floats;
+}
+
+}  // namespace
+
 BatchGradient::BatchGradient(std::int64_t parameters, int rows)
     : size_(parameters),
       rows_(rows),
       tiles_((rows + kTileRows - 1) / kTileRows),
-      parts_(static_cast<std::size_t>(parameters * tiles_)) {
+      parts_(checked_size(parameters, tiles_)) {
   RM_ASSERT(parameters % 16 == 0 && rows >= 1);
 }
 

@@ -65,6 +65,7 @@ class FusedLearner final : public Learner {
   std::vector<double> sum_advantages(const RolloutBuffer& b, const std::vector<Minibatch>& epoch,
                                      const std::vector<double>& means, bool squared,
                                      const char* what);
+  void make_shards(int count);
   void reduce_shards(int shards);
   void add_shards(int group, int shards, std::int64_t begin, std::int64_t end, float* sum);
   void add_groups();
@@ -218,10 +219,17 @@ std::vector<FusedLearner::Minibatch> FusedLearner::cut_epoch(const RolloutBuffer
   return epoch;
 }
 
-LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
-  const int shards = minibatch_shards(mb.units, shard_units(b), layout_.size);
-  while (static_cast<int>(shards_.size()) < shards * groups_)
+void FusedLearner::make_shards(int count) {
+  const int missing = count - static_cast<int>(shards_.size());
+  if (missing <= 0) return;
+  check_shard_memory(layout_.size, missing, shards_.empty() ? c_.pool->threads() : 0);
+  while (static_cast<int>(shards_.size()) < count)
     shards_.push_back(std::make_unique<Shard>(layout_));
+}
+
+LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
+  const int shards = minibatch_shards(mb.units, shard_units(b.memory_columns > 0), layout_.size);
+  make_shards(shards * groups_);
   static std::atomic<std::uint64_t> version{0};
   const MinibatchTask task{o_, *c_.weights,       ++version,          c_.bf16,
                            b,  mb.advantage_mean, mb.advantage_scale, mb.inv_n};

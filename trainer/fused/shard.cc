@@ -92,9 +92,15 @@ void gather_targets(const MinibatchTask& task, const std::int64_t* time, const s
 
 }  // namespace
 
-int shard_units(const RolloutBuffer& b) {
-  return b.memory_columns > 0 ? kSequenceRows : 2 * kTileRows;
+void check_shard_memory(std::int64_t parameters, int shards, int threads) {
+  check_memory(static_cast<std::size_t>((shards + threads) * parameters) * sizeof(float),
+               "learning with " + std::to_string(parameters) + " parameters, from minibatches of " +
+                   std::to_string(shards) + " gradients on " + std::to_string(threads) +
+                   " threads,",
+               "lower policy.hidden");
 }
+
+int shard_units(bool sequences) { return sequences ? kSequenceRows : 2 * kTileRows; }
 
 ShardScratch::ShardScratch(const MlpLayout& layout, bool rounded)
     : shape(layout.shape),

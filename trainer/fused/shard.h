@@ -91,7 +91,11 @@ class Shard {
   const MlpLayout& layout_;
 };
 
+// Throws Error(kIo) where the memory has no room for the gradients of so many shards and the weights that each of so many
+// threads packs for itself.
+void check_shard_memory(std::int64_t parameters, int shards, int threads);
+
 // Units of one shard at most as many as keep a thread busy for long; fewer for sequences, which are long themselves.
-int shard_units(const RolloutBuffer& buffer);
+int shard_units(bool sequences);
 
 }  // namespace rollmill
