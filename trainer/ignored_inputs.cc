@@ -50,6 +50,19 @@ std::vector<ParamRange> actor_weights_of(const std::vector<std::string>& fields,
   return ranges;
 }
 
+std::vector<std::string> ignored_fields(const EnvSpec& spec, const MlpLayout& layout,
+                                        const float* params) {
+  std::vector<std::string> names;
+  for (const FieldSpec& f : spec.observation) {
+    const auto ranges = actor_weights_of({f.name}, spec, layout);
+    const bool ignored = std::all_of(ranges.begin(), ranges.end(), [&](const ParamRange& r) {
+      return std::all_of(params + r.begin, params + r.end, [](float w) { return w == 0.0f; });
+    });
+    if (ignored) names.push_back(f.name);
+  }
+  return names;
+}
+
 void set_to_zero(const std::vector<ParamRange>& ranges, float* params) {
   for (const ParamRange& r : ranges) std::fill(params + r.begin, params + r.end, 0.0f);
 }

@@ -30,6 +30,10 @@ int find_observation_field(const EnvSpec& spec, const std::string& name);
 std::vector<ParamRange> actor_weights_of(const std::vector<std::string>& fields,
                                          const EnvSpec& spec, const MlpLayout& layout);
 
+// The fields whose weights in the actor are all 0, as those of policy.actor_ignores are in a trained policy.
+std::vector<std::string> ignored_fields(const EnvSpec& spec, const MlpLayout& layout,
+                                        const float* params);
+
 void set_to_zero(const std::vector<ParamRange>& ranges, float* params);
 
 }  // namespace rollmill

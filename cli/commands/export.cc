@@ -18,6 +18,7 @@
 #include "rollout/export/description.h"
 #include "rollout/export/onnx.h"
 #include "rollout/mlp/policy_file.h"
+#include "trainer/ignored_inputs.h"
 #include "trainer/torchscript.h"
 
 namespace rollmill {
@@ -103,7 +104,10 @@ int run_export(const Arguments& arguments) {
   // All of them before the first is written: a format that fails leaves nothing half done.
   std::vector<std::pair<std::string, std::string>> files;
   for (const Format& f : formats) files.emplace_back(f.file, contents(f.name, graph, path));
-  files.emplace_back("policy.json", policy_description(spec, policy, graph));
+  const PolicyWeights& weights = *policy.weights;
+  files.emplace_back("policy.json", policy_description(spec, policy, graph,
+                                                       ignored_fields(spec, weights.layout,
+                                                                      weights.params.data())));
   if (out.empty()) out = default_folder(target);
   make_dirs(out);
   nlohmann::ordered_json report;

@@ -52,7 +52,8 @@ Json before_episode(const PolicyWeights& w) {
   return std::vector<float>(w.normalizer.shift(), w.normalizer.shift() + n);
 }
 
-Json observation(const EnvSpec& spec, const PolicyWeights& w) {
+Json observation(const EnvSpec& spec, const PolicyWeights& w,
+                 const std::vector<std::string>& ignored) {
   const PolicyShape& shape = w.layout.shape;
   Json j;
   j["kind"] = observation_kind_name(shape.observed.kind);
@@ -69,6 +70,7 @@ Json observation(const EnvSpec& spec, const PolicyWeights& w) {
   const bool bounded = shape.observed.kind == ObservationKind::kReal;
   for (const FieldSpec& f : spec.observation)
     j["fields"].push_back(bounded ? with_bounds(f) : field(f));
+  j["actor_ignores"] = ignored;
   return j;
 }
 
@@ -108,7 +110,7 @@ Json action(const EnvSpec& spec, const PolicyShape& shape) {
 }  // namespace
 
 std::string policy_description(const EnvSpec& spec, const PolicyFile& policy,
-                               const PolicyGraph& graph) {
+                               const PolicyGraph& graph, const std::vector<std::string>& ignored) {
   const PolicyWeights& w = *policy.weights;
   const PolicyShape& shape = w.layout.shape;
   Json j;
@@ -121,7 +123,7 @@ std::string policy_description(const EnvSpec& spec, const PolicyFile& policy,
   for (const int i : graph.inputs) j["inputs"].push_back(tensor(graph.value(i)));
   j["outputs"] = Json::array();
   for (const GraphOutput& o : graph.outputs) j["outputs"].push_back(tensor(graph.value(o.value)));
-  j["observation"] = observation(spec, w);
+  j["observation"] = observation(spec, w, ignored);
   j["normaliser"] = normaliser(w.normalizer, shape.observed.elements);
   Json conv = Json::array();
   for (const ConvShape& c : shape.conv)

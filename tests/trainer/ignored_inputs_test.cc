@@ -55,6 +55,8 @@ void expect_ignored(const TrainOptions& o, int column, std::uint32_t flip) {
   const auto trainer = make_trainer(o, *group);
   for (int update = 0; update < 3; ++update) trainer->step();
   const EnvSpec& spec = trainer->run().spec;
+  EXPECT_EQ(ignored_fields(spec, trainer->weights().layout, trainer->weights().params.data()),
+            o.actor_ignores);
   const Said plain = ask(spec, trainer->weights(), column, 0),
              changed = ask(spec, trainer->weights(), column, flip);
   EXPECT_EQ(plain.logits, changed.logits);
