@@ -18,6 +18,7 @@ namespace {
 // Set by a signal that any thread may get, asked for by all of them: lock-free atomics, which a handler may touch.
 std::atomic<int> received{0};
 std::atomic<std::int64_t> received_at{0};
+std::atomic<bool> nothing_begun{false};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 std::int64_t milliseconds() {
@@ -28,10 +29,18 @@ std::int64_t milliseconds() {
 
 // Slurm signals every process of a job, and launchers (torchrun, rollmill sweep) pass on what they get: the same request
 // may come twice within moments. A person's second one comes later.
+[[noreturn]] void leave(int number) {
+  constexpr char kWhy[] = "rollmill: stopped before it began\n";
+  if (nothing_begun.load(std::memory_order_relaxed) &&
+      ::write(STDERR_FILENO, kWhy, sizeof kWhy - 1) < 0) {}
+  _exit(number == SIGINT ? 130 : 75);
+}
+
 void on_signal(int number) {
+  if (nothing_begun.load(std::memory_order_relaxed)) leave(number);
   if (received != 0) {
     if (milliseconds() - received_at < 200) return;
-    _exit(number == SIGINT ? 130 : 75);
+    leave(number);
   }
   received_at = milliseconds();
   received = number;
@@ -62,6 +71,12 @@ void install_signal_handlers() {
 void restore_signal_handlers() {
   for (int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, SIG_DFL);
 }
+
+LeaveOnSignal::LeaveOnSignal() {
+  nothing_begun = true;
+  if (received != 0) leave(received);
+}
+LeaveOnSignal::~LeaveOnSignal() { nothing_begun = false; }
 
 int stop_signal() { return received; }
 

@@ -87,14 +87,42 @@ void require_one_config(const std::string& mine, ProcessGroup& group) {
       return found == of.end() ? std::string("nothing") : found->second;
     };
     const auto theirs = keys_of(all[r]);
-    std::string key;
+    const auto differs = [&](const std::string& name) {
+      return value(first, name) != value(theirs, name);
+    };
+    std::string key = differs("trainer.algorithm") ? "trainer.algorithm" : "";
     for (const auto& [name, text] : keys) {
-      if (key.empty() && value(first, name) != value(theirs, name)) key = name;
+      if (key.empty() && differs(name)) key = name;
     }
     Error error(ExitCode::kUsage, "rank " + std::to_string(r) +
                                       " has another config than rank 0 (" + key + " is " +
                                       value(theirs, key) + " there, " + value(first, key) +
                                       " here); start all ranks with the same file and keys");
+    if (group.rank() != 0) error.set_reported();
+    throw error;
+  }
+}
+
+// Each rank writes into the run folder: one that sees another folder there, on a disk of its own machine perhaps, would fail at
+// the first checkpoint.
+void require_one_folder(const std::string& dir, ProcessGroup& group) {
+  if (group.world_size() == 1) return;
+  const std::string mark = from_rank_zero(group, "marking the run folder", [&] {
+    const std::string path = tmp_name(dir + "/ranks");
+    write_file_atomic(path, "");
+    return fs::path(path).filename().string();
+  });
+  const bool seen = file_exists(dir + "/" + mark);
+  const auto all = group.all_gather(seen ? "" : dir, "run folders of the ranks");
+  if (group.rank() == 0) {
+    std::error_code ignored;
+    fs::remove(dir + "/" + mark, ignored);
+  }
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (all[r].empty()) continue;
+    Error error(ExitCode::kIo, "rank " + std::to_string(r) +
+                                   " does not see rank 0's run folder in " + all[r] +
+                                   "; give all ranks one --out on a shared file system");
     if (group.rank() != 0) error.set_reported();
     throw error;
   }
@@ -431,6 +459,7 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
     lock.emplace(job.out_dir, "train");
     return open_folder(job);
   });
+  require_one_folder(job.out_dir, group);
   if (kind == "done") {
     TrainResult result;
     result.finished = result.already_done = true;

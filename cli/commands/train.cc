@@ -86,7 +86,10 @@ int run_train(const Arguments& arguments) {
   job.resume = args.resume;
   choose_device(job, launch);
   const DeviceChoice device = parse_device(job.options.env.device, "env.device");
-  const auto group = make_process_group(launch, device.kind == DeviceChoice::Kind::kCuda);
+  const auto group = [&] {
+    const LeaveOnSignal while_waiting;
+    return make_process_group(launch, device.kind == DeviceChoice::Kind::kCuda);
+  }();
   const TrainResult result = train_shown(job, *group, {args.quiet, plain, ""});
   if (launch.rank != 0) return result.finished ? 0 : stopped_exit_code(result.stopped_by);
   return finish(args, job, result);

@@ -15,6 +15,11 @@ void refuse_what_is_not_done(Config& c, const std::string& section, const TrainO
     c.fail("env.device",
            who + " trains on the CPU; use env.device = \"cpu\", or \"ppo\" for a GPU");
   }
+  if (c.has("trainer.precision"))
+    c.fail("trainer.precision", "is for ppo and distill; " + who + " trains in float32");
+  if (c.has("trainer.reduction"))
+    c.fail("trainer.reduction",
+           "is for ppo, bc and distill; " + who + " gives the same weights on any number of ranks");
   if (run.policy.frame_stack > 1)
     c.fail("env.frame_stack", who + " reads single frames; set it to 1");
   if (run.policy.memory != MemoryKind::kNone)
