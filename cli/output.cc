@@ -27,8 +27,6 @@ std::int64_t milliseconds() {
   return std::int64_t{1000} * now.tv_sec + now.tv_nsec / 1'000'000;
 }
 
-// Slurm signals every process of a job, and launchers (torchrun, rollmill sweep) pass on what they get: the same request
-// may come twice within moments. A person's second one comes later.
 [[noreturn]] void leave(int number) {
   constexpr char kWhy[] = "rollmill: stopped before it began\n";
   if (nothing_begun.load(std::memory_order_relaxed) &&
@@ -36,6 +34,8 @@ std::int64_t milliseconds() {
   _exit(number == SIGINT ? 130 : 75);
 }
 
+// Slurm signals every process of a job, and launchers (torchrun, rollmill sweep) pass on what they get: the same request
+// may come twice within moments. A person's second one comes later.
 void on_signal(int number) {
   if (nothing_begun.load(std::memory_order_relaxed)) leave(number);
   if (received != 0) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/output.h"
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 
@@ -9,6 +10,11 @@ namespace rollmill {
 
 int default_threads(const LaunchInfo& launch) {
   return std::max(1, available_cores() / std::max(1, launch.local_world_size));
+}
+
+std::unique_ptr<ProcessGroup> join_ranks(const LaunchInfo& launch, bool cuda) {
+  const LeaveOnSignal while_waiting;
+  return make_process_group(launch, cuda);
 }
 
 void refuse_launcher(const LaunchInfo& launch, const std::string& why) {

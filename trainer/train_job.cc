@@ -79,14 +79,14 @@ void require_one_config(const std::string& mine, ProcessGroup& group) {
   };
   const auto first = keys_of(all[0]);
   for (std::size_t r = 1; r < all.size(); ++r) {
-    auto keys = keys_of(all[r]);
-    if (keys == first) continue;
+    const auto theirs = keys_of(all[r]);
+    if (theirs == first) continue;
+    auto keys = theirs;
     keys.insert(first.begin(), first.end());  // where only rank 0 has the key
     const auto value = [](const auto& of, const std::string& key) {
       const auto found = of.find(key);
       return found == of.end() ? std::string("nothing") : found->second;
     };
-    const auto theirs = keys_of(all[r]);
     const auto differs = [&](const std::string& name) {
       return value(first, name) != value(theirs, name);
     };

@@ -66,10 +66,7 @@ int run_generate(const Arguments& arguments) {
   const EnvEntry& entry = find_env(options.env.id);
   const LoadedPolicy loaded =
       load_named_policy(options.policy, entry, options.seed, options.greedy);
-  const auto group = [&] {
-    const LeaveOnSignal while_waiting;
-    return make_process_group(launch, /*cuda=*/false);
-  }();
+  const auto group = join_ranks(launch, /*cuda=*/false);
   ThreadPool pool(options.threads > 0 ? options.threads : default_threads(launch));
   Progress progress(args.quiet, launch.rank);
   const auto start = Clock::now();

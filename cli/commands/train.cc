@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/seed_runs.h"
+#include "cli/session.h"
 #include "cli/training.h"
 #include "core/base/error.h"
 #include "core/config/config.h"
@@ -86,10 +87,7 @@ int run_train(const Arguments& arguments) {
   job.resume = args.resume;
   choose_device(job, launch);
   const DeviceChoice device = parse_device(job.options.env.device, "env.device");
-  const auto group = [&] {
-    const LeaveOnSignal while_waiting;
-    return make_process_group(launch, device.kind == DeviceChoice::Kind::kCuda);
-  }();
+  const auto group = join_ranks(launch, device.kind == DeviceChoice::Kind::kCuda);
   const TrainResult result = train_shown(job, *group, {args.quiet, plain, ""});
   if (launch.rank != 0) return result.finished ? 0 : stopped_exit_code(result.stopped_by);
   return finish(args, job, result);

@@ -112,7 +112,7 @@ bool bf16_hardware() {
 void allow_bf16_hardware(bool value) { allowed.store(value, std::memory_order_relaxed); }
 
 Bf16Matrix::Bf16Matrix(int inputs, int outputs, int width)
-    : inputs_(inputs), outputs_(outputs), width_(width), hardware_(bf16_hardware()) {}
+    : inputs_(inputs), outputs_(outputs), width_(width) {}
 
 void Bf16Matrix::pack(const float* w) {
   hardware_ = bf16_hardware();

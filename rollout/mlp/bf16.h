@@ -44,7 +44,7 @@ class Bf16Matrix {
 
  private:
   int inputs_, outputs_, width_;
-  bool hardware_;                       // how it was packed
+  bool hardware_ = false;               // how it was packed
   AlignedVector<std::uint32_t> pairs_;  // rollout/mlp/bf16_avx512.h
   AlignedVector<float> rounded_;        // [inputs][width]
 };

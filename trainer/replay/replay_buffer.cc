@@ -220,15 +220,16 @@ std::function<void()> ReplayBuffer::read(const H5Group& root, const std::string&
   const std::string what = path + ": replay";
   // Read where they will stay: for a moment there are two buffers, the second only to be thrown away.
   check_room("reading back ", tree_ ? 8 : 0);
-  const auto read_used = [&](const char* name, const auto& all, int columns, auto& into) {
-    into.resize(all.size());
+  const auto read_used = [&](const char* name, auto Content::*array, int columns) {
+    auto& into = c.*array;
+    into.resize((c_.*array).size());
     read_array_into(g, name, std::span(into.data(), rows * static_cast<std::size_t>(columns)),
                     what);
   };
-  read_used("observations", c_.observations, row_words_, c.observations);
-  read_used("actions", c_.actions, action_words_, c.actions);
-  read_used("rewards", c_.rewards, 1, c.rewards);
-  read_used("ends", c_.ends, 1, c.ends);
+  read_used("observations", &Content::observations, row_words_);
+  read_used("actions", &Content::actions, action_words_);
+  read_used("rewards", &Content::rewards, 1);
+  read_used("ends", &Content::ends, 1);
   require_finite(c.rewards, what, "a reward");
   const auto keys = g.open_dataset("final_keys").read_vector<std::int64_t>();
   c.final_keys.assign(keys.begin(), keys.end());

@@ -114,7 +114,7 @@ class ReplayBuffer {
     double top_priority = 1.0;       // what a new transition starts with: the largest so far
   };
 
-  // Throws Error(kUsage) where this machine has no room for one more such buffer, and so many bytes a row beside it; of each
+  // Throws Error(kIo) where this machine has no room for one more such buffer, and so many bytes a row beside it; of each
   // rank here.
   void check_room(const char* doing, int more_bytes) const;
   // Oldest time whose observation is stored.
