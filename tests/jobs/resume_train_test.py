@@ -82,6 +82,8 @@ class ResumeTrain(JobTest):
         options = [
             *CARTPOLE,
             "--set",
+            "trainer.total_steps=400000",  # time enough for a signal that comes late
+            "--set",
             "checkpoint.every_seconds=1000",
         ]  # only the signal writes a checkpoint
         self.baseline("cartpole_ppo.toml", options)

@@ -114,7 +114,7 @@ class Sweep(JobTest):
         self.assertIn("best.toml", result.out)
 
     def stop_by(self, number, code, jobs):
-        self.recipe(steps=60000)
+        self.recipe(steps=200000)
         self.sweep("trials = 4\nseeds = [1, 2]\n", SPACE.replace("[8]", "[32]"))
         self.ok(*self.command("whole", "--jobs", jobs))
         for trial in (0, 2):  # within the first, and later on
@@ -143,7 +143,7 @@ class Sweep(JobTest):
 
     def test_signal_to_all_processes_at_once(self):
         """As Slurm does it: the trainings get it twice, from Slurm and from the sweep."""
-        self.recipe(steps=400000)
+        self.recipe(steps=10**9)  # it never ends by itself, however late the signal comes
         self.sweep("trials = 2\n")
         process = support.start(*self.command("out"), start_new_session=True)
         metrics = self.run_of("out", 0) / "metrics.jsonl"
@@ -155,7 +155,7 @@ class Sweep(JobTest):
         self.assertEqual(read_json(self.run_of("out", 0) / "RUN_STATUS.json")["state"], "preempted")
 
     def test_killed_sweep_leaves_no_training_behind(self):
-        self.recipe(steps=400000)
+        self.recipe(steps=4000000)
         self.sweep("trials = 1\n")
         process = support.start(*self.command("out"))
         status = self.run_of("out", 0) / "RUN_STATUS.json"
