@@ -49,7 +49,7 @@ struct RolloutBuffer {
   float* memory = nullptr;
 
   RM_HD int sequences() const { return memory_columns == 0 ? 0 : horizon / sequence_length; }
-  int sequence_start(int k) const {
+  RM_HD int sequence_start(int k) const {
     const int start = k * sequence_length - burn_in;
     return start > 0 ? start : 0;
   }

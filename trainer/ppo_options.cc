@@ -138,8 +138,9 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   o.bf16 = c.get_choice("trainer.precision", "float32", {"float32", "bf16"}) == "bf16";
   if (o.bf16 && cuda && o.kernels == "fused")
     c.fail("trainer.precision", "\"bf16\" on a GPU needs trainer.kernels = \"reference\"");
-  if (cuda && o.policy.memory != MemoryKind::kNone && o.kernels == "fused")
-    c.fail("policy.memory", "on a GPU is for trainer.kernels = \"reference\"");
+  if (cuda && o.policy.memory != MemoryKind::kNone && !o.policy.conv.empty() &&
+      o.kernels == "fused")
+    c.fail("policy.memory", "after convolutions on a GPU is for trainer.kernels = \"reference\"");
   if (cuda && !o.policy.conv.empty() && o.kernels == "fused")
     c.fail("policy.conv_channels", "on a GPU is for trainer.kernels = \"reference\"");
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});

@@ -1,4 +1,4 @@
-// On a machine with a GPU: every environment, the collector and the reference learner against the
+// On a machine with a GPU: every environment, the collector and the learners against the
 // CPU. Skipped, with a word, where there is none; tests/cuda/kernel_emulation_test.cc covers the
 // kernels' text there.
 #include <gtest/gtest.h>
@@ -197,51 +197,68 @@ TEST_F(OnDevice, TheReferenceLearnerUpdatesFromDeviceMemory) {
   }
 }
 
+// Updates by both learners from one start, from the device's rollouts.
+void expect_equal_updates(const char* id, const PolicyChoices& network, bool watched) {
+  Pair pair(id, false, network);
+  PolicyWeights other = pair.weights;
+  OptimizerState first, second;
+  for (OptimizerState* state : {&first, &second}) {
+    state->first.resize(other.params.size());
+    state->second.resize(other.params.size());
+  }
+  PpoOptions options;
+  options.entropy_coefficient = 0.01f;
+  options.target_kl = watched ? 1e6f : 0.0f;
+  options.normalize_advantages = !watched;
+  const auto group = make_process_group(LaunchInfo{}, false);
+  LearnerContext cpu{&options, &pair.weights, &first, group.get(), &pair.pool, 3, false, 0};
+  LearnerContext gpu{&options, &other, &second, group.get(), &pair.pool, 3, true, 0};
+  cpu.groups = gpu.groups = watched ? 4 : 0;
+  cpu.frozen = gpu.frozen = {{pair.weights.layout.actor.dense.front().weight,
+                              pair.weights.layout.actor.dense.front().weight + 64}};
+  const auto on_cpu = make_fused_learner(cpu), on_gpu = make_cuda_learner(gpu);
+  pair.device->reset();
+  for (int update = 0; update < 4; ++update) {
+    options.clip = 0.2f / static_cast<float>(1 + update);
+    pair.device->set_weights(pair.weights);
+    pair.device->collect({});
+    pair.device->copy_to_host(pair.rollout.buffer());
+    const double rate = 1e-3 / (1 + update);
+    const UpdateStats a = on_cpu->update(pair.rollout.buffer(), update, rate);
+    const UpdateStats b = on_gpu->update(pair.device->buffer(), update, rate);
+    EXPECT_EQ(pair.weights.params, other.params) << id << ", " << memory_name(network.memory);
+    EXPECT_EQ(first.first, second.first);
+    EXPECT_EQ(first.second, second.second);
+    EXPECT_EQ(a.policy_loss, b.policy_loss);
+    EXPECT_EQ(a.approx_kl, b.approx_kl);
+    EXPECT_EQ(a.explained_variance, b.explained_variance);
+    if (pair.weights.normalizer.enabled()) {
+      const auto moments = pair.device->observation_moments();
+      pair.weights.normalizer.merge(moments);
+      other.normalizer.merge(moments);
+    }
+    pair.device->advance();
+  }
+}
+
 // Own kernels, the update as one CUDA graph (and without one, where the KL divergence is watched): the CPU's bits, while learning
 // rate, clip range, rollouts and, with real observations, the normaliser change from update to update.
 TEST_F(OnDevice, TheFusedLearnerHasTheCpusBits) {
   for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1", "Taxi-v3"}) {
-    for (const bool watched : {false, true}) {
-      Pair pair(id, false);
-      PolicyWeights other = pair.weights;
-      OptimizerState first, second;
-      for (OptimizerState* state : {&first, &second}) {
-        state->first.resize(other.params.size());
-        state->second.resize(other.params.size());
-      }
-      PpoOptions options;
-      options.entropy_coefficient = 0.01f;
-      options.target_kl = watched ? 1e6f : 0.0f;
-      options.normalize_advantages = !watched;
-      const auto group = make_process_group(LaunchInfo{}, false);
-      LearnerContext cpu{&options, &pair.weights, &first, group.get(), &pair.pool, 3, false, 0};
-      LearnerContext gpu{&options, &other, &second, group.get(), &pair.pool, 3, true, 0};
-      cpu.groups = gpu.groups = watched ? 4 : 0;
-      cpu.frozen = gpu.frozen = {{pair.weights.layout.actor.dense.front().weight,
-                                  pair.weights.layout.actor.dense.front().weight + 64}};
-      const auto on_cpu = make_fused_learner(cpu), on_gpu = make_cuda_learner(gpu);
-      pair.device->reset();
-      for (int update = 0; update < 4; ++update) {
-        options.clip = 0.2f / static_cast<float>(1 + update);
-        pair.device->set_weights(pair.weights);
-        pair.device->collect({});
-        pair.device->copy_to_host(pair.rollout.buffer());
-        const double rate = 1e-3 / (1 + update);
-        const UpdateStats a = on_cpu->update(pair.rollout.buffer(), update, rate);
-        const UpdateStats b = on_gpu->update(pair.device->buffer(), update, rate);
-        EXPECT_EQ(pair.weights.params, other.params) << id;
-        EXPECT_EQ(first.first, second.first);
-        EXPECT_EQ(first.second, second.second);
-        EXPECT_EQ(a.policy_loss, b.policy_loss);
-        EXPECT_EQ(a.approx_kl, b.approx_kl);
-        EXPECT_EQ(a.explained_variance, b.explained_variance);
-        if (pair.weights.normalizer.enabled()) {
-          const auto moments = pair.device->observation_moments();
-          pair.weights.normalizer.merge(moments);
-          other.normalizer.merge(moments);
-        }
-        pair.device->advance();
-      }
+    for (const bool watched : {false, true}) expect_equal_updates(id, {{64, 40}}, watched);
+  }
+}
+
+// Sequences of 16 steps with a burn-in of 4 (Pair), episodes of 30.
+TEST_F(OnDevice, TheFusedLearnerOfMemoriesHasTheCpusBits) {
+  for (const MemoryKind memory : {MemoryKind::kGru, MemoryKind::kMinGru}) {
+    for (const Trunk trunk : {Trunk::kSeparate, Trunk::kShared}) {
+      PolicyChoices network{.hidden = {64, 40}};
+      network.memory = memory;
+      network.memory_size = 40;
+      network.trunk = trunk;
+      for (const char* id : {"CartPole-v1", "Pendulum-v1", "Rollmill/Cups-v0"})
+        expect_equal_updates(id, network, trunk == Trunk::kShared);
     }
   }
 }

@@ -97,6 +97,11 @@ class EmulatedLearner {
     task_.transposed = transposed_.data();
     task_.parts = parts_.data();
     task_.sums = sums_.data();
+    if (task_.actor.memory.kind == MemoryKind::kNone) return;
+    task_.sequence_blocks = std::min(3, groups * task_.shards);  // they go through several shards
+    kept_.assign(static_cast<std::size_t>(task_.sequence_blocks * kept_floats(task_)),
+                 EmulatedBlock::kPoison);
+    task_.kept = kept_.data();
   }
 
   LearnState update(std::int64_t number, double learning_rate) {
@@ -146,7 +151,7 @@ class EmulatedLearner {
   LearnSettings settings_{};
   LearnState state_{};
   AdamPlan plan_{};
-  AlignedVector<float> transposed_, parts_, gradient_;
+  AlignedVector<float> transposed_, parts_, gradient_, kept_;
   std::vector<LossSums> sums_;
   std::vector<std::uint32_t> order_;
   std::vector<ShuffleKey> keys_;
@@ -159,6 +164,7 @@ struct Kind {
   const EnvEntry* entry;
   PolicyChoices network;
   bool normalize = false;
+  int sequence_length = 0, burn_in = 0;  // with a memory
 };
 
 // Two updates of a rank by each learner from the same start; `cpu` and `gpu`: its places in the two worlds; groups: of all ranks.
@@ -168,7 +174,8 @@ void expect_equal_rank(const Kind& kind, PpoOptions o, int envs, int horizon,
   const int mine = groups > 0 ? groups / cpu.world_size() : 1;
   const EnvSpec spec = kind.entry->spec();
   const PolicyShape shape = shape_for(spec, kind.network);
-  HostRollout rollout(spec, horizon, envs, kind.network.frame_stack);
+  HostRollout rollout(spec, horizon, envs, kind.network.frame_stack,
+                      {shape.memory_columns(), kind.sequence_length, kind.burn_in});
   const RolloutBuffer& b = rollout.buffer();
   PolicyWeights host(shape), device(shape);
   initialize_weights(host, 3, -0.4f);
@@ -178,6 +185,14 @@ void expect_equal_rank(const Kind& kind, PpoOptions o, int envs, int horizon,
   for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({50.0, 0.1 * k, 40.0 + 9 * k});
   host.normalizer.set_moments(moments);
   testing::collect_rollout(*kind.entry, host, b, static_cast<std::uint64_t>(12 + cpu.rank()));
+  if (b.memory_columns > 0) {
+    int inside = 0;  // sequences in which an episode ends
+    for (int t = 0; t < horizon; ++t) {
+      for (int i = 0; i < envs; ++i)
+        inside += (t + 1) % b.sequence_length != 0 && b.ends[t * b.stride + i] != kRunning ? 1 : 0;
+    }
+    EXPECT_GT(inside, 0);
+  }
   // As if the policy had moved since: some ratios are clipped.
   Rng rng(7, Purpose::kTest, static_cast<std::uint32_t>(cpu.rank()), 0, 0);
   for (int t = 0; t < horizon; ++t) {
@@ -253,6 +268,16 @@ PpoOptions everything() {
 
 using testing::test_entry;
 
+// A policy with memory that learns from sequences.
+Kind remembering(const EnvEntry& entry, MemoryKind memory, Trunk trunk, int length, int burn_in,
+                 std::vector<int> hidden = {24}) {
+  PolicyChoices network{.hidden = std::move(hidden)};
+  network.memory = memory;
+  network.memory_size = 20;  // padded to 32
+  network.trunk = trunk;
+  return {&entry, network, true, length, burn_in};
+}
+
 TEST(LearnerEmulation, DiscreteAndMaskedHeads) {
   expect_equal_updates({&test_entry<testing::DiscreteEnv>(), {.hidden = {40, 24}}}, everything());
   expect_equal_updates({&test_entry<testing::ChoicesEnv>(), {.hidden = {24}}}, everything());
@@ -299,6 +324,54 @@ TEST(LearnerEmulation, SeveralRanks) {
   const Kind kind{&test_entry<testing::ChoicesEnv>(), {.hidden = {24}}};
   expect_equal_ranks(kind, everything(), 3, 20, 8, 0);
   expect_equal_ranks(kind, everything(), 2, 20, 8, 4);
+}
+TEST(LearnerEmulation, MemoriesOfBothKindsAndTrunks) {
+  // Burn-in that the first sequences have not, that is longer than a sequence, or none; the whole horizon as one sequence.
+  for (const MemoryKind memory : {MemoryKind::kGru, MemoryKind::kMinGru}) {
+    const auto kind = [&](const EnvEntry& entry, Trunk trunk, int length, int burn_in) {
+      return remembering(entry, memory, trunk, length, burn_in);
+    };
+    const EnvEntry& discrete = test_entry<testing::DiscreteEnv>();
+    const EnvEntry& mixed = test_entry<testing::MixedEnv>();
+    expect_equal_updates(kind(discrete, Trunk::kSeparate, 8, 3), everything(), 20);
+    expect_equal_updates(kind(discrete, Trunk::kShared, 4, 6), everything(), 20);
+    expect_equal_updates(kind(mixed, Trunk::kShared, 8, 0), everything(), 20);
+    expect_equal_updates(kind(mixed, Trunk::kSeparate, 0, 0), everything(), 42);
+  }
+}
+TEST(LearnerEmulation, MemoriesOfDeepNetworksFramesAndDistributions) {
+  PpoOptions plain;
+  plain.epochs = 1;
+  plain.minibatches = 3;
+  plain.max_grad_norm = 0;
+  plain.normalize_advantages = false;
+  Kind deep = remembering(test_entry<testing::PixelsEnv>(), MemoryKind::kGru, Trunk::kSeparate, 4,
+                          2, {40, 24, 16});
+  deep.network.distribution = RealDistribution::kBeta;
+  deep.network.activation = Activation::kRelu;
+  expect_equal_updates(deep, plain, 18, 8);
+  Kind frames = remembering(test_entry<testing::MixedEnv>(), MemoryKind::kMinGru, Trunk::kShared, 4,
+                            1, {16, 40});
+  frames.network.frame_stack = 3;
+  frames.network.memory_size = 70;  // wider than all layers
+  frames.network.distribution = RealDistribution::kSquashed;
+  expect_equal_updates(frames, plain, 18, 8);
+}
+TEST(LearnerEmulation, MemoriesInGroupsOnRanks) {
+  const Kind kind =
+      remembering(test_entry<testing::ChoicesEnv>(), MemoryKind::kGru, Trunk::kSeparate, 4, 2);
+  expect_equal_updates(kind, everything(), 20, 8, {}, 5);
+  expect_equal_ranks(kind, everything(), 2, 20, 8, 4);
+}
+// More sequences than 16 in each of as many shards as there may be: some have two tiles.
+TEST(LearnerEmulation, ManySequencesOfAShard) {
+  PpoOptions o = everything();
+  o.epochs = 1;
+  o.minibatches = 1;
+  Kind kind = remembering(test_entry<testing::DiscreteEnv>(), MemoryKind::kMinGru, Trunk::kShared,
+                          2, 0, {8});
+  kind.network.memory_size = 8;
+  expect_equal_updates(kind, o, 2100, 8);
 }
 // Beyond 2^16 samples of a group the order is computed by the kernels; more than one chunk of every sum.
 TEST(LearnerEmulation, ManySamplesInGroups) {

@@ -200,8 +200,12 @@ TEST(TrainOptions, KernelsOfAGpu) {
   EXPECT_NE(message.find("trainer.reduction"), std::string::npos) << message;
   EXPECT_EQ(fails({"env.device=\"cpu\"", "trainer.kernels=\"fused\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "policy.memory=\"gru\""}, &message), 0) << message;
-  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "policy.memory=\"gru\""}, &message), 2);
-  EXPECT_NE(message.find("policy.memory"), std::string::npos) << message;
+  const std::string planes = "env.id=\"MinAtar/Breakout-v1\"", fused = "trainer.kernels=\"fused\"";
+  for (const std::string memory : {"policy.memory=\"gru\"", "policy.memory=\"mingru\""}) {
+    EXPECT_EQ(fails({cuda[0], planes, fused, memory}, &message), 0) << message;
+    EXPECT_EQ(fails({cuda[0], planes, fused, memory, "policy.conv_channels=[16]"}, &message), 2);
+    EXPECT_NE(message.find("policy.memory"), std::string::npos) << message;
+  }
   EXPECT_EQ(fails({"trainer.precision=\"bf16\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "trainer.precision=\"bf16\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\""}, &message),

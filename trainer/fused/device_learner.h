@@ -1,5 +1,6 @@
 // PPO's update on a GPU without leaving it: own kernels, the whole update as one CUDA graph, the CPU's bits
-// (trainer/fused/learner_kernels.cuh). On several ranks their exchanges are part of the graph. Dense networks without memory.
+// (trainer/fused/learner_kernels.cuh). On several ranks their exchanges are part of the graph. Dense networks, with or without a memory
+// (trainer/fused/learner_memory.cuh).
 #pragma once
 
 #include <cstdint>

@@ -19,6 +19,7 @@
 #include "trainer/fused/adam.h"
 #include "trainer/fused/minibatch_shards.h"
 #include "trainer/fused/ordered_sums.h"
+#include "trainer/fused/sequence_rows.h"
 #include "trainer/fused/shard.h"
 #include "trainer/learner.h"
 #include "trainer/may_step.h"
@@ -168,8 +169,6 @@ std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
                                                  const std::vector<Minibatch>& epoch,
                                                  const std::vector<double>& means, bool squared,
                                                  const char* what) {
-  const int length = b.memory_columns > 0 ? b.sequence_length : 1;
-  const auto n = static_cast<std::uint32_t>(b.num_envs);
   const auto count = static_cast<int>(epoch.size());
   std::vector<double> parts(static_cast<std::size_t>(groups_ * count));
   c_.pool->run(groups_ * count, [&](int task) {
@@ -177,13 +176,7 @@ std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
     const std::uint32_t* unit = mb.order + task / count * group_units_;
     const double mean = means[static_cast<std::size_t>(task % count)];
     const auto unit_sum = [&](std::int64_t r) {
-      const std::int64_t t = std::int64_t{unit[r] / n} * length, i = unit[r] % n;
-      double sum = 0;
-      for (int j = 0; j < length; ++j) {
-        const double a = static_cast<double>(b.advantages[(t + j) * b.stride + i]) - mean;
-        sum += squared ? a * a : a;
-      }
-      return sum;
+      return advantages_of_unit(b, unit[r], mean, squared);
     };
     double part = 0;
     for (std::int64_t begin = 0; begin < mb.units; begin += kSumChunk)
@@ -198,8 +191,8 @@ std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
 // collectives do for all of them.
 std::vector<FusedLearner::Minibatch> FusedLearner::cut_epoch(const RolloutBuffer& b) {
   const int units = static_cast<int>(group_units_ / o_.minibatches);
-  const int length = b.memory_columns > 0 ? b.sequence_length : 1;
-  const double total = static_cast<double>(units) * length * groups_ * c_.group->world_size();
+  const double total =
+      static_cast<double>(units) * steps_of_unit(b) * groups_ * c_.group->world_size();
   std::vector<Minibatch> epoch;
   for (int m = 0; m < o_.minibatches; ++m) {
     epoch.push_back({.order = order_.data() + static_cast<std::int64_t>(m) * units,

@@ -59,7 +59,7 @@ class CudaDeviceLearner final : public DeviceLearner {
         memory_(*rollmill_cuda_memory(context.device)),
         policy_(layout_.shape, context.device) {
     const PolicyShape& shape = layout_.shape;
-    RM_ASSERT(layout_.actor.conv.empty() && shape.memory == MemoryKind::kNone);
+    RM_ASSERT(layout_.actor.conv.empty());
     if (static_cast<int>(shape.choices.size()) > kMaxLearnColumns ||
         shape.reals > kMaxLearnColumns || shape.total_choices() > 32 * kMaxLearnMasks) {
       fail_usage("the environment has more actions than the fused CUDA kernels take (" +
@@ -132,16 +132,49 @@ class CudaDeviceLearner final : public DeviceLearner {
   // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
   // learner's.)
   void set_shared_memory() {
-    const std::size_t wanted = learn_shared_floats(task_) * sizeof(float);
+    const bool remembers = task_.actor.memory.kind != MemoryKind::kNone;
+    const std::size_t wanted =
+        (remembers ? sequence_shared_floats(task_) : learn_shared_floats(task_)) * sizeof(float);
     int most = 0;
     RM_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, c_.device));
     if (wanted > static_cast<std::size_t>(most)) {
       fail_usage("the policy is too wide for the fused CUDA kernels: a tile of it takes " +
                  std::to_string(wanted / 1024) + " KB of shared memory, this GPU has " +
-                 std::to_string(most / 1024) +
-                 "; use narrower layers, fewer frames or trainer.kernels = \"reference\"");
+                 std::to_string(most / 1024) + "; use narrower layers, " +
+                 (remembers ? "a smaller memory, " : "") +
+                 "fewer frames or trainer.kernels = \"reference\"");
     }
-    RM_CUDA(cudaFuncSetAttribute(shard_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+    RM_CUDA(cudaFuncSetAttribute(remembers ? sequence_kernel : shard_kernel,
+                                 cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  }
+
+  // Of a policy with memory: what backward reads of all steps, for each block that runs at a time. Fewer than one block a
+  // multiprocessor would leave some idle.
+  void make_sequence_room() {
+    if (task_.actor.memory.kind == MemoryKind::kNone) return;
+    int resident = 0, processors = 0;
+    RM_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+        &resident, sequence_kernel, kLearnThreads, sequence_shared_floats(task_) * sizeof(float)));
+    RM_CUDA(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, c_.device));
+    std::size_t free = 0, total = 0;
+    RM_CUDA(cudaMemGetInfo(&free, &total));
+    const std::int64_t shards = std::int64_t{groups_} * task_.shards;
+    const std::int64_t least = std::min<std::int64_t>(shards, processors);
+    const std::int64_t most =
+        std::min<std::int64_t>(shards, std::int64_t{processors} * std::max(resident, 1));
+    const std::int64_t one = kept_floats(task_) * std::int64_t{sizeof(float)};
+    const std::int64_t fit = static_cast<std::int64_t>(free / 10 * 9) / one;  // kernels take some
+    if (fit < least) {
+      fail_device(
+          "learning from sequences of " + std::to_string(task_.buffer.sequence_length) +
+          " steps takes " + std::to_string(least * one >> 20) + " MB of GPU memory (" +
+          std::to_string(least) + " blocks), " + std::to_string(free >> 20) +
+          " MB are free; use a shorter ppo.sequence_length, a smaller policy.memory_size or "
+          "trainer.kernels = \"reference\"");
+    }
+    task_.sequence_blocks = static_cast<int>(std::clamp(fit, least, most));
+    kept_ = room<float>(memory_, task_.sequence_blocks * kept_floats(task_));
+    task_.kept = kept_.as<float>();
   }
 
   // Everything that depends on the rollout, at the first update; a graph keeps its pointers.
@@ -168,6 +201,7 @@ class CudaDeviceLearner final : public DeviceLearner {
     advantage_sums_ = room<double>(memory_, sums * ranks_);
     if (!is_alone(task_)) told_ = room<std::byte>(memory_, told_bytes(task_) * ranks_);
     spreads_ = room<Spread>(memory_, spread_count(task_));
+    make_sequence_room();  // the last: of what is left
     task_.settings = settings_.as<LearnSettings>();
     task_.transposed = transposed_.as<float>();
     task_.parts = parts_.as<float>();
@@ -271,7 +305,7 @@ class CudaDeviceLearner final : public DeviceLearner {
   LearnArrays arrays_{};
   Buffer params_, first_, second_, gradient_, transposed_, norm_parts_, settings_, state_, plan_;
   Buffer order_, keys_, statistics_, parts_, sums_, advantage_parts_, advantage_sums_, told_,
-      spreads_;
+      spreads_, kept_;
   std::vector<std::uint32_t> host_order_;
   std::vector<ShuffleKey> host_keys_;
   bool ready_ = false;

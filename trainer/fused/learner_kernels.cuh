@@ -7,6 +7,7 @@
 //   statistics_kernel  means and scales, from the sums of all ranks' groups
 //   transpose_kernel   the weights that the backward pass reads
 //   shard_kernel       a block goes through the tiles of one shard: gather, forward, loss, backward
+//   sequence_kernel    the same of policies with a memory, through time (trainer/fused/learner_memory.cuh)
 //   gradient_kernel    shard 0 + shard 1 + ... of each of this rank's groups, and their losses
 //   combine_kernel     group 0 + group 1 + ... of all ranks
 //   plan_kernel        the gradient's norm, what the losses add up to, and whether and how far Adam goes
@@ -26,6 +27,7 @@
 #include "trainer/fused/adam.h"
 #include "trainer/fused/ordered_sums.h"
 #include "trainer/fused/ppo_rows.h"
+#include "trainer/fused/sequence_rows.h"
 #include "trainer/minibatch_order.h"
 
 namespace rollmill {
@@ -45,7 +47,9 @@ struct LearnLayer {
 };
 struct LearnNet {
   LearnLayer layers[kMaxDeviceLayers];
-  int count;  // 0: there is no such network
+  int count;                                  // 0: there is no such network
+  MemoryLayer memory;                         // before the last of those
+  LearnLayer memory_input, memory_recurrent;  // its matrices; the second is a GRU's
 };
 
 // What changes from update to update, in device memory: a captured graph reads it there.
@@ -68,12 +72,11 @@ struct LearnTask {
   DevicePolicy policy;  // what is read and said; its parameters
   const LearnSettings* settings;
   RolloutBuffer buffer;
-  int groups, all_groups;  // of this rank, of all
-  std::int64_t samples;    // of an epoch and a group
-  const std::uint32_t*
-      order;          // [units] of this minibatch: samples; group k's are k * samples further on
-  int units, shards;  // of a group
-  double total;       // samples of a minibatch, of all groups
+  int groups, all_groups;      // of this rank, of all
+  std::int64_t samples;        // of an epoch and a group; sequences, where the policy remembers
+  const std::uint32_t* order;  // [units] of this minibatch; group k's are k * samples further on
+  int units, shards;           // of a group
+  double total;                // steps of a minibatch, of all groups
   float inv_n;
   const float* advantage;  // mean, scale of this minibatch
   const float* transposed;
@@ -81,6 +84,8 @@ struct LearnTask {
   std::int64_t parameters;  // of the flat array
   float* parts;             // [groups * shards][parameters]
   LossSums* sums;           // [groups * shards]
+  int sequence_blocks;      // of sequence_kernel
+  float* kept;              // [sequence_blocks][kept_floats()]: what its backward pass reads
 };
 
 // What each rank tells the others of a minibatch: its groups' gradients, then their losses.
@@ -135,13 +140,14 @@ __device__ inline LearnTile learn_tile(const LearnTask& task) {
   return t;
 }
 
-// Rows `units` of a rollout, unpacked and normalised, as rollout/mlp/tile_input.cc does; rows beyond are 0.
+// Samples `units` of a rollout, unpacked and normalised, as rollout/mlp/tile_input.cc does; rows beyond, up to tile_rows, are 0.
 __device__ inline void gather_samples(const DevicePolicy& p, const RolloutBuffer& b,
-                                      const std::uint32_t* units, int rows, float* input) {
+                                      const std::uint32_t* units, int rows, int tile_rows,
+                                      float* input) {
   const int elements = p.unpack.elements;
   const auto envs = static_cast<std::uint32_t>(b.num_envs);
-  for (int item = threadIdx.x; item < p.observations * kLearnRows; item += blockDim.x) {
-    const int r = item % kLearnRows, n = item / kLearnRows;
+  for (int item = threadIdx.x; item < p.observations * tile_rows; item += blockDim.x) {
+    const int r = item % tile_rows, n = item / tile_rows;
     const int k = n % elements, back = p.frame_stack - 1 - n / elements;
     float x = 0.0f;
     if (r < rows) {
@@ -236,12 +242,12 @@ __device__ inline RowData row_data(const LearnTask& task, const LearnRow& row) {
           &row.old_value};
 }
 
-// The loss of row r and its derivatives by the actor's head, and with a shared trunk by the value.
-__device__ inline void actor_row(const LearnTask& task, const LearnTile& tile, std::uint32_t unit,
-                                 int r) {
+// The loss of sample `unit` in row r of the heads and its derivatives by the actor's, and with a shared trunk by the value.
+__device__ inline void actor_row(const LearnTask& task, const LearnTile& tile, float* heads,
+                                 std::uint32_t unit, int r) {
   const DevicePolicy& p = task.policy;
   const int width = task.actor.layers[task.actor.count - 1].width;
-  float* head = layer_output(task.actor, task.actor.count - 1, tile.layers) + r * width;
+  float* head = heads + r * width;
   float* dhead = tile.dhead + r * width;
   LearnRow row;
   read_row(task, unit, row);
@@ -265,10 +271,10 @@ __device__ inline void actor_row(const LearnTask& task, const LearnTile& tile, s
   for (int q = 0; q < 6; ++q) tile.terms[q * kLearnRows + r] = all[q];
 }
 
-__device__ inline void critic_row(const LearnTask& task, const LearnTile& tile, std::uint32_t unit,
-                                  int r) {
+__device__ inline void critic_row(const LearnTask& task, const LearnTile& tile, const float* heads,
+                                  std::uint32_t unit, int r) {
   const int width = task.critic.layers[task.critic.count - 1].width;
-  const float* head = layer_output(task.critic, task.critic.count - 1, tile.layers) + r * width;
+  const float* head = heads + r * width;
   float* dhead = tile.dhead + r * width;
   LearnRow row;
   read_row(task, unit, row);
@@ -277,6 +283,10 @@ __device__ inline void critic_row(const LearnTask& task, const LearnTile& tile, 
   for (int j = 0; j < width; ++j) dhead[j] = 0.0f;
   dhead[0] = dvalue;
   tile.terms[kLearnRows + r] = loss;
+}
+
+__device__ inline float* head_output(const LearnNet& net, const LearnTile& tile) {
+  return layer_output(net, net.count - 1, tile.layers);
 }
 
 // Thread q adds term q of the tile's rows in their order; the last of them is a maximum.
@@ -289,6 +299,16 @@ __device__ inline void add_terms(const LearnTile& tile, int rows, int first, int
     const auto term = static_cast<double>(terms[r]);
     sum = q < 5 ? sum + term : larger_or_nan(sum, term);
   }
+}
+
+// What a tile's rows add to the gradient of a Gaussian's log standard deviations, in their order.
+__device__ inline void add_log_std(const LearnTask& task, const LearnTile& tile, int rows,
+                                   float* gradient) {
+  const int a = static_cast<int>(threadIdx.x);
+  if (task.log_std < 0 || a >= task.policy.reals) return;
+  float by_std = 0.0f;
+  for (int r = 0; r < rows; ++r) by_std += tile.dlog_std[r * task.policy.reals + a];
+  gradient[task.log_std + a] += by_std;
 }
 
 // Block: shards of group 0, of group 1, ...
@@ -307,20 +327,17 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
   for (int first = begin; first < end; first += kLearnRows) {
     const int rows = end - first < kLearnRows ? end - first : kLearnRows;
     const std::uint32_t* units = order + first;
-    gather_samples(task.policy, task.buffer, units, rows, tile.input);
+    gather_samples(task.policy, task.buffer, units, rows, kLearnRows, tile.input);
     learn_forward(task, task.actor, tile);
-    if (thread < rows) actor_row(task, tile, units[thread], thread);
+    if (thread < rows) actor_row(task, tile, head_output(task.actor, tile), units[thread], thread);
     __syncthreads();
     add_terms(tile, rows, 0, 5, sum);
-    if (task.log_std >= 0 && thread < task.policy.reals) {
-      float by_std = 0.0f;
-      for (int r = 0; r < rows; ++r) by_std += tile.dlog_std[r * task.policy.reals + thread];
-      gradient[task.log_std + thread] += by_std;
-    }
+    add_log_std(task, tile, rows, gradient);
     learn_backward(task, task.actor, tile, rows, gradient);
     if (!separate) continue;
     learn_forward(task, task.critic, tile);
-    if (thread < rows) critic_row(task, tile, units[thread], thread);
+    if (thread < rows)
+      critic_row(task, tile, head_output(task.critic, tile), units[thread], thread);
     __syncthreads();
     add_terms(tile, rows, 1, 1, sum);
     learn_backward(task, task.critic, tile, rows, gradient);
@@ -361,16 +378,13 @@ RM_KERNEL void advantage_kernel(RolloutBuffer b, const std::uint32_t* order, int
                      group = blockIdx.x / chunks / minibatches;
   const std::int64_t begin = c * kSumChunk;
   const std::int64_t end = begin + kSumChunk < units ? begin + kSumChunk : units;
-  const auto envs = static_cast<std::uint32_t>(b.num_envs);
   const double mean =
       squared ? *reinterpret_cast<const double*>(statistics + kStatistics * m + 2) : 0.0;
   const std::uint32_t* unit = order + group * samples + m * units;
   auto* lanes = reinterpret_cast<double*>(shared_memory());
   const int lane = static_cast<int>(threadIdx.x);
   lanes[lane] = lane_sum(begin, end, lane, kSumLanes, [&](std::int64_t r) {
-    const std::int64_t at = unit[r] / envs * b.stride + unit[r] % envs;
-    const double a = static_cast<double>(b.advantages[at]) - mean;
-    return squared ? a * a : a;
+    return advantages_of_unit(b, unit[r], mean, squared);
   });
   __syncthreads();
   if (lane != 0) return;

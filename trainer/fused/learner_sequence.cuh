@@ -9,6 +9,7 @@
 
 #include "rollout/mlp/mlp_policy.h"
 #include "trainer/fused/learner_kernels.cuh"
+#include "trainer/fused/learner_memory.cuh"
 #include "trainer/fused/minibatch_shards.h"
 #include "trainer/ignored_inputs.h"
 #include "trainer/learner.h"
@@ -38,10 +39,21 @@ struct LearnArrays {
 
 inline LearnNet learn_net(const Network& network, std::int64_t& transposed) {
   LearnNet net{};
+  const auto room = [&](int inputs, int outputs) {
+    const std::int64_t offset = transposed;
+    transposed += static_cast<std::int64_t>(outputs) * pad16(inputs);
+    return offset;
+  };
   for (const DenseLayer& l : network.dense) {
     net.layers[net.count] = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed};
-    if (net.count++ > 0) transposed += static_cast<std::int64_t>(l.outputs) * pad16(l.inputs);
+    if (net.count++ > 0) room(l.inputs, l.outputs);
   }
+  const MemoryLayer& m = net.memory = network.memory;
+  const int width = m.gates() * m.width;
+  net.memory_input = {m.inputs, width, width, m.input_weight, m.input_bias, room(m.inputs, width)};
+  if (m.kind != MemoryKind::kGru) return net;
+  net.memory_recurrent = {
+      m.size, width, width, m.recurrent_weight, m.recurrent_bias, room(m.size, width)};
   return net;
 }
 
@@ -55,10 +67,11 @@ inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffe
   task.buffer = buffer;
   task.groups = groups;
   task.all_groups = groups * ranks;
-  task.samples = static_cast<std::int64_t>(buffer.horizon) * (buffer.num_envs / groups);
+  const int steps = steps_of_unit(buffer);
+  task.samples = static_cast<std::int64_t>(buffer.horizon / steps) * (buffer.num_envs / groups);
   task.units = static_cast<int>(task.samples / o.minibatches);
-  task.shards = minibatch_shards(task.units, 2 * kTileRows, layout.size);
-  task.total = static_cast<double>(task.units) * task.all_groups;
+  task.shards = minibatch_shards(task.units, shard_units(buffer.memory_columns > 0), layout.size);
+  task.total = static_cast<double>(task.units) * steps * task.all_groups;
   task.inv_n = static_cast<float>(1.0 / task.total);
   task.log_std = layout.has_log_std() ? layout.log_std : -1;
   task.parameters = layout.size;
@@ -104,16 +117,24 @@ inline std::int64_t spread_count(const LearnTask& task) {
 template <class Launch>
 void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays& a,
                       const std::vector<ParamRange>& frozen, bool first_of_update) {
+  const auto transpose = [&](const LearnLayer& layer) {
+    const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
+    if (n == 0) return;  // no such matrix
+    launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, a.params,
+           layer, a.transposed);
+  };
   for (const LearnNet* net : {&task.actor, &task.critic}) {
-    for (int l = 1; l < net->count; ++l) {
-      const LearnLayer& layer = net->layers[l];
-      const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
-      launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, a.params,
-             layer, a.transposed);
-    }
+    for (int l = 1; l < net->count; ++l) transpose(net->layers[l]);
+    transpose(net->memory_input);
+    transpose(net->memory_recurrent);
   }
-  launch("shard_kernel", shard_kernel, std::int64_t{task.groups} * task.shards, kLearnThreads,
-         learn_shared_floats(task), task);
+  if (task.actor.memory.kind == MemoryKind::kNone) {
+    launch("shard_kernel", shard_kernel, std::int64_t{task.groups} * task.shards, kLearnThreads,
+           learn_shared_floats(task), task);
+  } else {
+    launch("sequence_kernel", sequence_kernel, task.sequence_blocks, kLearnThreads,
+           sequence_shared_floats(task), task);
+  }
   const std::int64_t bytes = told_bytes(task);
   launch("gradient_kernel", gradient_kernel, element_blocks(task.groups * task.parameters),
          kElementThreads, 0, task, is_alone(task) ? nullptr : a.told + a.rank * bytes, a.gradient);

@@ -1,6 +1,7 @@
 #include "trainer/fused/memory_backward.h"
 
 #include "rollout/mlp/dense.h"
+#include "trainer/fused/memory_elements.h"
 
 namespace rollmill {
 namespace {
@@ -17,9 +18,10 @@ void min_gru_backward(const MemoryLayer& m, const MemoryTile& t, int rows, float
     float* RM_RESTRICT dn = dz + w;
 #pragma GCC ivdep
     for (int j = 0; j < w; ++j) {
-      dz[j] = d[j] * (n[j] - h[j]) * (z[j] * (1.0f - z[j]));
-      dn[j] = d[j] * z[j];
-      d[j] = d[j] * (1.0f - z[j]);
+      const MinGruSlopes by = min_gru_slopes(z[j], n[j], h[j], d[j]);
+      dz[j] = by.z;
+      dn[j] = by.n;
+      d[j] = by.h;
     }
   }
 }
@@ -39,14 +41,12 @@ void gru_backward(const MemoryLayer& m, const MemoryTile& t, int rows, float* dh
     float* RM_RESTRICT dr = du + row * 3 * w;
 #pragma GCC ivdep
     for (int j = 0; j < w; ++j) {
-      const float by_n = d[j] * (1.0f - z[j]) * (1.0f - n[j] * n[j]);
-      const float by_z = d[j] * (h[j] - n[j]) * (z[j] * (1.0f - z[j]));
-      const float by_r = by_n * u[j] * (r[j] * (1.0f - r[j]));
-      dg[j] = dr[j] = by_r;
-      dg[w + j] = dr[w + j] = by_z;
-      dg[2 * w + j] = by_n;
-      dr[2 * w + j] = by_n * r[j];
-      d[j] = d[j] * z[j];
+      const GruSlopes by = gru_slopes(r[j], z[j], n[j], u[j], h[j], d[j]);
+      dg[j] = dr[j] = by.r;
+      dg[w + j] = dr[w + j] = by.z;
+      dg[2 * w + j] = by.n;
+      dr[2 * w + j] = by.un;
+      d[j] = by.h;
     }
   }
 }

@@ -5,11 +5,17 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "rollout/mlp/tile_input.h"
+#include "trainer/fused/sequence_rows.h"
+
 namespace rollmill {
 
 // As many as keep a large GPU's blocks busy, while their gradients take 256 MB or less.
 inline constexpr int kMaxShards = 512, kFewShards = 64;
 inline constexpr std::int64_t kShardFloats = std::int64_t{1} << 26;
+
+// Units of one shard at most as many as keep a thread busy for long; fewer for sequences, which are long themselves.
+inline int shard_units(bool sequences) { return sequences ? kSequenceRows : 2 * kTileRows; }
 
 // units: of one group; most: of a shard, while there are few.
 inline int minibatch_shards(int units, int most, std::int64_t parameters) {

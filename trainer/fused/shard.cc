@@ -4,14 +4,9 @@
 #include <memory>
 
 #include "core/base/assert.h"
+#include "trainer/fused/sequence_rows.h"
 
 namespace rollmill {
-namespace {
-
-// Sequences taken through time together: few, so that several threads have some.
-constexpr int kSequenceRows = 16;
-
-}  // namespace
 
 // Where the rows of a tile are in the rollout.
 struct Shard::Rows {
@@ -48,10 +43,6 @@ struct Shard::Sequence {
 };
 
 namespace {
-
-bool starts_episode(const RolloutBuffer& b, std::int64_t t, std::int64_t i) {
-  return t > 0 && b.ends[(t - 1) * b.stride + i] != kRunning;
-}
 
 void gather_input(const MinibatchTask& task, const std::int64_t* time, const std::int64_t* env,
                   int rows, TileInput& input) {
@@ -99,8 +90,6 @@ void check_shard_memory(std::int64_t parameters, int shards, int threads) {
                    " threads,",
                "lower policy.hidden");
 }
-
-int shard_units(bool sequences) { return sequences ? kSequenceRows : 2 * kTileRows; }
 
 ShardScratch::ShardScratch(const MlpLayout& layout, bool rounded)
     : shape(layout.shape),
@@ -186,15 +175,12 @@ void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* uni
   for (int j = -b.burn_in; j < s.length; ++j) {
     const int now = j < 0 ? s.length + (-j & 1) : j;
     Rows at;
-    // Of each row: whether it takes its memory from the rollout here (1), begins an episode (2), or goes on (0).
-    int from[kSequenceRows];
+    StateFrom from[kSequenceRows];
     for (int r = 0; r < rows; ++r) {
-      const auto k = static_cast<int>(units[r] / n);
-      const std::int64_t i = units[r] % n, start = b.sequence_start(k);
-      const std::int64_t t = std::max<std::int64_t>(k * s.length + j, start);
-      at.time[r] = t;
-      at.environment[r] = i;
-      from[r] = t == start ? 1 : starts_episode(b, t, i) ? 2 : 0;
+      const SequenceStep step = sequence_step(b, units[r], j);
+      at.time[r] = step.time;
+      at.environment[r] = step.environment;
+      from[r] = step.from;
     }
     const auto fill = [&](const Network& net, std::vector<NetActivations>& steps, int offset) {
       const int width = net.memory.width, size = net.memory.size;
@@ -205,7 +191,9 @@ void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* uni
             b.memory_slot(static_cast<int>(units[r] / n)) + offset * b.stride + at.environment[r];
         for (int c = 0; c < size; ++c) {
           const int e = r * width + c;
-          before[e] = from[r] == 1 ? kept[c * b.stride] : from[r] == 2 ? 0.0f : last[e];
+          before[e] = from[r] == StateFrom::kRollout   ? kept[c * b.stride]
+                      : from[r] == StateFrom::kNothing ? 0.0f
+                                                       : last[e];
         }
       }
     };

@@ -95,7 +95,4 @@ class Shard {
 // threads packs for itself.
 void check_shard_memory(std::int64_t parameters, int shards, int threads);
 
-// Units of one shard at most as many as keep a thread busy for long; fewer for sequences, which are long themselves.
-int shard_units(bool sequences);
-
 }  // namespace rollmill

@@ -1,0 +1,377 @@
+// The learner's part for policies with a memory: a block takes tiles of kSequenceRows sequences of a shard through time and back,
+// as Shard::sequences_gradient (trainer/fused/shard.cc) does.
+//
+//   forward, step by step   place, gather -> a -> b -> ... -> gates -> state
+//   backward, last to first   the head from the state, loss -> head -> gates, state -> hidden layers
+//
+// In shared memory is what one step needs (SequenceTile). What backward needs of all steps does not fit there and lies in global
+// memory, a region for each block (KeptStep): results of the hidden layers and, of the memory, its state before and after and its
+// gates. Inputs are gathered again, heads are computed where their loss is. Blocks go through several shards each, so that there
+// are no more regions than blocks that run at a time; each shard has a gradient of its own, and which block computes it changes
+// nothing.
+//
+// The critic goes after the actor, each through the whole tile: the CPU takes both through a step together, but they share no
+// parameter and no sum but the value's, to which an actor of its own adds zeros.
+//
+// Within a step every array is written between two barriers and read after the second; threads whose rows hold no sequence
+// compute along, on a state of zeros, and nothing reads what they write. Barriers stand in no branch that threads of a block take
+// differently: steps, rows and layers are the same for all of them.
+#pragma once
+
+#include "trainer/fused/learner_kernels.cuh"
+#include "trainer/fused/memory_elements.h"
+
+namespace rollmill {
+
+inline constexpr int kSequenceBlockRows = 4;  // of which a thread computes two features
+static_assert(kSequenceRows % kSequenceBlockRows == 0 && kSequenceRows <= kLearnRows);
+
+// Numbers of a row that a step writes at most at a time, but the gates.
+RM_HD int sequence_width(const LearnTask& task) {
+  int width = task.actor.memory.width;
+  for (int l = 0; l < task.actor.count; ++l)
+    width = task.actor.layers[l].width > width ? task.actor.layers[l].width : width;
+  for (int l = 0; l < task.critic.count; ++l)
+    width = task.critic.layers[l].width > width ? task.critic.layers[l].width : width;
+  return width;
+}
+
+// Floats of sequence_kernel's shared memory.
+inline std::size_t sequence_shared_floats(const LearnTask& task) {
+  const MemoryLayer& m = task.actor.memory;
+  const int parts = m.kind == MemoryKind::kGru ? 2 : 1;
+  const int head = task.actor.layers[task.actor.count - 1].width;
+  const int row = tile_row(task.policy.observations) + 2 * sequence_width(task) +
+                  (1 + parts * m.gates()) * m.width + head + task.policy.reals + 3;
+  return static_cast<std::size_t>(row) * kSequenceRows + std::size_t{6} * kLearnRows;
+}
+
+// Where those are, [kSequenceRows][...].
+struct SequenceTile {
+  LearnTile heads;  // its dhead, dlog_std and terms
+  float *input, *a, *b;
+  float* state;              // forward: h; backward: d loss / d h
+  float *gates, *recurrent;  // forward: x W + b, h U + c; backward: d loss / d those
+  std::uint32_t* sample;     // of the step in hand: where it lies in the rollout
+  int *from, *begins;        // StateFrom; whether an episode begins with it
+};
+
+__device__ inline SequenceTile sequence_tile(const LearnTask& task) {
+  const MemoryLayer& m = task.actor.memory;
+  const int width = sequence_width(task), gates = m.gates() * m.width;
+  SequenceTile t{};
+  float* next = shared_memory();
+  const auto take = [&](int row) {
+    float* const here = next;
+    next += row * kSequenceRows;
+    return here;
+  };
+  t.input = take(tile_row(task.policy.observations));
+  t.a = take(width);
+  t.b = take(width);
+  t.state = take(m.width);
+  t.gates = take(gates);
+  t.recurrent = take(m.kind == MemoryKind::kGru ? gates : 0);
+  t.heads.dhead = take(task.actor.layers[task.actor.count - 1].width);
+  t.heads.dlog_std = take(task.policy.reals);
+  t.sample = reinterpret_cast<std::uint32_t*>(take(1));
+  t.from = reinterpret_cast<int*>(take(1));
+  t.begins = reinterpret_cast<int*>(take(1));
+  t.heads.terms = next;
+  return t;
+}
+
+// Floats of a row that a network keeps of a step: results of its hidden layers, state before and after, gates, and of a GRU what
+// the state said of the last gate.
+RM_HD int kept_row(const LearnNet& net) {
+  const MemoryLayer& m = net.memory;
+  int row = (2 + m.gates() + (m.kind == MemoryKind::kGru ? 1 : 0)) * m.width;
+  for (int l = 0; l + 1 < net.count; ++l) row += net.layers[l].width;
+  return row;
+}
+// Floats that a block keeps.
+RM_HD std::int64_t kept_floats(const LearnTask& task) {
+  const int actor = kept_row(task.actor), critic = kept_row(task.critic);
+  return std::int64_t{actor > critic ? actor : critic} * kSequenceRows *
+         task.buffer.sequence_length;
+}
+
+struct KeptStep {
+  float *before, *after, *gates,
+      *un;        // [kSequenceRows][width], gates [kSequenceRows][gates * width]
+  float* layers;  // as LearnTile's
+};
+
+__device__ inline KeptStep kept_step(const LearnTask& task, const LearnNet& net, int j) {
+  const MemoryLayer& m = net.memory;
+  const int rows = kSequenceRows;
+  KeptStep k{};
+  k.before = task.kept + blockIdx.x * kept_floats(task) + std::int64_t{j} * rows * kept_row(net);
+  k.after = k.before + rows * m.width;
+  k.gates = k.after + rows * m.width;
+  k.un = k.gates + rows * m.gates() * m.width;
+  k.layers = k.un + (m.kind == MemoryKind::kGru ? rows * m.width : 0);
+  return k;
+}
+// After l hidden layers.
+__device__ inline float* kept_layer(const LearnNet& net, const KeptStep& kept, int l) {
+  float* out = kept.layers;
+  for (int k = 0; k < l; ++k) out += net.layers[k].width * kSequenceRows;
+  return out;
+}
+
+// Step j of the sequences `units`: where its rows lie. Those beyond `rows` begin an episode. Its barrier parts the steps, forward
+// and backward: what it writes itself was last read before an earlier one.
+__device__ inline void place_rows(const RolloutBuffer& b, const std::uint32_t* units, int rows,
+                                  int j, const SequenceTile& t) {
+  const int r = static_cast<int>(threadIdx.x);
+  if (r < kSequenceRows) {
+    SequenceStep at{0, 0, StateFrom::kNothing};
+    if (r < rows) at = sequence_step(b, units[r], j);
+    t.sample[r] = static_cast<std::uint32_t>(at.time * b.num_envs + at.environment);
+    t.from[r] = static_cast<int>(at.from);
+    t.begins[r] = r >= rows || starts_episode(b, at.time, at.environment) ? 1 : 0;
+  }
+  __syncthreads();
+}
+
+// The state that the step in hand starts from; `offset`: of the network's columns among those that the rollout keeps. Ends without
+// a barrier.
+__device__ inline void begin_state(const RolloutBuffer& b, const MemoryLayer& m, int offset,
+                                   const std::uint32_t* units, const SequenceTile& t) {
+  const auto n = static_cast<std::uint32_t>(b.num_envs);
+  for (int item = threadIdx.x; item < m.width * kSequenceRows; item += blockDim.x) {
+    const int r = item / m.width, c = item % m.width;
+    const auto from = static_cast<StateFrom>(t.from[r]);
+    if (from == StateFrom::kBefore) continue;
+    float x = 0.0f;  // of padding, too
+    if (from == StateFrom::kRollout && c < m.size) {
+      const float* kept = b.memory_slot(static_cast<int>(units[r] / n));
+      x = kept[(offset + c) * b.stride + units[r] % n];
+    }
+    t.state[item] = x;
+  }
+}
+
+// One step through the memory; x: what it reads, x_row apart. kept: null in burn-in. Ends without a barrier.
+__device__ inline void remember_step(const LearnTask& task, const LearnNet& net, const float* x,
+                                     int x_row, const SequenceTile& t, const KeptStep* kept) {
+  const MemoryLayer& m = net.memory;
+  const int w = m.width, width = m.gates() * w;
+  const float* params = task.policy.params;
+  const bool gru = m.kind == MemoryKind::kGru;
+  dense_tile<kSequenceBlockRows>(x, x_row, m.inputs, params + m.input_weight, params + m.input_bias,
+                                 width, kSequenceRows, t.gates, LeaveAsIs{});
+  if (gru) {
+    dense_tile<kSequenceBlockRows>(t.state, w, m.size, params + m.recurrent_weight,
+                                   params + m.recurrent_bias, width, kSequenceRows, t.recurrent,
+                                   LeaveAsIs{});
+  }
+  __syncthreads();
+  for (int item = threadIdx.x; item < w * kSequenceRows; item += blockDim.x) {
+    const int at = item / w * width + item % w;
+    float* g = t.gates + at;
+    const float h = t.state[item];
+    float next = 0.0f;
+    if (gru) {
+      const float* u = t.recurrent + at;
+      next = gru_next(g[0], g[w], g[2 * w], u[0], u[w], u[2 * w], h);
+    } else {
+      next = min_gru_next(g[0], g[w], h);
+    }
+    t.state[item] = next;
+    if (kept == nullptr) continue;
+    kept->before[item] = h;
+    kept->after[item] = next;
+    for (int k = 0; k < m.gates(); ++k) kept->gates[at + k * w] = g[k * w];
+    if (gru) kept->un[item] = t.recurrent[at + 2 * w];
+  }
+}
+
+// Through time as the collector went, from the state that the rollout kept: burn-in first, of which nothing is kept.
+__device__ inline void sequence_forward(const LearnTask& task, const LearnNet& net, int offset,
+                                        const std::uint32_t* units, int rows,
+                                        const SequenceTile& t) {
+  const RolloutBuffer& b = task.buffer;
+  for (int j = -b.burn_in; j < b.sequence_length; ++j) {
+    const KeptStep step = kept_step(task, net, j < 0 ? 0 : j);
+    place_rows(b, units, rows, j, t);
+    begin_state(b, net.memory, offset, units, t);
+    gather_samples(task.policy, b, t.sample, rows, kSequenceRows, t.input);  // ends with a barrier
+    const float* x = t.input;
+    int x_row = tile_row(task.policy.observations);
+    float* kept = step.layers;
+    for (int l = 0; l + 1 < net.count; ++l) {
+      const LearnLayer& layer = net.layers[l];
+      float* out = l % 2 == 0 ? t.a : t.b;
+      dense_tile<kSequenceBlockRows>(x, x_row, layer.inputs, task.policy.params + layer.weight,
+                                     task.policy.params + layer.bias, layer.width, kSequenceRows,
+                                     out, Activate{task.policy.activation});
+      __syncthreads();
+      // (The layer after the next one writes over `out`; the next one's barrier is before that.)
+      const int n = layer.width * kSequenceRows;
+      for (int i = threadIdx.x; j >= 0 && i < n; i += blockDim.x) kept[i] = out[i];
+      kept += n;
+      x = out;
+      x_row = layer.width;
+    }
+    remember_step(task, net, x, x_row, t, j < 0 ? nullptr : &step);
+  }
+}
+
+// From dhead to d loss / d the gates, in t.gates and t.recurrent; t.state becomes what goes back by the state's own way.
+__device__ inline void head_backward(const LearnTask& task, const LearnNet& net,
+                                     const KeptStep& kept, int rows, const SequenceTile& t,
+                                     float* gradient) {
+  const MemoryLayer& m = net.memory;
+  const LearnLayer& head = net.layers[net.count - 1];
+  const int w = m.width, width = m.gates() * w;
+  weight_grad_tile(kept.after, w, head.inputs, t.heads.dhead, head.width, rows,
+                   gradient + head.weight, gradient + head.bias);
+  dense_tile<kSequenceBlockRows>(t.heads.dhead, head.width, head.outputs,
+                                 task.transposed + head.transposed, nullptr, w, kSequenceRows, t.b,
+                                 LeaveAsIs{});
+  __syncthreads();
+  for (int item = threadIdx.x; item < w * kSequenceRows; item += blockDim.x) {
+    const int at = item / w * width + item % w;
+    const float* g = kept.gates + at;
+    float* dg = t.gates + at;
+    const float d = t.state[item] + t.b[item], h = kept.before[item];
+    if (m.kind == MemoryKind::kGru) {
+      float* du = t.recurrent + at;
+      const GruSlopes by = gru_slopes(g[0], g[w], g[2 * w], kept.un[item], h, d);
+      dg[0] = du[0] = by.r;
+      dg[w] = du[w] = by.z;
+      dg[2 * w] = by.n;
+      du[2 * w] = by.un;
+      t.state[item] = by.h;
+    } else {
+      const MinGruSlopes by = min_gru_slopes(g[0], g[w], h, d);
+      dg[0] = by.z;
+      dg[w] = by.n;
+      t.state[item] = by.h;
+    }
+  }
+  __syncthreads();
+}
+
+// From there to d loss / d the last hidden layer's sums, in t.b, and to what the step before gets, in t.state.
+__device__ inline void remember_backward(const LearnTask& task, const LearnNet& net,
+                                         const KeptStep& kept, int rows, const SequenceTile& t,
+                                         float* gradient) {
+  const MemoryLayer& m = net.memory;
+  const LearnLayer &in = net.memory_input, &again = net.memory_recurrent;
+  const int w = m.width, x_row = net.layers[net.count - 2].width;
+  const float* x = kept_layer(net, kept, net.count - 2);
+  const bool gru = m.kind == MemoryKind::kGru;
+  if (gru) {
+    weight_grad_tile(kept.before, w, m.size, t.recurrent, again.width, rows,
+                     gradient + again.weight, gradient + again.bias);
+    dense_tile<kSequenceBlockRows>(t.recurrent, again.width, again.width,
+                                   task.transposed + again.transposed, nullptr, w, kSequenceRows,
+                                   t.a, LeaveAsIs{});
+  }
+  weight_grad_tile(x, x_row, m.inputs, t.gates, in.width, rows, gradient + in.weight,
+                   gradient + in.bias);
+  dense_tile<kSequenceBlockRows>(t.gates, in.width, in.width, task.transposed + in.transposed,
+                                 nullptr, x_row, kSequenceRows, t.b, LeaveAsIs{});
+  __syncthreads();
+  for (int item = threadIdx.x; item < w * kSequenceRows; item += blockDim.x) {
+    const float d = gru ? t.state[item] + t.a[item] : t.state[item];
+    // Nothing goes back beyond an episode's beginning.
+    t.state[item] = t.begins[item / w] != 0 ? 0.0f : d;
+  }
+  activate_backward_tile(task.policy.activation, x, t.b, kSequenceRows * x_row);
+  __syncthreads();
+}
+
+// From there, in t.b, to the input. Ends without a barrier.
+__device__ inline void hidden_backward(const LearnTask& task, const LearnNet& net,
+                                       const KeptStep& kept, int rows, const SequenceTile& t,
+                                       float* gradient) {
+  const float* dy = t.b;
+  float* dx = t.a;
+  for (int l = net.count - 2; l > 0; --l) {
+    const LearnLayer& layer = net.layers[l];
+    const float* x = kept_layer(net, kept, l - 1);
+    const int x_row = net.layers[l - 1].width;
+    weight_grad_tile(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
+                     gradient + layer.bias);
+    dense_tile<kSequenceBlockRows>(dy, layer.width, layer.outputs,
+                                   task.transposed + layer.transposed, nullptr, x_row,
+                                   kSequenceRows, dx, LeaveAsIs{});
+    __syncthreads();
+    activate_backward_tile(task.policy.activation, x, dx, kSequenceRows * x_row);
+    __syncthreads();
+    dy = dx;
+    dx = dx == t.a ? t.b : t.a;
+  }
+  const LearnLayer& first = net.layers[0];
+  weight_grad_tile(t.input, tile_row(task.policy.observations), first.inputs, dy, first.width, rows,
+                   gradient + first.weight, gradient + first.bias);
+}
+
+// Back through time from the last step. sum: thread q's of term q.
+__device__ inline void sequence_backward(const LearnTask& task, const LearnNet& net, bool actor,
+                                         const std::uint32_t* units, int rows,
+                                         const SequenceTile& t, float* gradient, double& sum) {
+  const RolloutBuffer& b = task.buffer;
+  const LearnLayer& head = net.layers[net.count - 1];
+  const int thread = static_cast<int>(threadIdx.x), w = net.memory.width;
+  // (No barrier since the last step forward: a thread clears the numbers that it wrote there.)
+  for (int i = thread; i < w * kSequenceRows; i += static_cast<int>(blockDim.x)) t.state[i] = 0.0f;
+  for (int j = b.sequence_length - 1; j >= 0; --j) {
+    const KeptStep kept = kept_step(task, net, j);
+    place_rows(b, units, rows, j, t);
+    gather_samples(task.policy, b, t.sample, rows, kSequenceRows, t.input);
+    dense_tile<kSequenceBlockRows>(kept.after, w, head.inputs, task.policy.params + head.weight,
+                                   task.policy.params + head.bias, head.width, kSequenceRows, t.a,
+                                   LeaveAsIs{});
+    __syncthreads();
+    if (thread < rows) {
+      if (actor) {
+        actor_row(task, t.heads, t.a, t.sample[thread], thread);
+      } else {
+        critic_row(task, t.heads, t.a, t.sample[thread], thread);
+      }
+    }
+    __syncthreads();
+    add_terms(t.heads, rows, actor ? 0 : 1, actor ? 5 : 1, sum);
+    if (actor) add_log_std(task, t.heads, rows, gradient);
+    head_backward(task, net, kept, rows, t, gradient);
+    remember_backward(task, net, kept, rows, t, gradient);
+    hidden_backward(task, net, kept, rows, t, gradient);
+  }
+}
+
+__device__ inline void shard_sequences(const LearnTask& task, std::int64_t shard,
+                                       const SequenceTile& t) {
+  const std::int64_t s = shard % task.shards, group = shard / task.shards;
+  const auto begin = static_cast<int>(task.units * s / task.shards);
+  const auto end = static_cast<int>(task.units * (s + 1) / task.shards);
+  const std::uint32_t* order = task.order + group * task.samples;
+  float* gradient = task.parts + shard * task.parameters;
+  for (std::int64_t i = threadIdx.x; i < task.parameters; i += blockDim.x) gradient[i] = 0.0f;
+  double sum = 0;
+  __syncthreads();
+  for (int first = begin; first < end; first += kSequenceRows) {
+    const int rows = end - first < kSequenceRows ? end - first : kSequenceRows;
+    const std::uint32_t* units = order + first;
+    sequence_forward(task, task.actor, 0, units, rows, t);
+    sequence_backward(task, task.actor, true, units, rows, t, gradient, sum);
+    if (task.policy.trunk != Trunk::kSeparate) continue;
+    sequence_forward(task, task.critic, task.actor.memory.size, units, rows, t);
+    sequence_backward(task, task.critic, false, units, rows, t, gradient, sum);
+  }
+  if (threadIdx.x < 6) task.sums[shard].term(static_cast<int>(threadIdx.x)) = sum;
+}
+
+// Block b: shards b, b + sequence_blocks, ..., of group 0, of group 1, ...
+RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) sequence_kernel(LearnTask task) {
+  const SequenceTile tile = sequence_tile(task);
+  const std::int64_t shards = std::int64_t{task.groups} * task.shards;
+  for (std::int64_t s = blockIdx.x; s < shards; s += task.sequence_blocks)
+    shard_sequences(task, s, tile);
+}
+
+}  // namespace rollmill
