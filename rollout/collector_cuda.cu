@@ -23,7 +23,8 @@ class CudaCollector final : public DeviceCollector {
       : config_(config),
         memory_(*rollmill_cuda_memory(config.device)),
         batch_(make_batch(config)),
-        policy_(batch_->spec(), config.seed, config.greedy, config.frame_stack, config.device) {
+        policy_(batch_->spec(), config.seed, config.greedy, config.frame_stack, config.device,
+                config.products) {
     set_rollout_shape(buffer_, batch_->spec(), config.horizon, batch_->num_envs(), batch_->stride(),
                       config.frame_stack);
     set_memory_shape(buffer_, config.memory);

@@ -1,6 +1,6 @@
 // The collector on a GPU: policy inference, sampling, environments and advantages without leaving
 // it. Same results, bit for bit, as HostCollector (rollout/collector.h) on the same batch
-// configuration and weights.
+// configuration and weights, but with Products::kBf16Tensor.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rollout/collector.h"
+#include "rollout/mlp/device_policy.h"
 
 namespace rollmill {
 
@@ -22,6 +23,7 @@ struct DeviceCollectorConfig {
   RolloutMemory memory = {};
   // A whole rollout in one kernel (rollout/fused_rollout.cuh) where environment and policy allow it. The same bits.
   bool fused = true;
+  Products products = Products::kFloat32;
 };
 
 class DeviceCollector {

@@ -25,7 +25,7 @@ RM_HD int rollout_floats(const DevicePolicy& p, int shared_params) {
 }
 
 // shared_params: how many parameters of the policy are copied into shared memory; 0: they are read where they lie.
-template <class Env, bool kVaried>
+template <class Env, bool kVaried, bool kBf16>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kRolloutThreads)
     rollout_kernel(DevicePolicy given, RolloutBuffer b, BatchColumns columns,
                    BatchConstants constants, typename Env::Params params, int shared_params) {
@@ -47,7 +47,7 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kRolloutThreads)
   for (int t = 0; t < b.horizon; ++t) {
     ActRequest q = request_for_slot(b, t);
     q.keys = {columns.environment, columns.episode, columns.step};
-    act_tile(p, q, tile.begin, tile.rows, room);
+    act_tile<kBf16>(p, q, tile.begin, tile.rows, room);
     if (r < tile.rows)
       step_on<Env, kVaried>(columns, constants, params, b.step_buffers(t), tile.begin + r);
     __syncthreads();  // the whole block reads the observations, and writes the tile that some may still read

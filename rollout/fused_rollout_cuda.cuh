@@ -8,7 +8,7 @@
 
 namespace rollmill {
 
-template <class Env, bool kVaried>
+template <class Env, bool kVaried, bool kBf16>
 bool launch_fused(CudaBatch<Env>& batch, const DevicePolicy& p, const RolloutBuffer& b,
                   std::int64_t parameters, int device) {
   const DeviceScope scope(device);
@@ -23,10 +23,10 @@ bool launch_fused(CudaBatch<Env>& batch, const DevicePolicy& p, const RolloutBuf
   // Two blocks a multiprocessor: while one steps with a warp, the other multiplies with all of its own.
   const bool kept = bytes_of(rollout_floats(p, 0) + parameters) <= (limit - kReserved) / 2;
   const int shared_params = kept ? static_cast<int>(parameters) : 0;
-  RM_CUDA(cudaFuncSetAttribute(rollout_kernel<Env, kVaried>,
-                               cudaFuncAttributeMaxDynamicSharedMemorySize, most));
-  rollout_kernel<Env, kVaried><<<blocks_for(b.num_envs, p.tile_rows), kRolloutThreads,
-                                 bytes_of(rollout_floats(p, shared_params)), launch_stream>>>(
+  const auto kernel = rollout_kernel<Env, kVaried, kBf16>;
+  RM_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  kernel<<<blocks_for(b.num_envs, p.tile_rows), kRolloutThreads,
+           bytes_of(rollout_floats(p, shared_params)), launch_stream>>>(
       p, b, batch.columns(), batch.constants(), batch.params(), shared_params);
   RM_CUDA_LAUNCHED("rollout_kernel");
   return true;
@@ -36,8 +36,12 @@ template <class Env>
 bool fused_rollout(EnvBatch& any, const DevicePolicy& p, const RolloutBuffer& b,
                    std::int64_t parameters, int device) {
   auto& batch = static_cast<CudaBatch<Env>&>(any);
-  return batch.varied() ? launch_fused<Env, true>(batch, p, b, parameters, device)
-                        : launch_fused<Env, false>(batch, p, b, parameters, device);
+  const bool bf16 = p.products != Products::kFloat32;
+  const auto launch = batch.varied()
+                          ? (bf16 ? launch_fused<Env, true, true> : launch_fused<Env, true, false>)
+                      : bf16 ? launch_fused<Env, false, true>
+                             : launch_fused<Env, false, false>;
+  return launch(batch, p, b, parameters, device);
 }
 
 }  // namespace rollmill

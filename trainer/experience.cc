@@ -65,9 +65,10 @@ class CudaExperience final : public Experience {
   CudaExperience(const ExperienceConfig& c, const PolicyWeights& weights)
       : weights_(weights),
         shape_(c.env->spec(), c.horizon, c.batch.num_envs, c.frame_stack, memory_of(c, weights)),
-        collector_(make_device_collector({c.env->id, c.batch, c.horizon, c.seed, /*greedy=*/false,
-                                          c.device.gpu(c.local_rank), c.frame_stack,
-                                          memory_of(c, weights)})) {}
+        collector_(
+            make_device_collector({c.env->id, c.batch, c.horizon, c.seed, /*greedy=*/false,
+                                   c.device.gpu(c.local_rank), c.frame_stack, memory_of(c, weights),
+                                   /*fused=*/true, device_products(c.bf16, c.exact)})) {}
 
   EnvBatch& batch() override { return collector_->batch(); }
   const RolloutBuffer& buffer() const override { return collector_->buffer(); }

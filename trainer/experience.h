@@ -58,7 +58,8 @@ struct ExperienceConfig {
   int sequence_length = 0, burn_in = 0;  // of a policy with memory
   bool overlap = false;                  // on the CPU, without memory
   int threads = 1;                       // of the learner's pool
-  bool bf16 = false;                     // MlpPolicy's, on the CPU
+  bool bf16 = false;                     // MlpPolicy's, and with `exact` its bits on a GPU
+  bool exact = false;                    // trainer.reduction
   DeviceChoice device;
   int local_rank = 0;
 };

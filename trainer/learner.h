@@ -47,7 +47,7 @@ struct LearnerContext {
   int groups = 0;
   std::vector<ParamRange> frozen = {};  // parameters that no update may change
   // Matrix products of bfloat16 numbers, summed in float32; weights, moments and everything else stay float32. Fused: those of
-  // rollout/mlp/bf16.h, on the CPU. Reference: all.
+  // rollout/mlp/bf16.h, on a GPU with groups its bits, without them tensor cores (rollout/mlp/bf16_kernels.cuh). Reference: all.
   bool bf16 = false;
 };
 

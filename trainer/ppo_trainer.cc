@@ -75,7 +75,9 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.overlap = options.ppo.overlap;
   config.threads = run_.pool->threads();
   config.bf16 = options.bf16 && options.kernels == "fused";
-  if (config.bf16 && !bf16_hardware() && group.rank() == 0) {
+  config.exact = options.groups > 0;
+  const bool on_gpu = options.env.device.starts_with("cuda");
+  if (config.bf16 && !on_gpu && !bf16_hardware() && group.rank() == 0) {
     log_warn(
         "trainer.precision: this processor has no AVX512_BF16; \"bf16\" gives the same bits here, in more "
         "time than \"float32\" would take");

@@ -14,18 +14,10 @@
 #include <cstdint>
 
 #include "core/base/aligned.h"
+#include "rollout/mlp/bf16_format.h"
 #include "rollout/mlp/dense.h"
 
 namespace rollmill {
-
-// Of a number, as float32. NaN stays NaN.
-inline float round_bf16(float x) {
-  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, x);
-  if (x != x) return x;
-  if ((bits & 0x7F800000u) == 0) return __builtin_bit_cast(float, bits & 0x80000000u);
-  const std::uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) & 0xFFFF0000u;
-  return __builtin_bit_cast(float, rounded);
-}
 
 // Whether the instruction is used: this processor has it, and it does what is said above. Tests switch it off.
 bool bf16_hardware();

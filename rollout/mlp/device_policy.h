@@ -15,10 +15,18 @@ namespace rollmill {
 
 inline constexpr int kMaxDeviceLayers = 8, kMaxDeviceConvs = 4;
 
+// How dense layers multiply, but a first that reads observations, which is float32's (rollout/mlp/bf16_kernels.cuh).
+//   kBf16        the CPU's bfloat16 products, bit for bit (trainer.reduction = "exact")
+//   kBf16Tensor  tensor cores
+enum class Products { kFloat32, kBf16, kBf16Tensor };
+constexpr Products device_products(bool bf16, bool exact) {
+  return !bf16 ? Products::kFloat32 : exact ? Products::kBf16 : Products::kBf16Tensor;
+}
+
 struct DeviceNet {
   struct Layer {
     int inputs, width;
-    std::int64_t weight, bias;  // offsets into the parameters
+    std::int64_t weight, bias;  // offsets into the parameters (rollout/mlp/acting_weights.h)
   } layers[kMaxDeviceLayers];
   int count;
   ConvLayer conv[kMaxDeviceConvs];  // before those
@@ -62,7 +70,7 @@ inline int memory_row(const DeviceNet& net) {
 
 struct DevicePolicy {
   DeviceNet actor, critic;
-  const float* params;  // rollout/mlp/layout.h
+  const float* params;  // rollout/mlp/acting_weights.h
   UnpackRule unpack;    // one frame
   int frame_stack, observation_columns;
   const float *shift, *scale;  // [elements] of the normaliser; null when it is off
@@ -70,6 +78,7 @@ struct DevicePolicy {
   const std::int32_t* choices;  // [choice_columns] how many each has
   int choice_columns, mask_columns, reals;
   Activation activation;
+  Products products;
   Trunk trunk;
   RealDistribution distribution;
   int outputs;                                    // of the actor, without the value

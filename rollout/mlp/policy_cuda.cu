@@ -6,6 +6,7 @@
 #include "core/base/assert.h"
 #include "core/device/cuda_check.cuh"
 #include "core/device/cuda_module.h"
+#include "rollout/mlp/acting_weights.h"
 #include "rollout/mlp/policy_kernels.cuh"
 
 namespace rollmill {
@@ -22,8 +23,9 @@ std::size_t bytes_per_row(const DevicePolicy& p) {
 }  // namespace
 
 CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack,
-                       int device)
+                       int device, Products products)
     : device_(device) {
+  policy_.products = products;
   policy_.seed = seed;
   policy_.greedy = greedy;
   policy_.frame_stack = frame_stack;
@@ -100,20 +102,23 @@ void CudaPolicy::set_weights(const PolicyWeights& weights) {
   Memory& memory = *rollmill_cuda_memory(device_);
   const MlpLayout& layout = weights.layout;
   set_networks(weights);
+  const ActingWeights acting = acting_weights(layout, weights.params.data(), policy_.products);
+  policy_.actor = acting.actor;
+  policy_.critic = acting.critic;
   choose_tile();
-  const std::size_t bytes = weights.params.size() * sizeof(float);
+  const std::size_t bytes = acting.values.size() * sizeof(float);
   if (params_.bytes() != bytes) params_ = Buffer(memory, bytes);
-  params_.copy_in(weights.params.data(), bytes);
+  params_.copy_in(acting.values.data(), bytes);
   policy_.params = params_.as<float>();
-  policy_.log_std = layout.has_log_std() ? policy_.params + layout.log_std : nullptr;
+  policy_.log_std = layout.has_log_std() ? policy_.params + acting.log_std : nullptr;
   set_normalizer(weights);
 }
 
 // As many rows as fit, or, where the smallest tile does not, as much more shared memory as the GPU has.
 void CudaPolicy::choose_tile() {
+  const int least = policy_.products == Products::kBf16Tensor ? kTensorRows : kRowsPerThread;
   policy_.tile_rows = 32;
-  while (policy_.tile_rows > kRowsPerThread && shared_bytes() > kSharedBytes)
-    policy_.tile_rows /= 2;
+  while (policy_.tile_rows > least && shared_bytes() > kSharedBytes) policy_.tile_rows /= 2;
   if (shared_bytes() <= kSharedBytes) return;
   const DeviceScope scope(device_);
   int most = 0;
@@ -124,8 +129,10 @@ void CudaPolicy::choose_tile() {
                std::to_string(policy_.max_width) +
                "); use narrower layers, fewer channels or frames, or device = \"cpu\"");
   }
-  RM_CUDA(cudaFuncSetAttribute(act_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
-  RM_CUDA(cudaFuncSetAttribute(value_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  RM_CUDA(cudaFuncSetAttribute(bf16() ? act_kernel<true> : act_kernel<false>,
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  RM_CUDA(cudaFuncSetAttribute(bf16() ? value_kernel<true> : value_kernel<false>,
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, most));
 }
 
 void CudaPolicy::set_normalizer(const PolicyWeights& weights) {
@@ -149,16 +156,18 @@ void CudaPolicy::act(const ActRequest& q) const {
   RM_ASSERT(policy_.params != nullptr);
   if (q.begin >= q.end) return;
   const DeviceScope scope(device_);
-  act_kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes(),
-               launch_stream>>>(policy_, q);
+  const auto kernel = bf16() ? act_kernel<true> : act_kernel<false>;
+  kernel<<<blocks_for(q.end - q.begin, policy_.tile_rows), kThreads, shared_bytes(),
+           launch_stream>>>(policy_, q);
   RM_CUDA_LAUNCHED("act_kernel");
 }
 
 void CudaPolicy::value(const RolloutBuffer& b, int t, const std::uint32_t* steps) const {
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
-  value_kernel<<<blocks_for(b.num_envs, policy_.tile_rows), kThreads, shared_bytes(),
-                 launch_stream>>>(policy_, b, t, false, steps);
+  const auto kernel = bf16() ? value_kernel<true> : value_kernel<false>;
+  kernel<<<blocks_for(b.num_envs, policy_.tile_rows), kThreads, shared_bytes(), launch_stream>>>(
+      policy_, b, t, false, steps);
   RM_CUDA_LAUNCHED("value_kernel");
 }
 
@@ -166,10 +175,11 @@ void CudaPolicy::final_values(const RolloutBuffer& b, int first, int last) const
   constexpr int kMaxSlots = 65535;  // of a grid's second dimension
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
+  const auto kernel = bf16() ? value_kernel<true> : value_kernel<false>;
   for (int t = first; t < last; t += kMaxSlots) {
     const dim3 grid(blocks_for(b.num_envs, policy_.tile_rows),
                     static_cast<unsigned>(std::min(last - t, kMaxSlots)));
-    value_kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, true, nullptr);
+    kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, true, nullptr);
     RM_CUDA_LAUNCHED("value_kernel");
   }
 }

@@ -1,4 +1,4 @@
-// The actor-critic MLP on a GPU: the same numbers as rollout/mlp/mlp_policy.h, bit for bit.
+// The actor-critic MLP on a GPU: the same numbers as rollout/mlp/mlp_policy.h, bit for bit, but with Products::kBf16Tensor.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ namespace rollmill {
 
 class CudaPolicy {
  public:
-  CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack, int device);
+  CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack, int device,
+             Products products = Products::kFloat32);
 
   // To learn with: what the networks read and say, without the actions' bounds.
   CudaPolicy(const PolicyShape& shape, int device);
@@ -35,6 +36,7 @@ class CudaPolicy {
   void final_values(const RolloutBuffer& buffer, int first, int last) const;
 
  private:
+  bool bf16() const { return policy_.products != Products::kFloat32; }
   std::size_t shared_bytes() const;
   void choose_tile();
   void upload_tables(const ObservationSpec& observed, const std::vector<int>& choices);

@@ -1,17 +1,19 @@
-// The kernels of policy inference; what a block does is in rollout/mlp/policy_tile.cuh.
+// The kernels of policy inference; what a block does is in rollout/mlp/policy_tile.cuh. kBf16: see act_tile.
 #pragma once
 
 #include "rollout/mlp/policy_tile.cuh"
 
 namespace rollmill {
 
+template <bool kBf16>
 RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
   const BlockTile tile(p, q.begin, q.end);
-  act_tile(p, q, tile.begin, tile.rows, shared_memory());
+  act_tile<kBf16>(p, q, tile.begin, tile.rows, shared_memory());
 }
 
 // V of slots [first, first + gridDim.y) of a rollout; of their final observations, where an episode was truncated. With memory of
 // one slot, as long as what is remembered is of it; steps: of the episodes, null for final observations.
+template <bool kBf16>
 RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool final,
                             const std::uint32_t* steps) {
   float* input = shared_memory();
@@ -40,7 +42,7 @@ RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool fin
     const float* columns = b.current_memory() + (shared ? 0 : p.memory_size * b.stride);
     load_memory_tile(p, net.memory, columns, b.stride, steps, begin, rows, memory);
   }
-  const float* head = forward_tile(p, net, input, h1, h2, memory);
+  const float* head = network_tile<kBf16>(p, net, input, h1, h2, memory);
   float* out = final ? b.final_values : b.values;
   if (wanted) out[at] = head[r * net.layers[net.count - 1].width + (shared ? p.outputs : 0)];
 }

@@ -6,11 +6,12 @@
 // One thread computes two features of kRowsPerThread rows: bias first, then one fused multiply-add
 // for each input in ascending order. That is the order of rollout/mlp/dense.h, whose lanes are
 // features, too; so the bits are equal. The distribution's arithmetic is the CPU's text on tiles of
-// one row (rollout/mlp/distribution.h).
+// one row (rollout/mlp/distribution.h). Products of bfloat16 numbers: rollout/mlp/bf16_kernels.cuh.
 #pragma once
 
 #include "core/device/kernel.cuh"
 #include "rollout/mlp/beta.h"
+#include "rollout/mlp/bf16_kernels.cuh"
 #include "rollout/mlp/dense_kernels.cuh"
 #include "rollout/mlp/device_policy.h"
 #include "rollout/mlp/distribution.h"
@@ -137,6 +138,45 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   return input;
 }
 
+// forward_tile of bfloat16 products: hidden layers leave pairs of rounded numbers in a and b.
+__device__ inline const float* bf16_forward_tile(const DevicePolicy& p, const DeviceNet& net,
+                                                 const float* input, float* a, float* b) {
+  const std::uint32_t* x = nullptr;
+  int x_row = 0;
+  float* out = a;
+  for (int l = 0; l < net.count; ++l) {
+    const DeviceNet::Layer layer = net.layers[l];
+    const bool hidden = l + 1 < net.count;
+    auto* pairs = reinterpret_cast<std::uint32_t*>(out);
+    const TileResult y{hidden ? nullptr : out, hidden ? pairs : nullptr};
+    const ActivateHidden finish{p.activation, hidden};
+    const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
+    if (l == 0) {
+      dense_tile<kRowsPerThread>(input, tile_row(p.observations), layer.inputs, w, bias,
+                                 layer.width, p.tile_rows, y, finish);
+    } else {
+      bf16_dense_tile<kRowsPerThread>(p.products, x, x_row, layer.inputs, w, bias, layer.width,
+                                      p.tile_rows, y, finish);
+    }
+    __syncthreads();
+    if (!hidden) break;
+    x = pairs;
+    x_row = bf16_row(layer.width);
+    out = out == a ? b : a;
+  }
+  return out;
+}
+
+template <bool kBf16>
+__device__ inline const float* network_tile(const DevicePolicy& p, const DeviceNet& net,
+                                            const float* input, float* a, float* b, float* memory) {
+  if constexpr (kBf16) {
+    return bf16_forward_tile(p, net, input, a, b);
+  } else {
+    return forward_tile(p, net, input, a, b, memory);
+  }
+}
+
 // Discrete columns of row i; head: logits in, log-probabilities out. Returns the actions' log-probability.
 __device__ inline float sample_choices_row(const DevicePolicy& p, const ActRequest& q,
                                            std::int64_t i, float* head) {
@@ -228,7 +268,9 @@ RM_HD int tile_floats(const DevicePolicy& p) {
 }
 
 // The whole of an action for environments [begin, begin + rows), by all threads of a block: row r's outputs are written by thread
-// r. `input`: tile_floats(p); threads may still read it when the first ones return.
+// r. `input`: tile_floats(p); threads may still read it when the first ones return. kBf16: p.products are bfloat16's; float32's
+// kernels would grow and slow down if they held both.
+template <bool kBf16>
 __device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std::int64_t begin,
                                 int rows, float* input) {
   float* a = input + p.tile_rows * tile_row(p.observations);
@@ -247,7 +289,8 @@ __device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std:
   if (remembers) load(p.actor, 0);
   const int actor_width = p.actor.layers[p.actor.count - 1].width;
   // The head is in a or b, both ours to write: log_softmax works in place.
-  float* head = const_cast<float*>(forward_tile(p, p.actor, input, a, b, memory)) + r * actor_width;
+  float* head =
+      const_cast<float*>(network_tile<kBf16>(p, p.actor, input, a, b, memory)) + r * actor_width;
   if (remembers) store(p.actor, 0);
   if (r < rows && q.values != nullptr && p.trunk == Trunk::kShared)
     q.values[begin + r] = head[p.outputs];
@@ -256,7 +299,7 @@ __device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std:
   __syncthreads();  // the critic overwrites the actor's head
   const std::int64_t offset = p.memory_size * q.stride;
   if (remembers) load(p.critic, offset);
-  const float* value = forward_tile(p, p.critic, input, a, b, memory);
+  const float* value = network_tile<kBf16>(p, p.critic, input, a, b, memory);
   if (remembers) store(p.critic, offset);
   if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
 }

@@ -74,16 +74,17 @@ TEST_F(OnDevice, EveryEnvironmentHasTheCpusBits) {
 
 // A collector on each device with equal weights.
 struct Pair {
-  Pair(const char* id, bool greedy, const PolicyChoices& network = {{64, 40}}, bool fused = true)
+  Pair(const char* id, bool greedy, const PolicyChoices& network = {{64, 40}}, bool fused = true,
+       Products products = Products::kFloat32)
       : entry(find_env(id)),
         pool(2),
         weights(shape_for(entry.spec(), network)),
         batch(entry.make_cpu(config(300, 30), &pool)),
-        policy(batch->spec(), weights, 8, greedy),
+        policy(batch->spec(), weights, 8, greedy, "mlp", products != Products::kFloat32),
         rollout(batch->spec(), 64, 300, network.frame_stack, memory()),
         host(*batch, policy, rollout.buffer(), pool),
-        device(make_device_collector(
-            {id, config(300, 30), 64, 8, greedy, 0, network.frame_stack, memory(), fused})) {
+        device(make_device_collector({id, config(300, 30), 64, 8, greedy, 0, network.frame_stack,
+                                      memory(), fused, products})) {
     initialize_weights(weights, 2, -0.3f);
     const ObservationSpec& observed = batch->spec().observed;
     weights.normalizer =
@@ -259,6 +260,105 @@ TEST_F(OnDevice, TheFusedLearnerOfMemoriesHasTheCpusBits) {
       network.trunk = trunk;
       for (const char* id : {"CartPole-v1", "Pendulum-v1", "Rollmill/Cups-v0"})
         expect_equal_updates(id, network, trunk == Trunk::kShared);
+    }
+  }
+}
+
+// Two learners that start from the same weights.
+struct Learners {
+  Learners(Pair& pair, const PpoOptions& options, int groups)
+      : other(pair.weights), group(make_process_group(LaunchInfo{}, false)) {
+    for (OptimizerState* state : {&first, &second}) {
+      state->first.resize(other.params.size());
+      state->second.resize(other.params.size());
+    }
+    LearnerContext cpu{&options, &pair.weights, &first, group.get(), &pair.pool, 3, false, 0};
+    LearnerContext gpu{&options, &other, &second, group.get(), &pair.pool, 3, true, 0};
+    cpu.groups = gpu.groups = groups;
+    cpu.bf16 = gpu.bf16 = true;
+    on_cpu = make_fused_learner(cpu);
+    on_gpu = make_cuda_learner(gpu);
+  }
+  PolicyWeights other;
+  OptimizerState first, second;
+  std::unique_ptr<ProcessGroup> group;
+  std::unique_ptr<Learner> on_cpu, on_gpu;
+};
+
+// trainer.precision = "bf16" with trainer.reduction = "exact": acting, in one kernel and step by step, and learning.
+TEST_F(OnDevice, Bf16HasTheCpusBits) {
+  PolicyChoices odd{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
+  odd.trunk = Trunk::kShared;
+  for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1", "Taxi-v3"}) {
+    for (const auto& [network, fused] : {std::pair{PolicyChoices{{64, 40}}, true}, {odd, false}}) {
+      Pair pair(id, false, network, fused, Products::kBf16);
+      PpoOptions options;
+      options.entropy_coefficient = 0.01f;
+      Learners learners(pair, options, 4);
+      pair.host.reset();
+      pair.device->reset();
+      for (int update = 0; update < 3; ++update) {
+        pair.policy.refresh();
+        pair.device->set_weights(learners.other);
+        pair.host.collect({});
+        pair.device->collect({});
+        HostRollout copy(pair.batch->spec(), 64, 300, 1);
+        pair.device->copy_to_host(copy.buffer());
+        const RolloutBuffer &a = pair.rollout.buffer(), &b = copy.buffer();
+        const auto bytes = static_cast<std::size_t>(a.horizon * a.stride) * sizeof(float);
+        EXPECT_EQ(std::memcmp(a.logprobs, b.logprobs, bytes), 0) << id << ", update " << update;
+        EXPECT_EQ(std::memcmp(a.values, b.values, bytes), 0) << id << ", update " << update;
+        const UpdateStats cpu = learners.on_cpu->update(a, update, 1e-3);
+        const UpdateStats gpu = learners.on_gpu->update(pair.device->buffer(), update, 1e-3);
+        EXPECT_EQ(pair.weights.params, learners.other.params) << id << ", update " << update;
+        EXPECT_EQ(learners.first.second, learners.second.second);
+        EXPECT_EQ(cpu.policy_loss, gpu.policy_loss);
+        EXPECT_EQ(gpu.first_ratio_error, 0.0);
+        pair.host.advance();
+        pair.device->advance();
+      }
+    }
+  }
+}
+
+// With trainer.reduction = "fast" on tensor cores: first ratios of 1, the same twice, one kernel or many; and of the first step the
+// gradient that the CPU finds in bfloat16, but for sums' roundings and activations that are rounded the other way for their sake
+// (2^-8 of one factor of thousands).
+TEST_F(OnDevice, TensorProductsLearnWhatTheyAct) {
+  PolicyChoices odd{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
+  odd.trunk = Trunk::kShared;
+  for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1"}) {
+    for (const PolicyChoices& network : {PolicyChoices{{64, 40}}, odd}) {
+      std::vector<PolicyWeights> ends;
+      for (const bool fused : {true, false}) {
+        Pair pair(id, false, network, fused, Products::kBf16Tensor);
+        PpoOptions options;
+        options.epochs = options.minibatches = 1;
+        options.max_grad_norm = 0;
+        Learners learners(pair, options, 0);
+        pair.device->reset();
+        for (int update = 0; update < 4; ++update) {
+          pair.device->set_weights(learners.other);
+          pair.device->collect({});
+          const UpdateStats s = learners.on_gpu->update(pair.device->buffer(), update, 1e-3);
+          EXPECT_EQ(s.first_ratio_error, 0.0) << id << ", update " << update;
+          if (update == 0) {
+            pair.device->copy_to_host(pair.rollout.buffer());
+            learners.on_cpu->update(pair.rollout.buffer(), update, 1e-3);
+            double difference = 0, size = 0;
+            for (std::size_t i = 0; i < learners.first.first.size(); ++i) {
+              const double expected = learners.first.first[i],
+                           d = learners.second.first[i] - expected;
+              difference += d * d;
+              size += expected * expected;
+            }
+            EXPECT_LT(std::sqrt(difference / size), 1e-4) << id;
+          }
+          pair.device->advance();
+        }
+        ends.push_back(learners.other);
+      }
+      EXPECT_EQ(ends[0].params, ends[1].params) << id;
     }
   }
 }

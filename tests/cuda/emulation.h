@@ -7,9 +7,12 @@
 #include <atomic>
 #include <barrier>
 #include <cmath>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <vector>
+
+#include "rollout/mlp/bf16_format.h"
 
 #define RM_EMULATED_KERNELS
 #define __device__
@@ -22,6 +25,12 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+struct alignas(8) uint2 {
+  std::uint32_t x, y;
+};
+struct alignas(16) uint4 {
+  std::uint32_t x, y, z, w;
+};
 
 struct EmulatedIndex {
   unsigned x = 0, y = 0, z = 0;
@@ -31,13 +40,27 @@ inline EmulatedIndex blockIdx, blockDim;
 
 namespace rollmill {
 
+// What the lanes of a warp show each other. Twice: a lane that is ahead by one meeting writes where nobody reads any more.
+struct EmulatedWarp {
+  struct Registers {
+    std::uint32_t a[4], b[2];
+  };
+  explicit EmulatedWarp(int lanes) : meet(lanes) {}
+  std::barrier<> meet;
+  Registers shown[2][32];
+};
+
 struct EmulatedBlock {
   EmulatedBlock(int threads, std::size_t shared_floats)
-      : meet(threads), shared(shared_floats, kPoison) {}
+      : meet(threads), shared(shared_floats, kPoison) {
+    for (int first = 0; first < threads; first += 32)
+      warps.push_back(std::make_unique<EmulatedWarp>(std::min(threads - first, 32)));
+  }
   static constexpr float kPoison =
       __builtin_nanf("");  // shared memory holds nothing useful at the start
   std::barrier<> meet;
   std::vector<float> shared;
+  std::vector<std::unique_ptr<EmulatedWarp>> warps;
   std::atomic<int> any{0};
 };
 inline EmulatedBlock* emulated_block = nullptr;
@@ -89,3 +112,39 @@ inline int __syncthreads_or(int predicate) {
   return any;
 }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
+inline void __syncwarp() {
+  rollmill::emulated_block->warps[threadIdx.x / 32]->meet.arrive_and_wait();
+}
+
+// core/device/instructions.cuh.
+namespace rollmill {
+
+inline float flush_tiny(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
+inline float fma_flushed(float a, float b, float c) {
+  return flush_tiny(std::fma(flush_tiny(a), flush_tiny(b), flush_tiny(c)));
+}
+inline std::uint32_t round_pair(float low, float high) { return bf16_pair(low, high); }
+
+// From what each lane has in its registers, by the places that the PTX ISA gives them; products are added in ascending order.
+inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  thread_local unsigned meetings = 0;
+  EmulatedWarp& warp = *emulated_block->warps[threadIdx.x / 32];
+  auto& shown = warp.shown[meetings++ % 2];
+  const unsigned lane = threadIdx.x % 32;
+  shown[lane] = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+  warp.meet.arrive_and_wait();
+  const auto half = [](std::uint32_t word, unsigned k) {
+    return k % 2 == 0 ? low_bf16(word) : high_bf16(word);
+  };
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    float sum = 0.0f;
+    for (unsigned k = 0; k < 16; ++k) {
+      const unsigned of_row = row % 8 * 4 + k % 8 / 2, of_column = column * 4 + k % 8 / 2;
+      sum += half(shown[of_row].a[row / 8 + k / 8 * 2], k) * half(shown[of_column].b[k / 8], k);
+    }
+    d[i] += sum;
+  }
+}
+
+}  // namespace rollmill

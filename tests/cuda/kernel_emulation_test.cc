@@ -16,6 +16,7 @@
 #include "rollout/collector.h"
 #include "rollout/collector_kernels.cuh"
 #include "rollout/fused_rollout.cuh"
+#include "rollout/mlp/acting_weights.h"
 #include "rollout/mlp/mlp_policy.h"
 #include "rollout/mlp/policy_kernels.cuh"
 #include "rollout/rollout_fields.h"
@@ -44,12 +45,14 @@ bool same_bits(const void* a, const void* b, std::size_t bytes) {
 // trivial.
 template <class Env>
 struct Scene {
-  Scene(int num_envs, bool normalize, bool greedy, const PolicyChoices& network)
+  Scene(int num_envs, bool normalize, bool greedy, const PolicyChoices& network,
+        Products chosen = Products::kFloat32)
       : spec(describe<Env>()),
         config(make_config(num_envs)),
         batch(config, nullptr),
         weights(shape_for(spec, network)),
-        policy(spec, weights, 17, greedy),
+        products(chosen),
+        policy(spec, weights, 17, greedy, "mlp", chosen != Products::kFloat32),
         rollout(spec, kHorizon, num_envs, network.frame_stack, memory()),
         pool(1),
         collector(batch, policy, rollout.buffer(), pool) {
@@ -64,6 +67,8 @@ struct Scene {
     std::vector<Moments> moments;
     for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
     weights.normalizer.set_moments(moments);
+    policy.refresh();
+    acting = acting_weights(weights.layout, weights.params.data(), products);
   }
   // Sequences and a burn-in that meet in some steps.
   RolloutMemory memory() const {
@@ -84,9 +89,10 @@ struct Scene {
   // What CudaPolicy::set_weights makes, with host pointers.
   DevicePolicy device_policy(bool greedy, int tile_rows) {
     DevicePolicy p{};
-    p.actor = device_net(weights.layout.actor);
-    p.critic = device_net(weights.layout.critic);
-    p.params = weights.params.data();
+    p.actor = acting.actor;
+    p.critic = acting.critic;
+    p.params = acting.values.data();
+    p.products = products;
     if (weights.normalizer.enabled()) {
       p.shift = weights.normalizer.shift();
       p.scale = weights.normalizer.scale();
@@ -112,7 +118,7 @@ struct Scene {
     p.greedy = greedy;
     p.seed = 17;
     if (p.reals == 0) return p;
-    p.log_std = weights.layout.has_log_std() ? p.params + weights.layout.log_std : nullptr;
+    p.log_std = weights.layout.has_log_std() ? p.params + acting.log_std : nullptr;
     const auto n = static_cast<std::size_t>(p.reals);
     bounds.resize(4 * n);
     for (std::size_t a = 0; a < n; ++a) {
@@ -132,6 +138,8 @@ struct Scene {
   BatchConfig config;
   CpuBatch<Env> batch;
   PolicyWeights weights;
+  Products products;
+  ActingWeights acting;
   MlpPolicy policy;
   HostRollout rollout;
   ThreadPool pool;
@@ -152,19 +160,23 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
   const auto shared = static_cast<std::size_t>(tile_floats(p));
   const BatchConstants constants = scene.constants();
   const auto params = make_params<Env>(scene.config.params);
+  const bool bf16 = p.products != Products::kFloat32;
+  const auto act = bf16 ? act_kernel<true> : act_kernel<false>;
+  const auto value = bf16 ? value_kernel<true> : value_kernel<false>;
+  const auto rollout = bf16 ? rollout_kernel<Env, false, true> : rollout_kernel<Env, false, false>;
   const auto count_frames = [&](int t) {
     if (b.frame_stack == 1) return;
     emulate(blocks(n, kThreads), 1, kThreads, 0, [&] { frames_kernel(b, t, columns.step); });
   };
   const auto final_values = [&](int first, int slots) {
     emulate(blocks(n, p.tile_rows), static_cast<unsigned>(slots), kThreads, shared,
-            [&] { value_kernel(p, b, first, true, nullptr); });
+            [&] { value(p, b, first, true, nullptr); });
   };
   if (launch != Launch::kStepByStep) {
     const int kept =
-        launch == Launch::kOneKernel ? static_cast<int>(scene.weights.params.size()) : 0;
+        launch == Launch::kOneKernel ? static_cast<int>(scene.acting.values.size()) : 0;
     emulate(blocks(n, p.tile_rows), 1, kThreads, static_cast<std::size_t>(rollout_floats(p, kept)),
-            [&] { rollout_kernel<Env, false>(p, b, columns, constants, params, kept); });
+            [&] { rollout(p, b, columns, constants, params, kept); });
   }
   for (int t = 0; launch == Launch::kStepByStep && t < b.horizon; ++t) {
     count_frames(t);
@@ -176,14 +188,14 @@ void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer&
     ActRequest q = request_for_slot(b, t);
     q.keys = {columns.environment, columns.episode, columns.step};
     q.end = n;
-    emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act_kernel(p, q); });
+    emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act(p, q); });
     emulate(blocks(n, kThreads), 1, kThreads, 0,
             [&] { step_kernel<Env, false>(columns, constants, params, 0, n, b.step_buffers(t)); });
     if (b.memory_columns > 0) final_values(t, 1);
   }
   count_frames(b.horizon);
   emulate(blocks(n, p.tile_rows), 1, kThreads, shared,
-          [&] { value_kernel(p, b, b.horizon, false, columns.step); });
+          [&] { value(p, b, b.horizon, false, columns.step); });
   if (b.memory_columns == 0) final_values(0, b.horizon);
   emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
     gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f});
@@ -219,9 +231,10 @@ PolicyChoices stacking(int frames) { return {.hidden = {40, 24}, .frame_stack = 
 template <class Env>
 void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_rows = 32,
                            const PolicyChoices& network = stacking(1),
-                           Launch launch = Launch::kStepByStep) {
+                           Launch launch = Launch::kStepByStep,
+                           Products products = Products::kFloat32) {
   const int stack = network.frame_stack;
-  Scene<Env> scene(num_envs, normalize, greedy, network);
+  Scene<Env> scene(num_envs, normalize, greedy, network, products);
   scene.collector.reset();
   HostRollout emulated(scene.spec, kHorizon, num_envs, stack, scene.memory());
   const RolloutBuffer& b = emulated.buffer();
@@ -376,6 +389,53 @@ TEST(KernelEmulation, Memories) {
   network.conv = {{16, 2, 1}};
   network.hidden = {};
   expect_equal_rollouts<testing::PlanesEnv>(9, false, false, 4, network);
+}
+// trainer.precision = "bf16", trainer.reduction = "exact".
+TEST(KernelEmulation, Bf16HasTheCpusBits) {
+  const auto expect_equal = [](auto env, const PolicyChoices& network, int tile_rows,
+                               Launch launch = Launch::kStepByStep) {
+    expect_equal_rollouts<decltype(env)>(37, false, false, tile_rows, network, launch,
+                                         Products::kBf16);
+  };
+  expect_equal(CartPole{}, stacking(1), 32);
+  expect_equal(Pendulum{}, stacking(2), 4);
+  expect_equal(Pendulum{}, stacking(1), 8, Launch::kOneKernel);
+  expect_equal(Pendulum{}, stacking(1), 8, Launch::kOneKernelGlobalWeights);
+  PolicyChoices network{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
+  network.trunk = Trunk::kShared;
+  expect_equal(testing::MixedEnv{}, network, 8);
+  expect_equal(testing::PlanesEnv{}, network, 8, Launch::kOneKernel);
+  expect_equal(testing::ChoicesEnv{}, {.hidden = {}}, 8);
+}
+// Tensor cores' bits are their own, but a row has the same ones in every tile and launch.
+TEST(KernelEmulation, TensorProductsOfARowAreTheSameInEveryTile) {
+  const auto rollout = [](int num_envs, int tile_rows, Launch launch) {
+    const PolicyChoices network{.hidden = {7, 40, 33}};
+    Scene<Pendulum> scene(num_envs, true, false, network, Products::kBf16Tensor);
+    auto emulated =
+        std::make_unique<HostRollout>(scene.spec, kHorizon, num_envs, 1, scene.memory());
+    const RolloutBuffer& b = emulated->buffer();
+    AlignedVector<std::uint32_t> words(scene.batch.snapshot_bytes() / 4);
+    const BatchColumns columns =
+        layout_columns(words.data(), b.stride, CpuBatch<Pendulum>::kStateWords, false);
+    reset(scene, b, columns);
+    collect(scene, false, tile_rows, b, columns, launch);
+    return emulated;
+  };
+  const auto first = rollout(37, 16, Launch::kStepByStep);
+  for (const auto launch :
+       {Launch::kStepByStep, Launch::kOneKernel, Launch::kOneKernelGlobalWeights}) {
+    expect_same_columns(first->buffer(), rollout(37, 32, launch)->buffer());
+  }
+  const auto few = rollout(5, 32, Launch::kStepByStep);  // the first five of them alone
+  for (int t = 0; t < kHorizon; ++t) {
+    const auto same = [&](const float* a, const float* b) {
+      return same_bits(a + t * first->buffer().stride, b + t * few->buffer().stride,
+                       5 * sizeof(float));
+    };
+    EXPECT_TRUE(same(first->buffer().logprobs, few->buffer().logprobs)) << t;
+    EXPECT_TRUE(same(first->buffer().values, few->buffer().values)) << t;
+  }
 }
 TEST(KernelEmulation, OneEnvironment) { expect_equal_rollouts<CartPole>(1, false, false); }
 

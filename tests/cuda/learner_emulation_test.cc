@@ -12,6 +12,8 @@
 #include "core/base/thread_pool.h"
 #include "core/dist/local_group.h"
 #include "core/dist/process_group.h"
+#include "rollout/mlp/acting_weights.h"
+#include "rollout/mlp/policy_tile.cuh"
 #include "rollout/rollout_fields.h"
 #include "tests/support/counter_env.h"
 #include "tests/trainer/scene.h"
@@ -45,7 +47,7 @@ class EmulatedLearner {
  public:
   EmulatedLearner(const PpoOptions& options, PolicyWeights& weights, OptimizerState& optimizer,
                   const RolloutBuffer& buffer, std::uint64_t seed, std::vector<ParamRange> frozen,
-                  int groups, ProcessGroup& group)
+                  int groups, ProcessGroup& group, Products products = Products::kFloat32)
       : o_(options),
         group_(group),
         weights_(weights),
@@ -75,9 +77,9 @@ class EmulatedLearner {
       p.scale = weights.normalizer.scale();
       p.clip = weights.normalizer.clip();
     }
-    transposed_.resize(
-        static_cast<std::size_t>(set_task(layout, buffer, o_, groups, group.world_size(), task_)) +
-        16);
+    transposed_.resize(static_cast<std::size_t>(set_task(layout, buffer, o_, groups,
+                                                         group.world_size(), task_, products)) +
+                       16);
     for (const LearnNet* net : {&task_.actor, &task_.critic}) {
       for (int l = 0; l < net->count; ++l)
         p.max_width = std::max(p.max_width, net->layers[l].width);
@@ -133,6 +135,36 @@ class EmulatedLearner {
     return state_;
   }
 
+  // Plays the actions of a rollout with the policy as CudaPolicy would make it now: its log-probabilities.
+  void act() {
+    const RolloutBuffer& b = task_.buffer;
+    const ActingWeights acting =
+        acting_weights(weights_.layout, weights_.params.data(), task_.products);
+    DevicePolicy p = task_.policy;
+    p.actor = acting.actor;
+    p.critic = acting.critic;
+    p.params = acting.values.data();
+    p.products = task_.products;
+    p.mask_columns = b.mask_columns;
+    p.log_std = weights_.layout.has_log_std() ? p.params + acting.log_std : nullptr;
+    p.tile_rows = kTensorRows;
+    std::vector<float> bounds(static_cast<std::size_t>(p.reals), 1.0f);
+    p.middle = p.half_range = p.low = p.high = bounds.data();
+    std::vector<std::uint32_t> zeros(static_cast<std::size_t>(b.num_envs)), ids = zeros;
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::uint32_t>(i);
+    for (int t = 0; t < b.horizon; ++t) {
+      const std::vector<std::uint32_t> steps(ids.size(), static_cast<std::uint32_t>(t));
+      ActRequest q = request_for_slot(b, t);
+      q.keys = {ids.data(), zeros.data(), steps.data()};
+      q.end = b.num_envs;
+      emulate(static_cast<unsigned>((b.num_envs + p.tile_rows - 1) / p.tile_rows), 1, 64,
+              static_cast<std::size_t>(tile_floats(p)), [&] {
+                const BlockTile tile(p, q.begin, q.end);
+                act_tile<true>(p, q, tile.begin, tile.rows, shared_memory());
+              });
+    }
+  }
+
   std::vector<Spread> spreads() {
     std::vector<Spread> all(static_cast<std::size_t>(spread_count(task_)));
     launch_spreads(Launcher{&group_}, task_, all.data());
@@ -165,6 +197,7 @@ struct Kind {
   PolicyChoices network;
   bool normalize = false;
   int sequence_length = 0, burn_in = 0;  // with a memory
+  Products products = Products::kFloat32;
 };
 
 // Two updates of a rank by each learner from the same start; `cpu` and `gpu`: its places in the two worlds; groups: of all ranks.
@@ -215,8 +248,9 @@ void expect_equal_rank(const Kind& kind, PpoOptions o, int envs, int horizon,
   ThreadPool pool(1);
   LearnerContext context{&o, &host, &first, &cpu, &pool, 21, false, 0, groups};
   context.frozen = frozen;
+  context.bf16 = kind.products != Products::kFloat32;
   const auto learner = make_fused_learner(context);
-  EmulatedLearner emulated(o, device, second, b, 21, frozen, mine, gpu);
+  EmulatedLearner emulated(o, device, second, b, 21, frozen, mine, gpu, kind.products);
   for (int update = 0; update < 2; ++update) {
     const UpdateStats stats = learner->update(b, update, 1e-3);
     const LearnState state = emulated.update(update, 1e-3);
@@ -372,6 +406,83 @@ TEST(LearnerEmulation, ManySequencesOfAShard) {
                           2, 0, {8});
   kind.network.memory_size = 8;
   expect_equal_updates(kind, o, 2100, 8);
+}
+// trainer.precision = "bf16", trainer.reduction = "exact": whole layers and parts of tiles of 16, one layer and several, rows that do
+// not fill a tile.
+TEST(LearnerEmulation, Bf16HasTheCpusBits) {
+  const auto kind = [](const EnvEntry& entry, const PolicyChoices& network) {
+    return Kind{&entry, network, true, 0, 0, Products::kBf16};
+  };
+  const EnvEntry& mixed = test_entry<testing::MixedEnv>();
+  const EnvEntry& choices = test_entry<testing::ChoicesEnv>();
+  expect_equal_updates(kind(test_entry<testing::DiscreteEnv>(), {.hidden = {40, 24}}),
+                       everything());
+  PolicyChoices relu{.hidden = {7, 33, 16}, .activation = Activation::kRelu};
+  relu.trunk = Trunk::kShared;
+  expect_equal_updates(kind(choices, relu), everything());
+  PolicyChoices network{.hidden = {24}};
+  for (const auto distribution : {RealDistribution::kGaussian, RealDistribution::kBeta}) {
+    network.distribution = distribution;
+    expect_equal_updates(kind(mixed, network), everything(), 30, 16, {}, 5);
+  }
+  expect_equal_updates(kind(mixed, {.hidden = {}}), everything());
+  expect_equal_ranks(kind(choices, {.hidden = {24}}), everything(), 2, 20, 8, 4);
+}
+
+// On tensor cores the first step of Adam against the CPU's with bfloat16 products. What differs is how float32 sums are rounded, and
+// perhaps an activation between two bfloat16 numbers that is rounded the other way: 2^-8 of one factor of thousands. (float32's gradient
+// is 2e-3 away.)
+TEST(LearnerEmulation, TensorProductsGiveTheGradientOfBf16AndFirstRatiosOfOne) {
+  const auto group = make_process_group(LaunchInfo{}, false);
+  const auto gradient_differs = [&](const EnvEntry& entry, const PolicyChoices& network) {
+    const EnvSpec spec = entry.spec();
+    HostRollout rollout(spec, 8, 31, 1);  // the last tile of a shard has 34 rows or 35
+    const RolloutBuffer& b = rollout.buffer();
+    PolicyWeights host(shape_for(spec, network));
+    initialize_weights(host, 3, -0.4f);
+    Rng rng(8, Purpose::kTest, 0, 0, 0);
+    for (const auto* net : {&host.layout.actor, &host.layout.critic}) {
+      // A row without observations gives something, too.
+      for (const DenseLayer& l : net->dense) {
+        for (int j = 0; j < l.outputs; ++j)
+          host.params[static_cast<std::size_t>(l.bias + j)] = 0.3f * rng.normal();
+      }
+    }
+    host.normalizer = ObservationNormalizer(spec.observed.elements, false, 1.0f);
+    testing::collect_rollout(entry, host, b);
+    PolicyWeights device = host;
+    PpoOptions o;
+    o.horizon = 8;
+    o.epochs = o.minibatches = 1;
+    o.max_grad_norm = 0;
+    OptimizerState first, second;
+    for (OptimizerState* s : {&first, &second}) {
+      s->first.resize(host.params.size());
+      s->second.resize(host.params.size());
+    }
+    EmulatedLearner emulated(o, device, second, b, 21, {}, 1, *group, Products::kBf16Tensor);
+    emulated.act();
+    ThreadPool pool(1);
+    LearnerContext context{&o, &host, &first, group.get(), &pool, 21};
+    context.bf16 = true;
+    make_fused_learner(context)->update(b, 0, 1e-3);
+    const LearnState state = emulated.update(0, 1e-3);
+    EXPECT_EQ(state.first_ratio_error, 0.0);
+    EXPECT_EQ(state.minibatches, 1);
+    double difference = 0, size = 0;  // of Adam's first moment, a tenth of the gradient
+    for (std::size_t i = 0; i < first.first.size(); ++i) {
+      const double expected = first.first[i], d = second.first[i] - expected;
+      difference += d * d;
+      size += expected * expected;
+    }
+    emulated.act();  // with the weights as they are after a step
+    EXPECT_EQ(emulated.update(1, 1e-3).first_ratio_error, 0.0);
+    return std::sqrt(difference / size);
+  };
+  PolicyChoices relu{.hidden = {7, 33, 16}, .activation = Activation::kRelu};
+  relu.trunk = Trunk::kShared;
+  EXPECT_LT(gradient_differs(test_entry<testing::ChoicesEnv>(), relu), 1e-4);
+  EXPECT_LT(gradient_differs(test_entry<testing::MixedEnv>(), {.hidden = {40, 24}}), 1e-4);
 }
 // Beyond 2^16 samples of a group the order is computed by the kernels; more than one chunk of every sum.
 TEST(LearnerEmulation, ManySamplesInGroups) {

@@ -208,8 +208,16 @@ TEST(TrainOptions, KernelsOfAGpu) {
   }
   EXPECT_EQ(fails({"trainer.precision=\"bf16\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "trainer.precision=\"bf16\""}, &message), 0) << message;
-  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\""}, &message),
-            2);  // the GPU's own kernels are float32
+  for (const char* reduction : {"trainer.reduction=\"fast\"", "trainer.reduction=\"exact\""}) {
+    EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\"", reduction},
+                    &message),
+              0)
+        << message;
+  }
+  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\"",
+                   "policy.memory=\"gru\""},
+                  &message),
+            2);  // dense networks so far
   EXPECT_NE(message.find("trainer.precision"), std::string::npos) << message;
   EXPECT_EQ(fails({"trainer.precision=\"bf16\"", "trainer.kernels=\"reference\""}, &message), 0)
       << message;

@@ -144,7 +144,8 @@ class CudaDeviceLearner final : public DeviceLearner {
                  (remembers ? "a smaller memory, " : "") +
                  "fewer frames or trainer.kernels = \"reference\"");
     }
-    RM_CUDA(cudaFuncSetAttribute(remembers ? sequence_kernel : shard_kernel,
+    const auto shards = task_.products == Products::kFloat32 ? shard_kernel : bf16_shard_kernel;
+    RM_CUDA(cudaFuncSetAttribute(remembers ? sequence_kernel : shards,
                                  cudaFuncAttributeMaxDynamicSharedMemorySize, most));
   }
 
@@ -184,7 +185,9 @@ class CudaDeviceLearner final : public DeviceLearner {
       return;
     }
     const PpoOptions& o = *c_.options;
-    transposed_ = room<float>(memory_, set_task(layout_, buffer, o, groups_, ranks_, task_));
+    const Products products = device_products(c_.bf16, c_.groups > 0);
+    transposed_ =
+        room<float>(memory_, set_task(layout_, buffer, o, groups_, ranks_, task_, products));
     policy_.set_normalizer(*c_.weights);
     task_.policy = policy_.device();
     task_.policy.params = params_.as<float>();

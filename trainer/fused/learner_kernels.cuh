@@ -1,5 +1,6 @@
 // PPO's update on a GPU, with the CPU's bits (trainer/fused/fused_learner.cc): the same shards of a minibatch, tiles of rows and
-// orders of sums, and the same text for everything that is done to one row (trainer/fused/ppo_rows.h).
+// orders of sums, and the same text for everything that is done to one row (trainer/fused/ppo_rows.h). Products of bfloat16 numbers:
+// trainer/fused/learner_bf16.cuh.
 //
 //   order_kernel       which sample comes when, of large epochs
 //   advantage_kernel   an epoch's minibatches: parts of the sums of their advantages, and of squares
@@ -21,6 +22,7 @@
 #include <cstddef>
 
 #include "core/device/kernel.cuh"
+#include "rollout/mlp/bf16_format.h"
 #include "rollout/mlp/dense_kernels.cuh"
 #include "rollout/mlp/device_policy.h"
 #include "trainer/explained_variance.h"
@@ -44,6 +46,9 @@ struct LearnLayer {
   std::int64_t weight, bias;  // offsets into the parameters
   std::int64_t
       transposed;  // into the transposed weights [outputs][pad16(inputs)]; not of the first layer
+  int room = 0;    // floats of a tile's row that the layer's results take
+  // With bfloat16 products (trainer/fused/learner_bf16.cuh): offset of the forward pass's weights, before `transposed`.
+  std::int64_t forward = 0;
 };
 struct LearnNet {
   LearnLayer layers[kMaxDeviceLayers];
@@ -78,6 +83,7 @@ struct LearnTask {
   int units, shards;           // of a group
   double total;                // steps of a minibatch, of all groups
   float inv_n;
+  Products products;
   const float* advantage;  // mean, scale of this minibatch
   const float* transposed;
   std::int64_t log_std;     // offset of a Gaussian's, or -1
@@ -100,18 +106,23 @@ RM_HD std::int64_t told_bytes(const LearnTask& task) {
 // One group alone: nothing to tell, and no sums of one part.
 RM_HD bool is_alone(const LearnTask& task) { return task.all_groups == 1; }
 
+// Words of a row of a gradient's pairs.
+RM_HD int gradient_pairs(const LearnTask& task) {
+  return task.products == Products::kFloat32 ? 0 : bf16_row(task.policy.max_width);
+}
+
 // Floats of shard_kernel's shared memory.
 inline std::size_t learn_shared_floats(const LearnTask& task) {
   const auto activations = [](const LearnNet& net) {
     int total = 0;
-    for (int l = 0; l < net.count; ++l) total += net.layers[l].width;
+    for (int l = 0; l < net.count; ++l) total += net.layers[l].room;
     return total;
   };
   const int layers = activations(task.actor) > activations(task.critic) ? activations(task.actor)
                                                                         : activations(task.critic);
   const int head = task.actor.layers[task.actor.count - 1].width;
   const int row = tile_row(task.policy.observations) + layers + 2 * task.policy.max_width + head +
-                  task.policy.reals + 6;
+                  task.policy.reals + 6 + gradient_pairs(task);
   return static_cast<std::size_t>(row) * kLearnRows;
 }
 
@@ -120,6 +131,8 @@ struct LearnTile {
   float *input, *layers, *dx0, *dx1, *dhead,
       *dlog_std;  // (dx no array: indexed, it would cost the address space)
   float* terms;   // [6][kLearnRows]: policy, value, entropy, kl, clipped, ratio error
+  // With bfloat16 products: the gradient that goes back, as pairs [kLearnRows][bf16_row(its width)].
+  std::uint32_t* dpairs;
 };
 
 __device__ inline LearnTile learn_tile(const LearnTask& task) {
@@ -136,6 +149,7 @@ __device__ inline LearnTile learn_tile(const LearnTask& task) {
   t.dhead = take(task.actor.layers[task.actor.count - 1].width);
   t.dlog_std = take(task.policy.reals);
   t.terms = take(6);
+  t.dpairs = reinterpret_cast<std::uint32_t*>(take(gradient_pairs(task)));
   t.layers = next;
   return t;
 }
@@ -165,7 +179,7 @@ __device__ inline void gather_samples(const DevicePolicy& p, const RolloutBuffer
 
 // After l layers: activations + what the layers before take of a tile.
 __device__ inline float* layer_output(const LearnNet& net, int l, float* layers) {
-  for (int k = 0; k < l; ++k) layers += net.layers[k].width * kLearnRows;
+  for (int k = 0; k < l; ++k) layers += net.layers[k].room * kLearnRows;
   return layers;
 }
 
@@ -187,7 +201,7 @@ __device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
     __syncthreads();
     x = out;
     x_row = layer.width;
-    out += layer.width * kLearnRows;
+    out += layer.room * kLearnRows;
   }
 }
 
@@ -311,8 +325,9 @@ __device__ inline void add_log_std(const LearnTask& task, const LearnTile& tile,
   gradient[task.log_std + a] += by_std;
 }
 
-// Block: shards of group 0, of group 1, ...
-RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
+// Block: shards of group 0, of group 1, ... forward, backward: as learn_forward and learn_backward.
+template <class Forward, class Backward>
+__device__ inline void learn_shard(const LearnTask& task, Forward&& forward, Backward&& backward) {
   const LearnTile tile = learn_tile(task);
   const std::int64_t s = blockIdx.x % task.shards, group = blockIdx.x / task.shards;
   const auto begin = static_cast<int>(task.units * s / task.shards);
@@ -328,21 +343,25 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
     const int rows = end - first < kLearnRows ? end - first : kLearnRows;
     const std::uint32_t* units = order + first;
     gather_samples(task.policy, task.buffer, units, rows, kLearnRows, tile.input);
-    learn_forward(task, task.actor, tile);
+    forward(task, task.actor, tile);
     if (thread < rows) actor_row(task, tile, head_output(task.actor, tile), units[thread], thread);
     __syncthreads();
     add_terms(tile, rows, 0, 5, sum);
     add_log_std(task, tile, rows, gradient);
-    learn_backward(task, task.actor, tile, rows, gradient);
+    backward(task, task.actor, tile, rows, gradient);
     if (!separate) continue;
-    learn_forward(task, task.critic, tile);
+    forward(task, task.critic, tile);
     if (thread < rows)
       critic_row(task, tile, head_output(task.critic, tile), units[thread], thread);
     __syncthreads();
     add_terms(tile, rows, 1, 1, sum);
-    learn_backward(task, task.critic, tile, rows, gradient);
+    backward(task, task.critic, tile, rows, gradient);
   }
   if (thread < 6) task.sums[blockIdx.x].term(thread) = sum;
+}
+
+RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
+  learn_shard(task, learn_forward, learn_backward);
 }
 
 // wt [outputs][pad16(inputs)] of one layer.

@@ -7,7 +7,9 @@
 
 #include <vector>
 
+#include "core/base/assert.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "trainer/fused/learner_bf16.cuh"
 #include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/learner_memory.cuh"
 #include "trainer/fused/minibatch_shards.h"
@@ -37,7 +39,7 @@ struct LearnArrays {
   AdamPlan* plan;
 };
 
-inline LearnNet learn_net(const Network& network, std::int64_t& transposed) {
+inline LearnNet learn_net(const Network& network, Products products, std::int64_t& transposed) {
   LearnNet net{};
   const auto room = [&](int inputs, int outputs) {
     const std::int64_t offset = transposed;
@@ -45,8 +47,16 @@ inline LearnNet learn_net(const Network& network, std::int64_t& transposed) {
     return offset;
   };
   for (const DenseLayer& l : network.dense) {
-    net.layers[net.count] = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed};
-    if (net.count++ > 0) room(l.inputs, l.outputs);
+    LearnLayer& layer = net.layers[net.count];
+    layer = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed, l.width, transposed};
+    if (products != Products::kFloat32 && &l != &network.head()) layer.room += bf16_row(l.width);
+    if (net.count++ == 0) continue;
+    if (products == Products::kFloat32) {
+      room(l.inputs, l.outputs);
+    } else {
+      layer.transposed += forward_floats(layer, products);
+      transposed = layer.transposed + backward_floats(layer, products);
+    }
   }
   const MemoryLayer& m = net.memory = network.memory;
   const int width = m.gates() * m.width;
@@ -58,12 +68,16 @@ inline LearnNet learn_net(const Network& network, std::int64_t& transposed) {
 }
 
 // What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
-// policy and the pointers.
+// policy and the pointers. bfloat16 products: of dense networks without memory.
 inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
-                             const PpoOptions& o, int groups, int ranks, LearnTask& task) {
+                             const PpoOptions& o, int groups, int ranks, LearnTask& task,
+                             Products products = Products::kFloat32) {
+  RM_ASSERT(products == Products::kFloat32 ||
+            (layout.actor.conv.empty() && layout.shape.memory == MemoryKind::kNone));
   std::int64_t transposed = 0;
-  task.actor = learn_net(layout.actor, transposed);
-  task.critic = learn_net(layout.critic, transposed);
+  task.products = products;
+  task.actor = learn_net(layout.actor, products, transposed);
+  task.critic = learn_net(layout.critic, products, transposed);
   task.buffer = buffer;
   task.groups = groups;
   task.all_groups = groups * ranks;
@@ -123,14 +137,26 @@ void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays&
     launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, a.params,
            layer, a.transposed);
   };
+  const auto round = [&](const LearnLayer& layer) {
+    const std::int64_t n =
+        forward_floats(layer, task.products) + backward_floats(layer, task.products);
+    launch("round_kernel", round_kernel, element_blocks(n), kElementThreads, 0, a.params, layer,
+           task.products, a.transposed);
+  };
   for (const LearnNet* net : {&task.actor, &task.critic}) {
-    for (int l = 1; l < net->count; ++l) transpose(net->layers[l]);
+    for (int l = 1; l < net->count; ++l) {
+      if (task.products == Products::kFloat32) {
+        transpose(net->layers[l]);
+      } else {
+        round(net->layers[l]);
+      }
+    }
     transpose(net->memory_input);
     transpose(net->memory_recurrent);
   }
   if (task.actor.memory.kind == MemoryKind::kNone) {
-    launch("shard_kernel", shard_kernel, std::int64_t{task.groups} * task.shards, kLearnThreads,
-           learn_shared_floats(task), task);
+    launch("shard_kernel", task.products == Products::kFloat32 ? shard_kernel : bf16_shard_kernel,
+           std::int64_t{task.groups} * task.shards, kLearnThreads, learn_shared_floats(task), task);
   } else {
     launch("sequence_kernel", sequence_kernel, task.sequence_blocks, kLearnThreads,
            sequence_shared_floats(task), task);
