@@ -47,7 +47,7 @@ void check_learner_memory(const TrainRun& run, const MlpLayout& layout) {
   const int length = sequences ? whole : 1;
   const int units = o.ppo.horizon / length * (run.batch_config().num_envs / groups) /
                     std::max(o.ppo.minibatches, 1);
-  const int shards = minibatch_shards(units, shard_units(sequences), layout.size);
+  const int shards = minibatch_shards(units, shard_units(layout.shape), layout.size);
   check_shard_memory(layout.size, shards * groups, run.pool->threads());
 }
 

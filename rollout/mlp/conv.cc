@@ -40,8 +40,7 @@ void add16(const float* from, int n, float* to) {
   for (int j = 0; j < n; j += 16) store16(to + j, fma16(one, load16(from + j), load16(to + j)));
 }
 
-// For every one of row r and every position that sees it: as many numbers as there are channels at to + sight.*kTo += those at
-// from + sight.*kFrom.
+// For every one of row r and every position that sees it: the channels at place kTo of `to` += those at place kFrom of `from`.
 template <std::int32_t ConvSights::Sight::*kFrom, std::int32_t ConvSights::Sight::*kTo>
 void add_seen(const ConvSights& seen, const TileInput& input, int r, const float* from, float* to) {
   const auto add = [&](auto known) {
@@ -50,7 +49,7 @@ void add_seen(const ConvSights& seen, const TileInput& input, int r, const float
       const std::int32_t* first = seen.first.data() + input.ones()[one];
       for (std::int32_t k = first[0]; k < first[1]; ++k) {
         const ConvSights::Sight sight = seen.sights[static_cast<std::size_t>(k)];
-        add16(from + sight.*kFrom, n, to + sight.*kTo);
+        add16(from + sight.*kFrom * n, n, to + sight.*kTo * n);
       }
     }
   };
@@ -77,8 +76,7 @@ ConvSights::ConvSights(const ConvLayer& c) : layer(c), first(1, 0) {
       for (int kx = 0; kx < c.kernel; ++kx) {
         const int ox = (x - kx) / c.stride;
         if (x < kx || ox * c.stride != x - kx || ox >= c.width) continue;
-        sights.push_back({((channel * c.kernel + ky) * c.kernel + kx) * c.channels,
-                          (oy * c.width + ox) * c.channels});
+        sights.push_back({(channel * c.kernel + ky) * c.kernel + kx, oy * c.width + ox});
       }
     }
     first.push_back(static_cast<std::int32_t>(sights.size()));
@@ -92,20 +90,24 @@ bool ConvSights::of(const ConvLayer& c) const {
          same(&ConvLayer::stride);
 }
 
-// Made once for all threads: the divisions cost more than the sums that they are for.
 const ConvSights& ConvScratch::sights(const ConvLayer& layer) {
-  if (sights_ && sights_->of(layer)) return *sights_;
+  if (!sights_ || !sights_->of(layer)) sights_ = ConvSights::shared(layer);
+  return *sights_;
+}
+
+// Made once for all threads: the divisions cost more than the sums that they are for.
+std::shared_ptr<const ConvSights> ConvSights::shared(const ConvLayer& layer) {
   static std::mutex mutex;
   static std::vector<std::weak_ptr<const ConvSights>> made;
   const std::lock_guard lock(mutex);
   std::erase_if(made, [](const auto& one) { return one.expired(); });
   for (const auto& one : made) {
     auto known = one.lock();
-    if (known && known->of(layer)) return *(sights_ = std::move(known));
+    if (known && known->of(layer)) return known;
   }
-  sights_ = std::make_shared<const ConvSights>(layer);
-  made.push_back(sights_);
-  return *sights_;
+  auto sights = std::make_shared<const ConvSights>(layer);
+  made.push_back(sights);
+  return sights;
 }
 
 void conv_forward(const ConvLayer& c, const float* params, const float* x, int rows,
@@ -129,8 +131,8 @@ void conv_forward(const ConvLayer& c, const float* params, const TileInput& inpu
       for (int j = 0; j < c.channels; j += 16)
         store16(out + p * c.channels + j, load16(params + c.bias + j));
     }
-    add_seen<&ConvSights::Sight::weight, &ConvSights::Sight::output>(seen, input, r,
-                                                                     params + c.weight, out);
+    add_seen<&ConvSights::Sight::patch, &ConvSights::Sight::position>(seen, input, r,
+                                                                      params + c.weight, out);
   }
 }
 
@@ -152,8 +154,8 @@ void conv_weight_grad(const ConvLayer& c, const TileInput& input, const float* d
   for (int r = 0; r < rows; ++r) {
     const float* d = dy + static_cast<std::int64_t>(r) * c.outputs();
     internal::bias_grad(d, c.channels, c.channels, c.positions(), gradient + c.bias);
-    add_seen<&ConvSights::Sight::output, &ConvSights::Sight::weight>(seen, input, r, d,
-                                                                     gradient + c.weight);
+    add_seen<&ConvSights::Sight::position, &ConvSights::Sight::patch>(seen, input, r, d,
+                                                                      gradient + c.weight);
   }
 }
 

@@ -15,12 +15,14 @@
 
 namespace rollmill {
 
-// Which outputs see which numbers of a layer's planes, as offsets into its weights and into its output.
+// Which positions see which numbers of a layer's planes, and where in their patches.
 struct ConvSights {
   struct Sight {
-    std::int32_t weight, output;
+    std::int32_t patch, position;
   };
   explicit ConvSights(const ConvLayer& layer);
+  // Those of a layer, the same for all threads.
+  static std::shared_ptr<const ConvSights> shared(const ConvLayer& layer);
   bool of(const ConvLayer& layer) const;
 
   ConvLayer layer;

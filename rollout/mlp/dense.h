@@ -416,6 +416,8 @@ inline void sparse_forward(const std::int32_t* ones, const std::int32_t* begin, 
     const std::int32_t* row = ones + begin[r];
     const int count = begin[r + 1] - begin[r];
     int f = 0;
+    for (; f + 128 <= width; f += 128)
+      internal::sparse_row<8>(row, count, w + f, width, bias + f, y + r * y_row + f);
     for (; f + 64 <= width; f += 64)
       internal::sparse_row<4>(row, count, w + f, width, bias + f, y + r * y_row + f);
     for (; f < width; f += 16)

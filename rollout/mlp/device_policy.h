@@ -31,6 +31,7 @@ struct DeviceNet {
   int count;
   ConvLayer conv[kMaxDeviceConvs];  // before those
   int convs;
+  bool by_patch;       // Network::by_patch
   MemoryLayer memory;  // before the last of those
 };
 
@@ -47,6 +48,7 @@ inline DeviceNet device_net(const Network& network) {
     refuse("policy.conv_channels", network.conv.size(), kMaxDeviceConvs);
   DeviceNet net{};
   net.memory = network.memory;
+  net.by_patch = network.by_patch;
   for (const ConvLayer& c : network.conv) net.conv[net.convs++] = c;
   for (const DenseLayer& l : network.dense)
     net.layers[net.count++] = {l.inputs, l.width, l.weight, l.bias};

@@ -1,5 +1,6 @@
 #include "rollout/mlp/forward.h"
 
+#include "core/base/assert.h"
 #include "rollout/mlp/dense.h"
 
 namespace rollmill {
@@ -11,7 +12,9 @@ NetActivations::NetActivations(const Network& net, int rows) {
     total += static_cast<std::int64_t>(width) * rows;
     return offset;
   };
-  for (const auto& layer : net.conv) conv_offsets_.push_back(room(layer.outputs()));
+  if (!net.by_patch) {
+    for (const auto& layer : net.conv) conv_offsets_.push_back(room(layer.outputs()));
+  }
   for (const auto& layer : net.dense) offsets_.push_back(room(layer.width));
   const MemoryLayer& m = net.memory;
   before_ = room(m.width);
@@ -26,6 +29,7 @@ ForwardScratch::ForwardScratch(const MlpLayout& layout)
     : input(layout.shape),
       actor(layout.actor),
       critic(layout.critic),
+      window(PatchWindow::of(layout)),
       head(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
       masks(static_cast<std::size_t>((layout.shape.total_choices() + 31) / 32) * kTileRows) {}
 
@@ -58,12 +62,13 @@ void Bf16Weights::pack(const Network& net, const float* params) {
 }
 
 void network_forward(const Network& net, const float* params, const TileInput& input, int rows,
-                     NetActivations& activations, const Bf16Weights* rounded) {
+                     NetActivations& activations, PatchRows patches, const Bf16Weights* rounded) {
+  RM_ASSERT(net.by_patch == (patches.sums != nullptr));
   const int layers = static_cast<int>(net.dense.size());
   const float* x = input.dense();
   int x_row = input.size();
   thread_local ConvScratch scratch;
-  for (std::size_t l = 0; l < net.conv.size(); ++l) {
+  for (std::size_t l = 0; l < net.conv.size() && !net.by_patch; ++l) {
     const ConvLayer& layer = net.conv[l];
     float* out = activations.conv(static_cast<int>(l));
     if (l == 0) {
@@ -85,7 +90,9 @@ void network_forward(const Network& net, const float* params, const TileInput& i
       x = memory.after;
       x_row = net.memory.width;
     }
-    if (l == 0 && net.conv.empty() && input.sparse()) {
+    if (l == 0 && net.by_patch) {
+      patches.sums->forward(params, patches.row, rows, out);
+    } else if (l == 0 && net.conv.empty() && input.sparse()) {
       sparse_forward(input.ones(), input.begin(), weight, bias, layer.width, out, layer.width,
                      rows);
     } else if (rounded != nullptr && l >= first_bf16_layer(net)) {

@@ -9,6 +9,7 @@
 #include "rollout/mlp/conv.h"
 #include "rollout/mlp/layout.h"
 #include "rollout/mlp/memory.h"
+#include "rollout/mlp/patches.h"
 #include "rollout/mlp/tile_input.h"
 
 namespace rollmill {
@@ -36,13 +37,24 @@ class NetActivations {
   MemoryTile memory_{};
 };
 
+// Where a tile's rows are in a window, of a network with by_patch: from `row` on. sums are prepared.
+struct PatchRows {
+  const PatchSums* sums = nullptr;
+  int row = 0;
+};
+
 // Scratch of one thread for one policy.
 struct ForwardScratch {
   explicit ForwardScratch(const MlpLayout& layout);
+  PatchRows actor_rows() const { return {window ? &window->actor : nullptr, tile_row}; }
+  PatchRows critic_rows() const { return {window ? window->critic.get() : nullptr, tile_row}; }
+
   TileInput input;
   NetActivations actor, critic;
-  AlignedVector<float> head;         // [outputs of the actor's head][kTileRows], as columns
-  std::vector<std::uint32_t> masks;  // [mask columns][kTileRows]
+  std::unique_ptr<PatchWindow> window;  // of networks with by_patch
+  int tile_row = 0;                     // where the tile begins in it
+  AlignedVector<float> head;            // [outputs of the actor's head][kTileRows], as columns
+  std::vector<std::uint32_t> masks;     // [mask columns][kTileRows]
 };
 
 // Rows [begin, begin + rows) of a network's memory, from columns [size][stride] and back. steps: episodes at step 0 have
@@ -53,7 +65,7 @@ void store_memory(const MemoryLayer& layer, const float* after, std::int64_t str
                   std::int64_t begin, int rows, float* columns);
 
 // Weights of the layers whose products may be bfloat16's: all dense ones but a first that reads observations, whose numbers
-// need their digits. Convolutions and memories stay in float32.
+// need their digits, or patches, which are looked up. Convolutions and memories stay in float32.
 class Bf16Weights {
  public:
   explicit Bf16Weights(const Network& net);
@@ -65,12 +77,13 @@ class Bf16Weights {
   std::vector<Bf16Matrix> layers_;
 };
 // The first of those layers.
-inline int first_bf16_layer(const Network& net) { return net.conv.empty() ? 1 : 0; }
+inline int first_bf16_layer(const Network& net) { return net.conv.empty() || net.by_patch ? 1 : 0; }
 
-// Runs a network on `rows` rows of input, with memory from activations.before(). rounded: packed with the same parameters;
-// null: all products in float32.
+// Runs a network on `rows` rows of input, with memory from activations.before(). patches: of a network with by_patch, which then
+// reads nothing of the input. rounded: packed with the same parameters; null: all products in float32.
 void network_forward(const Network& net, const float* params, const TileInput& input, int rows,
-                     NetActivations& activations, const Bf16Weights* rounded = nullptr);
+                     NetActivations& activations, PatchRows patches = {},
+                     const Bf16Weights* rounded = nullptr);
 
 // columns [outputs][kTileRows] from the head's rows [rows][width].
 void head_to_columns(const float* head, int width, int outputs, int rows, float* columns);

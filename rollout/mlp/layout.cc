@@ -63,6 +63,7 @@ Network network(const PolicyShape& s, int outputs, std::int64_t& offset) {
   Network net;
   net.activation = s.activation;
   net.conv = conv_layers(s, offset);
+  net.by_patch = s.by_patch();
   int inputs = net.conv.empty() ? s.observations() : net.conv.back().outputs();
   for (const int size : s.hidden) {
     net.dense.push_back(dense_layer(inputs, size, offset));
@@ -124,7 +125,8 @@ std::string conv_problem(const ObservationSpec& observed, const std::vector<Conv
     }
     height = (height - c.kernel) / c.stride + 1;
     width = (width - c.kernel) / c.stride + 1;
-    constexpr std::int64_t kMost = 1 << 20;  // numbers between two layers; a tile holds 48 times as many
+    constexpr std::int64_t kMost =
+        1 << 20;  // numbers between two layers; a tile holds 48 times as many
     if (std::int64_t{height} * width * c.channels > kMost) {
       return std::to_string(height) + " x " + std::to_string(width) + " positions of " +
              std::to_string(c.channels) + " channels are more than 2^20 numbers";

@@ -79,6 +79,8 @@ struct Network {
   std::vector<DenseLayer> dense;  // hidden layers, then the head; empty: there is no such network
   MemoryLayer memory;
   Activation activation = Activation::kTanh;  // of convolutions and hidden layers
+  // Whether it begins with one convolution over ones and zeros: what a patch comes to is looked up (rollout/mlp/patches.h).
+  bool by_patch = false;
 
   const DenseLayer& head() const { return dense.back(); }
 };
@@ -118,6 +120,13 @@ struct PolicyShape {
   // Numbers that the policy remembers of an episode: the actor's, then the critic's.
   int memory_columns() const { return (trunk == Trunk::kSeparate ? 2 : 1) * memory_size; }
   bool has_value() const { return trunk != Trunk::kActorOnly; }
+  bool sees_ones() const {
+    return observed.kind == ObservationKind::kBits || observed.kind == ObservationKind::kChoices;
+  }
+  // Network::by_patch: a dense layer, not a memory, must read what the convolution says.
+  bool by_patch() const {
+    return conv.size() == 1 && sees_ones() && (memory == MemoryKind::kNone || !hidden.empty());
+  }
   bool operator==(const PolicyShape&) const = default;
 };
 

@@ -72,23 +72,60 @@ ForwardScratch& MlpPolicy::scratch() const {
   return *scratch;
 }
 
+template <class Gather, class Tile>
+void MlpPolicy::for_tiles(int begin, int end, bool actor, bool critic, ForwardScratch& s,
+                          Gather&& gather, Tile&& tile) const {
+  const auto tiles = [](int first, int last, auto&& body) {
+    for (int i = first; i < last; i += kTileRows) body(i, std::min(kTileRows, last - i));
+  };
+  if (!s.window) {
+    tiles(begin, end, [&](int i, int rows) {
+      gather(i, rows);
+      tile(i, rows);
+    });
+    return;
+  }
+  PatchWindow& window = *s.window;
+  for (int first = begin; first < end; first += kPatchRows) {
+    const int last = std::min(first + kPatchRows, end);
+    window.ids.clear();
+    tiles(first, last, [&](int i, int rows) {
+      gather(i, rows);
+      window.ids.add(s.input, rows);
+    });
+    window.ids.name();
+    if (actor) window.actor.prepare(weights_.params.data());
+    if (critic) window.critic->prepare(weights_.params.data());
+    tiles(first, last, [&](int i, int rows) {
+      s.tile_row = i - first;
+      tile(i, rows);
+    });
+  }
+}
+
+template <class Tile>
+void MlpPolicy::for_tiles(const ActRequest& q, ForwardScratch& s, Tile&& tile) const {
+  const bool critic = q.values != nullptr && weights_.layout.shape.trunk == Trunk::kSeparate;
+  const auto gather = [&](int i, int rows) {
+    s.input.gather({q.observations, q.stride, q.slot, q.frames}, i, rows, weights_.normalizer);
+  };
+  for_tiles(q.begin, q.end, /*actor=*/true, critic, s, gather, tile);
+}
+
 void MlpPolicy::act(const ActRequest& q) const {
   ForwardScratch& s = scratch();
-  for (int i = q.begin; i < q.end; i += kTileRows)
-    act_tile(q, i, std::min(kTileRows, q.end - i), s);
+  for_tiles(q, s, [&](int i, int rows) { act_tile(q, i, rows, s); });
 }
 
 void MlpPolicy::judge(const ActRequest& q) const {
   RM_ASSERT(memory_columns() == 0 && q.logprobs != nullptr);
   ForwardScratch& s = scratch();
-  for (int i = q.begin; i < q.end; i += kTileRows)
-    judge_tile(q, i, std::min(kTileRows, q.end - i), s);
+  for_tiles(q, s, [&](int i, int rows) { judge_tile(q, i, rows, s); });
 }
 
 void MlpPolicy::judge_tile(const ActRequest& q, int begin, int rows, ForwardScratch& s) const {
   const MlpLayout& layout = weights_.layout;
   const PolicyShape& shape = layout.shape;
-  s.input.gather({q.observations, q.stride, q.slot, q.frames}, begin, rows, weights_.normalizer);
   run_actor(rows, s);
   const DenseLayer& head = layout.actor.head();
   head_to_columns(s.actor.head(), head.width, head.outputs, rows, s.head.data());
@@ -129,7 +166,6 @@ void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratc
   const PolicyShape& shape = layout.shape;
   RM_ASSERT(q.values == nullptr || shape.has_value());
   RM_ASSERT(shape.memory == MemoryKind::kNone || q.memory != nullptr);
-  s.input.gather({q.observations, q.stride, q.slot, q.frames}, begin, rows, weights_.normalizer);
   const auto remember = [&](const Network& net, NetActivations& activations) {
     if (net.memory.kind == MemoryKind::kNone) return;
     load_memory(net.memory, q.memory + memory_offset(net, q.stride), q.stride, q.keys.step, begin,
@@ -163,12 +199,12 @@ void MlpPolicy::act_tile(const ActRequest& q, int begin, int rows, ForwardScratc
 // From the tile's input and memory, which are gathered already.
 void MlpPolicy::run_actor(int rows, ForwardScratch& s) const {
   network_forward(weights_.layout.actor, weights_.params.data(), s.input, rows, s.actor,
-                  actor_rounded_ ? &*actor_rounded_ : nullptr);
+                  s.actor_rows(), actor_rounded_ ? &*actor_rounded_ : nullptr);
 }
 
 void MlpPolicy::run_critic(int rows, ForwardScratch& s, float* values) const {
   const Network& critic = weights_.layout.critic;
-  network_forward(critic, weights_.params.data(), s.input, rows, s.critic,
+  network_forward(critic, weights_.params.data(), s.input, rows, s.critic, s.critic_rows(),
                   critic_rounded_ ? &*critic_rounded_ : nullptr);
   for (int r = 0; r < rows; ++r) values[r] = s.critic.head()[r * critic.head().width];
 }
@@ -287,21 +323,19 @@ void MlpPolicy::value(const ObservationColumns& observations, int begin, int end
   const bool shared = layout.shape.trunk == Trunk::kShared;
   const Network& net = shared ? layout.actor : layout.critic;
   ForwardScratch& s = scratch();
-  for (int i = begin; i < end; i += kTileRows) {
-    const int rows = std::min(kTileRows, end - i);
+  const auto gather = [&](int i, int rows) {
     s.input.gather(observations, i, rows, weights_.normalizer);
+  };
+  for_tiles(begin, end, shared, !shared, s, gather, [&](int i, int rows) {
     if (memory != nullptr) {
       load_memory(net.memory, memory + memory_offset(net, observations.stride), observations.stride,
                   steps, i, rows, (shared ? s.actor : s.critic).before());
     }
-    if (!shared) {
-      run_critic(rows, s, values + i);
-      continue;
-    }
+    if (!shared) return run_critic(rows, s, values + i);
     run_actor(rows, s);
     const float* v = s.actor.head() + layout.shape.outputs();
     for (int r = 0; r < rows; ++r) values[i + r] = v[r * layout.actor.head().width];
-  }
+  });
 }
 
 namespace {

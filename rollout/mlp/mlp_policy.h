@@ -52,6 +52,13 @@ class MlpPolicy final : public Policy {
   std::string hash() const override;
 
  private:
+  // For the tiles of environments [begin, end): gather(first, rows) fills the scratch's input, tile(first, rows) may run the
+  // networks; which of them it will?
+  template <class Gather, class Tile>
+  void for_tiles(int begin, int end, bool actor, bool critic, ForwardScratch& scratch,
+                 Gather&& gather, Tile&& tile) const;
+  template <class Tile>
+  void for_tiles(const ActRequest& q, ForwardScratch& scratch, Tile&& tile) const;
   void act_tile(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
   void judge_tile(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;
   void copy_masks(const ActRequest& q, int begin, int rows, ForwardScratch& scratch) const;

@@ -16,6 +16,7 @@
 #include "rollout/mlp/device_policy.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
+#include "rollout/mlp/patch_kernels.cuh"
 #include "rollout/policy.h"
 
 namespace rollmill {
@@ -123,7 +124,16 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
       input_row = net.memory.width;
     }
     const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
-    if (hidden) {
+    if (l == 0 && net.by_patch) {
+      const int channels = net.conv[0].channels;
+      if (hidden) {
+        dense_patches_tile<kRowsPerThread>(input, input_row, channels, w, bias, layer.width,
+                                           p.tile_rows, out, Activate{p.activation});
+      } else {
+        dense_patches_tile<kRowsPerThread>(input, input_row, channels, w, bias, layer.width,
+                                           p.tile_rows, out, LeaveAsIs{});
+      }
+    } else if (hidden) {
       dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
                                  out, Activate{p.activation});
     } else {

@@ -11,8 +11,7 @@ TileInput::TileInput(const PolicyShape& shape, int capacity)
     : observed_(shape.observed),
       frames_(shape.frame_stack),
       size_(shape.observations()),
-      sparse_(observed_.kind == ObservationKind::kBits ||
-              observed_.kind == ObservationKind::kChoices) {
+      sparse_(shape.sees_ones()) {
   if (!sparse_) dense_.resize(static_cast<std::size_t>(size_) * static_cast<std::size_t>(capacity));
   const int most = observed_.kind == ObservationKind::kBits ? size_ : frames_ * observed_.columns;
   if (sparse_) ones_.resize(static_cast<std::size_t>(most) * static_cast<std::size_t>(capacity));

@@ -112,8 +112,10 @@ class Options(Faults):
     def test_combinations_that_are_refused(self):
         for sets, says in (
             (['env.device="cuda"', 'trainer.reduction="exact"'], "trainer.reduction"),
-            (['env.device="cuda"', 'trainer.kernels="fused"', 'policy.memory="gru"'], "policy.memory"),
-            (['env.device="cuda"', 'trainer.kernels="fused"', 'trainer.precision="bf16"'], "trainer.precision"),
+            (
+                ['env.device="cuda"', 'trainer.kernels="fused"', 'trainer.precision="bf16"', 'policy.memory="gru"'],
+                "trainer.precision",
+            ),
             (['env.device="cuda"', "ppo.overlap=true"], "ppo.overlap"),
             (["env.num_envs=2097152", "ppo.horizon=1024"], "ppo.horizon"),
             (["env.num_envs=1048576", "ppo.horizon=2048"], "ppo.horizon"),

@@ -18,12 +18,35 @@ struct DoubleLoss {
   double explained_variance = 0;
 };
 
+// Planes [channel][y][x] in, [y][x][channel] out.
+template <class Activate>
+std::vector<double> convolve(const ConvLayer& c, const std::vector<double>& p,
+                             const std::vector<double>& x, Activate&& activate) {
+  std::vector<double> out;
+  for (int place = 0; place < c.positions(); ++place) {
+    for (int j = 0; j < c.channels; ++j) {
+      double sum = p[static_cast<std::size_t>(c.bias + j)];
+      for (int k = 0; k < c.patch(); ++k) {
+        const int left = place % c.width * c.stride + k % c.kernel;
+        const int top = place / c.width * c.stride + k / c.kernel % c.kernel;
+        const int plane = k / c.kernel / c.kernel;
+        sum += p[static_cast<std::size_t>(c.weight + std::int64_t{k} * c.channels + j)] *
+               x[static_cast<std::size_t>((plane * c.height_in + top) * c.width_in + left)];
+      }
+      out.push_back(activate(sum));
+    }
+  }
+  return out;
+}
+
+// At most one convolution, which reads the observation.
 inline std::vector<double> forward(const Network& network, const std::vector<double>& p,
                                    std::vector<double> x) {
   const std::vector<DenseLayer>& net = network.dense;
   const auto activate = [&](double z) {
     return network.activation == Activation::kTanh ? std::tanh(z) : std::max(z, 0.0);
   };
+  if (!network.conv.empty()) x = convolve(network.conv.front(), p, x, activate);
   for (std::size_t l = 0; l < net.size(); ++l) {
     std::vector<double> y;
     for (int j = 0; j < net[l].outputs; ++j) {
@@ -95,8 +118,9 @@ inline double log_prob(const RolloutBuffer& b, const MlpLayout& layout,
   for (int a = 0; a < b.real_columns; ++a) {
     const bool squashed = layout.shape.distribution == RealDistribution::kSquashed;
     const double log_std =
-        squashed ? std::clamp(head[first + static_cast<std::size_t>(b.real_columns + a)], -20.0, 2.0)
-                 : p[static_cast<std::size_t>(layout.log_std + a)];
+        squashed
+            ? std::clamp(head[first + static_cast<std::size_t>(b.real_columns + a)], -20.0, 2.0)
+            : p[static_cast<std::size_t>(layout.log_std + a)];
     const double raw =
         b.raw_actions[(static_cast<std::int64_t>(t) * b.real_columns + a) * b.stride + i];
     const double z = (raw - head[first + static_cast<std::size_t>(a)]) / std::exp(log_std);
@@ -149,7 +173,9 @@ inline DoubleLoss ppo_loss(const RolloutBuffer& b, const PolicyWeights& w, const
     }
     loss.value += weight * worse / n;
     // Of choices: a real action's entropy is the same in all states.
-    loss.entropy += (o.objective == Objective::kImitateWeighted && b.real_columns == 0 ? weight : 1) * entropy / n;
+    loss.entropy +=
+        (o.objective == Objective::kImitateWeighted && b.real_columns == 0 ? weight : 1) * entropy /
+        n;
     if (!ppo) return;
     loss.kl += (ratio - 1 - log_ratio) / n;
     loss.clipped += (std::abs(ratio - 1) > clip) / n;

@@ -44,6 +44,7 @@ struct Case {
   int n_step;
   const char* env = "CartPole-v1";
   float reward_scale = 0.5f;
+  std::vector<ConvShape> conv = {};
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -119,6 +120,7 @@ TEST_P(DqnGradient, EqualsNumericalDifferentiation) {
   o.dqn.priority_alpha = c.alpha;
   o.dqn.replay.n_step = c.n_step;
   o.reward_scale = c.reward_scale;
+  o.policy.conv = c.conv;
   const auto group = make_process_group(LaunchInfo{}, false);
   DqnTrainer trainer(o, *group);
   trainer.step();  // experience, and updates that part network and target
@@ -129,7 +131,8 @@ TEST_P(DqnGradient, EqualsNumericalDifferentiation) {
   std::vector<double> p(before.params.begin(), before.params.end());
   // Every parameter of a small network, some of a large one.
   std::vector<std::size_t> tested;
-  for (std::size_t i = 0; i < p.size(); i += p.size() / 1500 + 1) tested.push_back(i);
+  const std::size_t count = c.conv.empty() ? 1500 : 150;
+  for (std::size_t i = 0; i < p.size(); i += p.size() / count + 1) tested.push_back(i);
   std::vector<double> numerical(p.size());
   double largest = 0;
   for (const std::size_t i : tested) {
@@ -159,6 +162,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"double_huber", true, false, 0.05f, 0, 1},
                       Case{"duelling", true, true, 1, 0, 3},
                       Case{"prioritised", false, false, 1, 0.6f, 2},
+                      Case{"patches", true, true, 1, 0, 2, "MinAtar/Breakout-v1", 10, {{16, 3, 1}}},
                       Case{"bits", true, true, 1, 0.6f, 3, "MinAtar/Breakout-v1"},
                       Case{"masked", true, false, 1, 0, 2, "Rollmill/IcePush-v0", 10},
                       Case{"masked_single", false, true, 1, 0, 1, "Rollmill/IcePush-v0", 10}),

@@ -247,6 +247,31 @@ TEST(FusedLearner, TheFirstRatiosAreOneWithMemory) {
   }
 }
 
+// Patches of several steps go in together: windows end inside a sequence and inside its burn-in.
+TEST(FusedLearner, TheFirstRatiosAreOneWhereAMemoryReadsPatches) {
+  for (const auto trunk : {Trunk::kSeparate, Trunk::kShared}) {
+    const PolicyChoices network = {.hidden = {20},
+                                   .frame_stack = 2,
+                                   .trunk = trunk,
+                                   .memory = MemoryKind::kGru,
+                                   .memory_size = 21,
+                                   .conv = {{16, 2, 1}}};
+    AlignedVector<float> trained;
+    for (int threads : {1, 3}) {
+      const auto& entry = testing::test_entry<testing::PlanesEnv>();
+      Scene s(entry, network, 40, 35, threads, 20, 15);
+      ASSERT_TRUE(s.weights.layout.actor.by_patch);
+      testing::collect_rollout(entry, s.weights, s.rollout.buffer());  // not perturbed
+      s.options.minibatches = s.options.epochs = 1;
+      const UpdateStats stats = s.learner()->update(s.rollout.buffer(), 0, 1e-3);
+      EXPECT_EQ(stats.first_ratio_error, 0) << trunk_name(trunk);
+      EXPECT_GT(stats.grad_norm, 0);
+      if (threads == 1) trained = s.weights.params;
+      EXPECT_EQ(s.weights.params, trained) << "on " << threads << " threads";
+    }
+  }
+}
+
 TEST(FusedLearner, TheFirstRatiosAreOneWithConvolutions) {
   const auto check = [](const EnvEntry& entry, const PolicyChoices& network) {
     AlignedVector<float> trained;
@@ -263,6 +288,10 @@ TEST(FusedLearner, TheFirstRatiosAreOneWithConvolutions) {
   };
   check(testing::test_entry<testing::PlanesEnv>(),
         {.hidden = {20}, .frame_stack = 3, .conv = {{16, 3, 1}, {32, 2, 2}}});
+  check(testing::test_entry<testing::PlanesEnv>(),
+        {.hidden = {20}, .frame_stack = 2, .conv = {{16, 2, 1}}});
+  check(testing::test_entry<testing::PlanesEnv>(),
+        {.hidden = {}, .trunk = Trunk::kShared, .conv = {{32, 3, 2}}});
   check(testing::test_entry<testing::PixelsEnv>(),
         {.hidden = {20}, .trunk = Trunk::kShared, .conv = {{16, 2, 1}}});
 }

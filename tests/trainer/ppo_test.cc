@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 
 #include "rollout/mlp/bf16.h"
 #include "tests/trainer/resume.h"
@@ -50,6 +51,22 @@ TrainOptions breakout() {
   return o;
 }
 
+// One convolution, whose patches are looked up, for actor and critic apart, and before a memory.
+TrainOptions asterix() {
+  TrainOptions o = testing::small_ppo("MinAtar/Asterix-v1");
+  o.policy.conv = {{16, 3, 1}};
+  o.policy.hidden = {32};
+  return o;
+}
+TrainOptions freeway() {
+  TrainOptions o = asterix();
+  o.env.id = "MinAtar/Freeway-v1";
+  o.policy.trunk = Trunk::kShared;
+  o.policy.memory = MemoryKind::kMinGru;
+  o.policy.memory_size = 20;
+  return o;
+}
+
 TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
   EXPECT_EQ(testing::weights_hash(testing::small_ppo("CartPole-v1"), 5),
             "832b7db8024f1d6d5ef6cbcddda98546");
@@ -57,6 +74,8 @@ TEST(Ppo, ShortTrainingsHaveTheirGoldenHashes) {
   EXPECT_EQ(testing::weights_hash(cups(), 5), "4b2415c7bcd6e65ab7e09fc26d6b0d5c");
   EXPECT_EQ(testing::weights_hash(corridor(), 5), "0458c1674f2ad40d02023d81d161a43d");
   EXPECT_EQ(testing::weights_hash(breakout(), 5), "45add124200777a493150214c6ade0a7");
+  EXPECT_EQ(testing::weights_hash(asterix(), 5), "a6b0c9444bd017852936e7047f3448da");
+  EXPECT_EQ(testing::weights_hash(freeway(), 5), "d7f1994eb019d8678981f63e14183209");
 }
 
 // trainer.precision = "bf16": with the processor's instruction and without it, each its own hash. The policy acts as it learns:
@@ -71,7 +90,7 @@ TEST(Ppo, Bf16HasTheSameBitsWithTheInstructionAndWithout) {
         Golden{pendulum(), "2ce102b2fd629ce9afb2d35e37d83842"},
         Golden{cups(), "e7369c1b3847b70fbfe5a696f6877d92"},
         Golden{corridor(), "1819ba20a375d57e84f700aae70a4256"},
-        Golden{breakout(), "1cf0ef366289f1034eead37e580a5aca"}}) {
+        Golden{breakout(), "1cf0ef366289f1034eead37e580a5aca"}, Golden{asterix(), "5c9bcab136e31b40246d75c78fd88120"}}) {
     TrainOptions o = options;
     o.bf16 = true;
     for (const bool hardware : {true, false}) {
@@ -80,13 +99,15 @@ TEST(Ppo, Bf16HasTheSameBitsWithTheInstructionAndWithout) {
     }
     allow_bf16_hardware(true);
     testing::Run run(o);
+    int checked = 0;
     for (int update = 0; update < 3; ++update) {
       for (const Metric& m : run->step().metrics) {
-        if (m.name == "first_ratio_error") {
-          EXPECT_EQ(m.value, 0) << o.env.id;
-        }
+        if (m.name != std::string_view("first_ratio_error")) continue;
+        EXPECT_EQ(m.value, 0) << o.env.id;
+        ++checked;
       }
     }
+    EXPECT_EQ(checked, 3);
   }
 }
 

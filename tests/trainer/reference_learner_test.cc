@@ -394,6 +394,14 @@ PolicyChoices gru(int frames = 1) {
 PolicyChoices conv(int frames) {
   return {.hidden = {24}, .frame_stack = frames, .conv = {{16, 2, 1}, {32, 2, 1}}};
 }
+PolicyChoices patches(Trunk trunk, MemoryKind memory) {
+  return {.hidden = {24, 20},
+          .frame_stack = 2,
+          .trunk = trunk,
+          .memory = memory,
+          .memory_size = memory == MemoryKind::kNone ? 0 : 20,
+          .conv = {{32, 2, 1}}};
+}
 PolicyChoices min_gru() {
   return {.hidden = {24},
           .activation = Activation::kRelu,
@@ -423,6 +431,12 @@ INSTANTIATE_TEST_SUITE_P(
                            &test_entry<testing::MixedEnv>(),
                            {.hidden = {24}, .distribution = RealDistribution::kBeta}},
                       Kind{"Conv", true, &test_entry<testing::PlanesEnv>(), conv(2), 0, 0, 6.0},
+                      Kind{"Patches", true, &test_entry<testing::PlanesEnv>(),
+                           patches(Trunk::kSeparate, MemoryKind::kNone), 0, 0, 6.0},
+                      Kind{"PatchesShared", true, &test_entry<testing::PlanesEnv>(),
+                           patches(Trunk::kShared, MemoryKind::kNone), 0, 0, 6.0},
+                      Kind{"PatchesGru", true, &test_entry<testing::PlanesEnv>(),
+                           patches(Trunk::kSeparate, MemoryKind::kGru), 0, 0, 6.0},
                       Kind{"ConvPixels", true, &test_entry<testing::PixelsEnv>(), conv(1)},
                       Kind{"Gru", true, &test_entry<testing::MixedEnv>(), gru(), 8, 3},
                       Kind{"GruStack", true, &test_entry<testing::PlanesEnv>(), gru(2)},

@@ -7,6 +7,7 @@
 #include "rollout/masked_choice.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
+#include "trainer/fused/patch_backward.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
@@ -65,12 +66,15 @@ struct DqnTrainer::Tile {
         q(static_cast<std::size_t>(layout.shape.outputs()) * kTileRows),
         q_target(q.size()),
         dhead(static_cast<std::size_t>(layout.actor.head().width) * kTileRows),
-        scratch(static_cast<std::size_t>(backward_scratch(layout.max_width))) {}
+        scratch(static_cast<std::size_t>(backward_scratch(layout.max_width))),
+        dpatches(layout.shape.by_patch()
+                     ? static_cast<std::size_t>(layout.actor.dense.front().width) * kTileRows
+                     : 0) {}
   ForwardScratch forward;
   AlignedVector<float> next;         // [rows][words] observations to bootstrap from
   AlignedVector<Word> mask;          // [words][kTileRows] of those
   AlignedVector<float> q, q_target;  // [actions][kTileRows]
-  AlignedVector<float> dhead, scratch;
+  AlignedVector<float> dhead, scratch, dpatches;
   std::int64_t at[kTileRows];
   float target[kTileRows], derivative[kTileRows];
   std::int32_t action[kTileRows];
@@ -184,8 +188,7 @@ void DqnTrainer::tile_gradient(Tile& tile, int first, int rows, float* gradient)
     tile.at[r] = row * words;
     tile.action[r] = replay().action(row)[0];
   }
-  tile.forward.input.gather({replay().observations(), 1}, tile.at, nullptr, rows,
-                            weights_.normalizer);
+  gather(tile, replay().observations(), rows);
   values(weights_.params.data(), tile, rows, tile.q.data());
   loss_rows(tile, first, rows);
   backward(tile, rows, gradient);
@@ -205,7 +208,7 @@ void DqnTrainer::bootstrap(Tile& tile, int first, int rows) {
     for (int w = 0; w < run_.spec.mask_columns; ++w)
       tile.mask[static_cast<std::size_t>(w * kTileRows + r)] = mask[w];
   }
-  tile.forward.input.gather({tile.next.data(), 1}, tile.at, nullptr, rows, weights_.normalizer);
+  gather(tile, tile.next.data(), rows);
   values(target_.data(), tile, rows, tile.q_target.data());
   const bool twice = run_.options.dqn.double_q;
   if (twice) values(weights_.params.data(), tile, rows, tile.q.data());
@@ -216,17 +219,28 @@ void DqnTrainer::bootstrap(Tile& tile, int first, int rows) {
     tile.target[r] += discount[r] * tile.q_target[tile.action[r] * kTileRows + r];
 }
 
+// Observations at tile.at.
+void DqnTrainer::gather(Tile& tile, const float* observations, int rows) {
+  ForwardScratch& s = tile.forward;
+  s.input.gather({observations, 1}, tile.at, nullptr, rows, weights_.normalizer);
+  if (!s.window) return;
+  s.window->ids.clear();
+  s.window->ids.add(s.input, rows);
+  s.window->ids.name();
+}
+
 // q [actions][kTileRows] of the tile's input.
 void DqnTrainer::values(const float* params, Tile& tile, int rows, float* q) {
   const MlpLayout& layout = weights_.layout;
   const int actions = layout.shape.choices[0];
   ForwardScratch& s = tile.forward;
-  network_forward(layout.actor, params, s.input, rows, s.actor);
+  if (s.window) s.window->prepare(params);
+  network_forward(layout.actor, params, s.input, rows, s.actor, s.actor_rows());
   head_to_columns(s.actor.head(), layout.actor.head().width, actions, rows, q);
   if (!run_.options.dqn.duelling) return;
   // The state's value: the critic's, or the last output of a shared network.
   const bool shared = layout.shape.trunk == Trunk::kShared;
-  if (!shared) network_forward(layout.critic, params, s.input, rows, s.critic);
+  if (!shared) network_forward(layout.critic, params, s.input, rows, s.critic, s.critic_rows());
   const float* v = shared ? s.actor.head() + actions : s.critic.head();
   const int width = (shared ? layout.actor : layout.critic).head().width;
   const float share = 1.0f / static_cast<float>(actions);
@@ -270,15 +284,20 @@ void DqnTrainer::backward(Tile& tile, int rows, float* gradient) {
     if (duelling && shared) row[actions] = tile.derivative[r];
   }
   ForwardScratch& s = tile.forward;
-  network_backward(layout.actor, actor_transposed_, s.input, rows, s.actor, tile.dhead.data(),
-                   tile.scratch.data(), layout.max_width, gradient);
+  const auto network = [&](const Network& net, const TransposedWeights& transposed,
+                           const NetActivations& activations, const PatchSums* patches) {
+    float* dpatches = patches == nullptr ? nullptr : tile.dpatches.data();
+    network_backward(net, transposed, s.input, rows, activations, tile.dhead.data(),
+                     tile.scratch.data(), layout.max_width, gradient, nullptr, dpatches);
+    if (patches != nullptr) patch_backward(net, *patches, transposed.layer(0), dpatches, gradient);
+  };
+  network(layout.actor, actor_transposed_, s.actor, s.actor_rows().sums);
   if (!duelling || shared) return;
   const int critic_width = layout.critic.head().width;
   std::fill(tile.dhead.begin(), tile.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r)
     tile.dhead[static_cast<std::size_t>(r * critic_width)] = tile.derivative[r];
-  network_backward(layout.critic, critic_transposed_, s.input, rows, s.critic, tile.dhead.data(),
-                   tile.scratch.data(), layout.max_width, gradient);
+  network(layout.critic, critic_transposed_, s.critic, s.critic_rows().sums);
 }
 
 void DqnTrainer::save(H5Group& root) {

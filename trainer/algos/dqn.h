@@ -50,6 +50,7 @@ class DqnTrainer final : public Trainer {
   float beta() const;
   void tile_gradient(Tile& tile, int first, int rows, float* gradient);
   void bootstrap(Tile& tile, int first, int rows);
+  void gather(Tile& tile, const float* observations, int rows);
   void values(const float* params, Tile& tile, int rows, float* q);
   void loss_rows(Tile& tile, int first, int rows);
   void backward(Tile& tile, int rows, float* gradient);

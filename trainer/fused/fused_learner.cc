@@ -221,7 +221,7 @@ void FusedLearner::make_shards(int count) {
 }
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
-  const int shards = minibatch_shards(mb.units, shard_units(b.memory_columns > 0), layout_.size);
+  const int shards = minibatch_shards(mb.units, shard_units(layout_.shape), layout_.size);
   make_shards(shards * groups_);
   static std::atomic<std::uint64_t> version{0};
   const MinibatchTask task{o_, *c_.weights,       ++version,          c_.bf16,

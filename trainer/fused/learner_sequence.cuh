@@ -84,7 +84,7 @@ inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffe
   const int steps = steps_of_unit(buffer);
   task.samples = static_cast<std::int64_t>(buffer.horizon / steps) * (buffer.num_envs / groups);
   task.units = static_cast<int>(task.samples / o.minibatches);
-  task.shards = minibatch_shards(task.units, shard_units(buffer.memory_columns > 0), layout.size);
+  task.shards = minibatch_shards(task.units, shard_units(layout.shape), layout.size);
   task.total = static_cast<double>(task.units) * steps * task.all_groups;
   task.inv_n = static_cast<float>(1.0 / task.total);
   task.log_std = layout.has_log_std() ? layout.log_std : -1;

@@ -14,8 +14,12 @@ namespace rollmill {
 inline constexpr int kMaxShards = 512, kFewShards = 64;
 inline constexpr std::int64_t kShardFloats = std::int64_t{1} << 26;
 
-// Units of one shard at most as many as keep a thread busy for long; fewer for sequences, which are long themselves.
-inline int shard_units(bool sequences) { return sequences ? kSequenceRows : 2 * kTileRows; }
+// Units of one shard at most as many as keep a thread busy for long; fewer for sequences, which are long themselves. More where
+// patches are looked up: more rows show few patches more, and a shard then takes little longer than adding up its gradient.
+inline int shard_units(const PolicyShape& shape) {
+  if (shape.memory != MemoryKind::kNone) return kSequenceRows;
+  return (shape.by_patch() ? 4 : 2) * kTileRows;
+}
 
 // units: of one group; most: of a shard, while there are few.
 inline int minibatch_shards(int units, int most, std::int64_t parameters) {

@@ -1,5 +1,6 @@
 #include "trainer/fused/mlp_backward.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/assert.h"
@@ -35,7 +36,16 @@ void TransposedWeights::pack(const Network& net, const float* params) {
     transpose_weights(params + layer.weight, layer.patch(), layer.channels, layer.channels,
                       data_.data() + conv_offsets_[l]);
   }
-  for (std::size_t l = net.conv.empty() ? 1 : 0; l < net.dense.size(); ++l) {
+  if (net.by_patch) {
+    const ConvLayer& conv = net.conv.front();
+    const DenseLayer& layer = net.dense.front();
+    for (int p = 0; p < conv.positions(); ++p) {
+      const std::int64_t first = std::int64_t{p} * conv.channels;
+      transpose_weights(params + layer.weight + first * layer.width, conv.channels, layer.outputs,
+                        layer.width, data_.data() + offsets_[0] + first * layer.outputs);
+    }
+  }
+  for (std::size_t l = net.conv.empty() || net.by_patch ? 1 : 0; l < net.dense.size(); ++l) {
     const DenseLayer& layer = net.dense[l];
     transpose_weights(params + layer.weight, layer.inputs, layer.outputs, layer.width,
                       data_.data() + offsets_[l]);
@@ -119,13 +129,20 @@ void conv_part(const Network& net, const TransposedWeights& transposed, const Ti
 
 void network_backward(const Network& net, const TransposedWeights& transposed,
                       const TileInput& input, int rows, const NetActivations& activations,
-                      float* dhead, float* scratch, int max_width, float* gradient, float* carry) {
+                      float* dhead, float* scratch, int max_width, float* gradient, float* carry,
+                      float* dpatches) {
   const bool remembers = net.memory.kind != MemoryKind::kNone;
+  RM_ASSERT(net.by_patch == (dpatches != nullptr));
   RM_ASSERT(remembers == (carry != nullptr) && (!remembers || net.dense.size() > 1));
   float* dy = dhead;
   for (int l = static_cast<int>(net.dense.size()) - 1; l >= 0; --l) {
     const DenseLayer& layer = net.dense[static_cast<std::size_t>(l)];
     const bool first = l == 0 && net.conv.empty();
+    if (l == 0 && net.by_patch) {
+      internal::bias_grad(dy, layer.width, layer.width, rows, gradient + layer.bias);
+      std::copy_n(dy, static_cast<std::int64_t>(rows) * layer.width, dpatches);
+      break;
+    }
     if (first && input.sparse()) {
       sparse_weight_grad(input.ones(), input.begin(), dy, layer.width, layer.width, rows,
                          gradient + layer.weight, gradient + layer.bias);

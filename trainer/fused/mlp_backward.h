@@ -19,6 +19,7 @@ class TransposedWeights {
   const Bf16Matrix* rounded(int l) const {
     return l < first_rounded_ ? nullptr : &rounded_[static_cast<std::size_t>(l - first_rounded_)];
   }
+  // [outputs][pad16(inputs)]; of a first layer that reads patches one position after the other, [outputs][channels] each.
   const float* layer(int l) const { return data_.data() + offsets_[static_cast<std::size_t>(l)]; }
   const float* conv(int l) const {
     return data_.data() + conv_offsets_[static_cast<std::size_t>(l)];
@@ -39,9 +40,11 @@ std::int64_t backward_scratch(int max_width);
 
 // dhead [rows][head width], padding zero; it is overwritten. gradient accumulates.
 // carry, of a network with memory: in: d loss / d memory().after by later steps; out: d loss / d before(); [rows][width].
+// dpatches, of a network with by_patch: out: d loss / d the first dense layer's sums, [rows][width], of which patch_backward
+// makes the rest of the gradient when the window is whole.
 void network_backward(const Network& net, const TransposedWeights& transposed,
                       const TileInput& input, int rows, const NetActivations& activations,
                       float* dhead, float* scratch, int max_width, float* gradient,
-                      float* carry = nullptr);
+                      float* carry = nullptr, float* dpatches = nullptr);
 
 }  // namespace rollmill

@@ -4,9 +4,16 @@
 #include <memory>
 
 #include "core/base/assert.h"
+#include "trainer/fused/patch_backward.h"
 #include "trainer/fused/sequence_rows.h"
 
 namespace rollmill {
+namespace {
+
+// Steps of sequences that make a window of patches.
+constexpr int kWindowSteps = kPatchRows / kSequenceRows;
+
+}  // namespace
 
 // Where the rows of a tile are in the rollout.
 struct Shard::Rows {
@@ -27,6 +34,9 @@ struct Shard::Sequence {
     };
     actor_carry = carried(layout.actor);
     critic_carry = carried(layout.critic);
+    // One more: burn-in's.
+    for (int j = 0; layout.shape.by_patch() && j < steps + kWindowSteps; j += kWindowSteps)
+      windows.push_back(PatchWindow::of(layout));
   }
   static Sequence& of_thread(const MlpLayout& layout, int steps) {
     thread_local std::unique_ptr<Sequence> own;
@@ -35,8 +45,18 @@ struct Shard::Sequence {
     return *own;
   }
 
+  // The window of step j, and where its steps begin.
+  PatchWindow& window_of(int j) {
+    return j < 0 ? *windows.back() : *windows[static_cast<std::size_t>(j / kWindowSteps)];
+  }
+  static int window_begin(int j, int burn_in) {
+    const int first = j < 0 ? -burn_in : 0;
+    return first + (j - first) / kWindowSteps * kWindowSteps;
+  }
+
   int length;
   PolicyShape shape;
+  std::vector<std::unique_ptr<PatchWindow>> windows;  // of networks with by_patch
   std::vector<TileInput> inputs;
   std::vector<NetActivations> actor, critic;
   AlignedVector<float> actor_carry, critic_carry;
@@ -104,7 +124,11 @@ ShardScratch::ShardScratch(const MlpLayout& layout, bool rounded)
       entropy(layout.shape.choices.size() * kTileRows),
       dlog_std(static_cast<std::size_t>(layout.shape.reals) * kTileRows),
       backward(static_cast<std::size_t>(backward_scratch(layout.max_width))),
-      tile(layout.shape) {}
+      tile(layout.shape) {
+  if (!layout.shape.by_patch()) return;
+  actor_dpatches.resize(static_cast<std::size_t>(kPatchRows * layout.actor.dense.front().width));
+  critic_dpatches.resize(actor_dpatches.size());
+}
 
 ShardScratch& ShardScratch::of_thread(const MlpLayout& layout, bool bf16) {
   thread_local std::unique_ptr<ShardScratch> own;
@@ -143,44 +167,92 @@ void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int c
 void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
                              ShardScratch& scratch) {
   ForwardScratch& forward = scratch.forward;
+  PatchWindow* window = forward.window.get();
   const auto n = static_cast<std::uint32_t>(task.buffer.num_envs);
+  const float* params = task.weights.params.data();
   Rows at;
-  for (int first = 0; first < count; first += kTileRows) {
+  const auto locate = [&](int first) {
     const int rows = std::min(kTileRows, count - first);
     for (int r = 0; r < rows; ++r) {
       at.time[r] = units[first + r] / n;
       at.environment[r] = units[first + r] % n;
     }
-    gather_input(task, at.time, at.environment, rows, forward.input);
+    return rows;
+  };
+  for (int first = 0; first < count; first += kTileRows) {
+    const int row = first % kPatchRows;
+    if (window != nullptr && row == 0) {
+      window->ids.clear();
+      for (int f = first; f < std::min(first + kPatchRows, count); f += kTileRows) {
+        const int rows = locate(f);
+        gather_input(task, at.time, at.environment, rows, forward.input);
+        window->ids.add(forward.input, rows);
+      }
+      window->ids.name();
+      window->prepare(params);
+    }
+    const int rows = locate(first);
+    if (window == nullptr) gather_input(task, at.time, at.environment, rows, forward.input);
     gather_targets(task, at.time, at.environment, rows, scratch.tile);
-    const float* params = task.weights.params.data();
-    network_forward(layout_.actor, params, forward.input, rows, forward.actor,
+    forward.tile_row = row;
+    network_forward(layout_.actor, params, forward.input, rows, forward.actor, forward.actor_rows(),
                     scratch.actor_rounded());
-    actor_tile(task, forward.input, forward.actor, rows, nullptr, scratch);
-    if (layout_.shape.trunk != Trunk::kSeparate) continue;
-    network_forward(layout_.critic, params, forward.input, rows, forward.critic,
-                    scratch.critic_rounded());
-    critic_tile(task, forward.input, forward.critic, rows, nullptr, scratch);
+    actor_tile(task, forward.input, forward.actor, rows, row, nullptr, scratch);
+    if (layout_.shape.trunk == Trunk::kSeparate) {
+      network_forward(layout_.critic, params, forward.input, rows, forward.critic,
+                      forward.critic_rows(), scratch.critic_rounded());
+      critic_tile(task, forward.input, forward.critic, rows, row, nullptr, scratch);
+    }
+    if (window != nullptr && row + rows == window->ids.rows()) window_gradient(*window, scratch);
+  }
+}
+
+void Shard::window_gradient(const PatchWindow& window, const ShardScratch& s) {
+  patch_backward(layout_.actor, window.actor, s.actor.layer(0), s.actor_dpatches.data(),
+                 gradient.data());
+  if (window.critic) {
+    patch_backward(layout_.critic, *window.critic, s.critic.layer(0), s.critic_dpatches.data(),
+                   gradient.data());
   }
 }
 
 // Through time as the collector went, from the state that the rollout kept: burn-in first, which gets no gradient.
 void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
-                             const ShardScratch& scratch, Sequence& s) {
+                             ShardScratch& scratch, Sequence& s) {
   const RolloutBuffer& b = task.buffer;
+  ForwardScratch& forward = scratch.forward;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   const float* params = task.weights.params.data();
   const bool separate = layout_.shape.trunk == Trunk::kSeparate;
   int previous = 0;
-  for (int j = -b.burn_in; j < s.length; ++j) {
-    const int now = j < 0 ? s.length + (-j & 1) : j;
-    Rows at;
-    StateFrom from[kSequenceRows];
+  Rows at;
+  StateFrom from[kSequenceRows];
+  const auto locate = [&](int j) {
     for (int r = 0; r < rows; ++r) {
       const SequenceStep step = sequence_step(b, units[r], j);
       at.time[r] = step.time;
       at.environment[r] = step.environment;
       from[r] = step.from;
+    }
+  };
+  for (int j = -b.burn_in; j < s.length; ++j) {
+    const int now = j < 0 ? s.length + (-j & 1) : j;
+    PatchRows actor_rows, critic_rows;
+    if (!s.windows.empty()) {
+      PatchWindow& window = s.window_of(j);
+      const int begin = Sequence::window_begin(j, b.burn_in);
+      if (j == begin) {
+        window.ids.clear();
+        for (int k = j; k < std::min(j + kWindowSteps, j < 0 ? 0 : s.length); ++k) {
+          locate(k);
+          gather_input(task, at.time, at.environment, rows, forward.input);
+          window.ids.add(forward.input, rows);
+        }
+        window.ids.name();
+        window.prepare(params);
+      }
+      actor_rows = {&window.actor, (j - begin) * rows};
+      critic_rows = {window.critic.get(), actor_rows.row};
     }
     const auto fill = [&](const Network& net, std::vector<NetActivations>& steps, int offset) {
       const int width = net.memory.width, size = net.memory.size;
@@ -198,14 +270,15 @@ void Shard::sequence_forward(const MinibatchTask& task, const std::uint32_t* uni
       }
     };
     TileInput& input = s.inputs[static_cast<std::size_t>(now)];
-    gather_input(task, at.time, at.environment, rows, input);
+    locate(j);
+    if (s.windows.empty()) gather_input(task, at.time, at.environment, rows, input);
     fill(layout_.actor, s.actor, 0);
     network_forward(layout_.actor, params, input, rows, s.actor[static_cast<std::size_t>(now)],
-                    scratch.actor_rounded());
+                    actor_rows, scratch.actor_rounded());
     if (separate) {
       fill(layout_.critic, s.critic, layout_.shape.memory_size);
       network_forward(layout_.critic, params, input, rows, s.critic[static_cast<std::size_t>(now)],
-                      scratch.critic_rounded());
+                      critic_rows, scratch.critic_rounded());
     }
     previous = now;
   }
@@ -230,9 +303,13 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
         at.environment[r] = tile[r] % n;
       }
       gather_targets(task, at.time, at.environment, rows, scratch.tile);
-      actor_tile(task, s.inputs[step], s.actor[step], rows, s.actor_carry.data(), scratch);
-      if (layout_.shape.trunk == Trunk::kSeparate)
-        critic_tile(task, s.inputs[step], s.critic[step], rows, s.critic_carry.data(), scratch);
+      const int row = (j - Sequence::window_begin(j, 0)) * rows;
+      actor_tile(task, s.inputs[step], s.actor[step], rows, row, s.actor_carry.data(), scratch);
+      if (layout_.shape.trunk == Trunk::kSeparate) {
+        critic_tile(task, s.inputs[step], s.critic[step], rows, row, s.critic_carry.data(),
+                    scratch);
+      }
+      if (!s.windows.empty() && row == 0) window_gradient(s.window_of(j), scratch);
       // Nothing goes back beyond an episode's beginning.
       for (int r = 0; r < rows; ++r) {
         if (!starts_episode(b, at.time[r], at.environment[r])) continue;
@@ -247,7 +324,8 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
 }
 
 void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
-                       const NetActivations& actor, int rows, float* carry, ShardScratch& s) {
+                       const NetActivations& actor, int rows, int row, float* carry,
+                       ShardScratch& s) {
   const Network& net = layout_.actor;
   const DenseLayer& last = net.head();
   const float* params = task.weights.params.data();
@@ -280,8 +358,11 @@ void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
     for (int r = 0; r < rows; ++r)
       s.dhead[static_cast<std::size_t>(r * last.width + a)] = dhead[a * kTileRows + r];
   }
+  float* dpatches = net.by_patch
+                        ? s.actor_dpatches.data() + std::int64_t{row} * net.dense.front().width
+                        : nullptr;
   network_backward(net, s.actor, input, rows, actor, s.dhead.data(), s.backward.data(),
-                   layout_.max_width, gradient.data(), carry);
+                   layout_.max_width, gradient.data(), carry, dpatches);
 }
 
 void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
@@ -296,7 +377,8 @@ void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
 }
 
 void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
-                        const NetActivations& critic, int rows, float* carry, ShardScratch& s) {
+                        const NetActivations& critic, int rows, int row, float* carry,
+                        ShardScratch& s) {
   const Network& net = layout_.critic;
   const int width = net.head().width;
   alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows], loss[kTileRows];
@@ -305,8 +387,11 @@ void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
   for (int r = 0; r < rows; ++r) sums.value += static_cast<double>(loss[r]);
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
+  float* dpatches = net.by_patch
+                        ? s.critic_dpatches.data() + std::int64_t{row} * net.dense.front().width
+                        : nullptr;
   network_backward(net, s.critic, input, rows, critic, s.dhead.data(), s.backward.data(),
-                   layout_.max_width, gradient.data(), carry);
+                   layout_.max_width, gradient.data(), carry, dpatches);
 }
 
 }  // namespace rollmill

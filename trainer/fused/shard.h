@@ -58,6 +58,7 @@ struct ShardScratch {
   std::uint64_t version = 0;                  // of what was packed
   ForwardScratch forward;
   AlignedVector<float> dhead_columns, dhead, entropy, dlog_std, backward;
+  AlignedVector<float> actor_dpatches, critic_dpatches;  // network_backward's, of a window
   TileRows tile;
 };
 
@@ -81,12 +82,15 @@ class Shard {
   void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
                           ShardScratch& scratch);
   void sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
-                        const ShardScratch& scratch, Sequence& s);
+                        ShardScratch& scratch, Sequence& s);
+  // What the patches of a window's rows, all of which went backward, add to the gradient.
+  void window_gradient(const PatchWindow& window, const ShardScratch& scratch);
+  // row: of the window, where the tile begins.
   void actor_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& actor,
-                  int rows, float* carry, ShardScratch& scratch);
+                  int rows, int row, float* carry, ShardScratch& scratch);
   void add_terms(const RowTerms<kTileRows>& terms, int rows);
   void critic_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& critic,
-                   int rows, float* carry, ShardScratch& scratch);
+                   int rows, int row, float* carry, ShardScratch& scratch);
 
   const MlpLayout& layout_;
 };
