@@ -17,8 +17,13 @@ def run(arguments, **keywords):
 
 
 def processor():
+    """The model name; of an AMD EPYC, as virtual machines call all of them, with its generation, by family and instructions."""
     with open("/proc/cpuinfo") as file:
-        return re.search(r"model name\s*:\s*(.*)", file.read()).group(1).strip()
+        text = file.read()
+    name, family, flags = (re.search(rf"^{key}\s*:\s*(.*)$", text, re.M).group(1).strip()
+                           for key in ("model name", "cpu family", "flags"))
+    generation = {"25": "Zen 4" if "avx512f" in flags.split() else "Zen 3", "26": "Zen 5"}.get(family)
+    return f"{name} ({generation})" if name == "AMD EPYC" and generation else name
 
 
 def cores():
