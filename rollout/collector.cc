@@ -20,6 +20,11 @@ HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const Rol
   // As few blocks as there are threads while they stay small enough for the cache.
   const int per_thread = (buffer.num_envs + pool.threads() - 1) / pool.threads();
   block_ = std::clamp((per_thread + 15) / 16 * 16, 16, 10 * kTileRows);
+  // Few environments leave most of a tile empty, and threads idle. What acts must be asked step by step; a critic of its own
+  // need not.
+  const PolicyShape& shape = policy.shape();
+  values_later_ =
+      block_ < kTileRows && shape.trunk == Trunk::kSeparate && shape.memory_columns() == 0;
 }
 
 void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0), buffer_.mask_slot(0)); }
@@ -27,12 +32,23 @@ void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0), buffer_.
 void HostCollector::collect(const AdvantageOptions& options) {
   const int blocks = (buffer_.num_envs + block_ - 1) / block_;
   times_.assign(static_cast<std::size_t>(blocks), {});
+  const auto end = [&](int b) { return std::min((b + 1) * block_, buffer_.num_envs); };
   pool_.run(blocks, [&](int b) {
     BlockTime time;  // on the task's own stack: no two threads write to one cache line
-    collect_block(options, b * block_, std::min((b + 1) * block_, buffer_.num_envs), time);
+    const auto start = Clock::now();
+    play_block(b * block_, end(b), time);
+    if (!values_later_) finish_block(options, b * block_, end(b));
+    time.all = Clock::now() - start;
     times_[static_cast<std::size_t>(b)] = time;
   });
   BlockTime total;
+  if (values_later_) {
+    const auto start = Clock::now();
+    const std::int64_t rows = std::int64_t{buffer_.horizon} * buffer_.num_envs;
+    pool_.run(static_cast<int>((rows + kTileRows - 1) / kTileRows), [&](int k) { value_tile(k); });
+    pool_.run(blocks, [&](int b) { finish_block(options, b * block_, end(b)); });
+    total.all = (Clock::now() - start) * std::min(blocks, pool_.threads());
+  }
   for (const BlockTime& time : times_) {
     total.environment += time.environment;
     total.all += time.all;
@@ -41,10 +57,10 @@ void HostCollector::collect(const AdvantageOptions& options) {
       static_cast<double>(total.environment.count()) / static_cast<double>(total.all.count());
 }
 
-void HostCollector::collect_block(const AdvantageOptions& options, int begin, int end,
-                                  BlockTime& time) {
-  const auto start = Clock::now();
+void HostCollector::play_block(int begin, int end, BlockTime& time) {
   const EpisodeColumns keys = batch_.episodes();
+  // A look at the clock takes as long as a step of few environments: one step stands for those after it.
+  const int every = end - begin < kTileRows ? 8 : 1;
   for (int t = 0; t < buffer_.horizon; ++t) {
     count_frames(buffer_, t, keys.step, begin, end);
     keep_memory(buffer_, t, keys.step, begin, end);
@@ -53,13 +69,41 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
     q.batch = &batch_;
     q.begin = begin;
     q.end = end;
+    if (values_later_) q.values = nullptr;
     policy_.act(q);
-    const auto before_step = Clock::now();
+    const bool timed = t % every == 0;
+    const auto before_step = timed ? Clock::now() : Clock::time_point();
     batch_.step_range(buffer_.step_buffers(t), begin, end);
-    time.environment += Clock::now() - before_step;
+    if (timed)
+      time.environment += (Clock::now() - before_step) * std::min(every, buffer_.horizon - t);
     // What an episode remembered is gone with the next step.
     if (buffer_.memory_columns > 0) value_truncated(t, t + 1, begin, end);
   }
+}
+
+// A tile of all steps' environments, step after step.
+void HostCollector::value_tile(std::int64_t tile) {
+  const int n = buffer_.num_envs;
+  const std::int64_t first = tile * kTileRows;
+  const auto rows = static_cast<int>(
+      std::min<std::int64_t>(kTileRows, std::int64_t{buffer_.horizon} * n - first));
+  std::int64_t at[kTileRows], slot[kTileRows];
+  std::uint8_t frames[kTileRows];
+  float values[kTileRows];
+  for (int r = 0; r < rows; ++r) {
+    const std::int64_t t = (first + r) / n, i = (first + r) % n;
+    at[r] = t * buffer_.slot_words() + i;
+    slot[r] = t * buffer_.stride + i;
+    frames[r] = buffer_.frames == nullptr ? 0 : buffer_.frames[slot[r]];
+  }
+  policy_.value_rows({buffer_.observations, buffer_.stride, buffer_.slot_words(), nullptr}, at,
+                     frames, rows, values);
+  for (int r = 0; r < rows; ++r) buffer_.values[slot[r]] = values[r];
+}
+
+// Values of what comes after the last step and after truncated episodes, then advantages.
+void HostCollector::finish_block(const AdvantageOptions& options, int begin, int end) {
+  const EpisodeColumns keys = batch_.episodes();
   const int last = buffer_.horizon;
   count_frames(buffer_, last, keys.step, begin, end);
   policy_.value({buffer_.observation_slot(last), buffer_.stride, buffer_.slot_words(),
@@ -68,7 +112,6 @@ void HostCollector::collect_block(const AdvantageOptions& options, int begin, in
                 keys.step);
   if (buffer_.memory_columns == 0) value_truncated(0, buffer_.horizon, begin, end);
   compute_gae(buffer_, options, begin, end);
-  time.all = Clock::now() - start;
 }
 
 Staleness HostCollector::correct(const AdvantageOptions& options, ThreadPool& pool) {

@@ -62,7 +62,9 @@ class HostCollector {
     Clock::duration environment{}, all{};
   };
 
-  void collect_block(const AdvantageOptions& options, int begin, int end, BlockTime& time);
+  void play_block(int begin, int end, BlockTime& time);
+  void value_tile(std::int64_t tile);
+  void finish_block(const AdvantageOptions& options, int begin, int end);
   void correct_block(const AdvantageOptions& options, int begin, int end, double* sums);
   void value_truncated(int first, int last, int begin, int end);
 
@@ -71,6 +73,7 @@ class HostCollector {
   RolloutBuffer buffer_;
   ThreadPool& pool_;
   int block_;
+  bool values_later_;             // of all steps together, when they have been played
   std::vector<BlockTime> times_;  // of each block
   std::vector<float> ratios_;     // [T][stride] of correct()
   double environment_share_ = 0;

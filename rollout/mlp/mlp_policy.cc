@@ -331,11 +331,27 @@ void MlpPolicy::value(const ObservationColumns& observations, int begin, int end
       load_memory(net.memory, memory + memory_offset(net, observations.stride), observations.stride,
                   steps, i, rows, (shared ? s.actor : s.critic).before());
     }
-    if (!shared) return run_critic(rows, s, values + i);
-    run_actor(rows, s);
-    const float* v = s.actor.head() + layout.shape.outputs();
-    for (int r = 0; r < rows; ++r) values[i + r] = v[r * layout.actor.head().width];
+    run_value(rows, s, values + i);
   });
+}
+
+void MlpPolicy::value_rows(const ObservationColumns& observations, const std::int64_t* at,
+                           const std::uint8_t* frames, int rows, float* values) const {
+  RM_ASSERT(weights_.layout.shape.has_value() && memory_columns() == 0);
+  const bool shared = weights_.layout.shape.trunk == Trunk::kShared;
+  ForwardScratch& s = scratch();
+  const auto gather = [&](int, int) {
+    s.input.gather(observations, at, frames, rows, weights_.normalizer);
+  };
+  for_tiles(0, rows, shared, !shared, s, gather, [&](int, int) { run_value(rows, s, values); });
+}
+
+void MlpPolicy::run_value(int rows, ForwardScratch& s, float* values) const {
+  const MlpLayout& layout = weights_.layout;
+  if (layout.shape.trunk != Trunk::kShared) return run_critic(rows, s, values);
+  run_actor(rows, s);
+  const float* v = s.actor.head() + layout.shape.outputs();
+  for (int r = 0; r < rows; ++r) values[r] = v[r * layout.actor.head().width];
 }
 
 namespace {

@@ -36,6 +36,7 @@ class MlpPolicy final : public Policy {
             std::string id = "mlp", bool bf16 = false);
   void refresh();
 
+  const PolicyShape& shape() const { return weights_.layout.shape; }
   int frame_stack() const override { return weights_.layout.shape.frame_stack; }
   void act(const ActRequest& request) const override;
   // What act() would say of actions that are there already, the request's actions and raw_actions: their log-probabilities and
@@ -47,6 +48,9 @@ class MlpPolicy final : public Policy {
   // [observations.stride] is what it remembered before this observation (0 where steps[i] is 0; steps may be null); it stays.
   void value(const ObservationColumns& observations, int begin, int end, float* values,
              const float* memory = nullptr, const std::uint32_t* steps = nullptr) const;
+  // V of at most kTileRows observations wherever they are, TileInput::gather's rows, into values[r]. Without memory.
+  void value_rows(const ObservationColumns& observations, const std::int64_t* at,
+                  const std::uint8_t* frames, int rows, float* values) const;
 
   std::string id() const override { return id_; }
   std::string hash() const override;
@@ -72,6 +76,8 @@ class MlpPolicy final : public Policy {
   }
   void run_actor(int rows, ForwardScratch& scratch) const;
   void run_critic(int rows, ForwardScratch& scratch, float* values) const;
+  // V by the network that says it; of a tile's input.
+  void run_value(int rows, ForwardScratch& scratch, float* values) const;
   void draw_uniforms(const ActRequest& q, int begin, int rows, int column, float* u) const;
   ForwardScratch& scratch() const;
 

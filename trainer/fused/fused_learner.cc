@@ -32,6 +32,12 @@ namespace {
 // system stops holds up little.
 constexpr int kRangesOfThread = 4;
 
+// Whether two networks of a shard are tasks of their own: while there are few shards, so that every thread has something to do and
+// all end together, and packs one network's weights.
+bool networks_apart(int shards, int threads) {
+  return threads > 1 && (shards < 2 * threads || (shards < 4 * threads && shards % threads != 0));
+}
+
 class FusedLearner final : public Learner {
  public:
   explicit FusedLearner(const LearnerContext& context)
@@ -226,12 +232,19 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   static std::atomic<std::uint64_t> version{0};
   const MinibatchTask task{o_, *c_.weights,       ++version,          c_.bf16,
                            b,  mb.advantage_mean, mb.advantage_scale, mb.inv_n};
-  c_.pool->run(shards * groups_, [&](int index) {
+  const int all = shards * groups_;
+  const bool apart = layout_.shape.trunk == Trunk::kSeparate && b.memory_columns == 0 &&
+                     networks_apart(all, c_.pool->threads());
+  c_.pool->run(apart ? 2 * all : all, [&](int number) {
+    const int index = number % all;
+    const ShardPart part = !apart         ? ShardPart::kAll
+                           : number < all ? ShardPart::kActor
+                                          : ShardPart::kCritic;
     const std::int64_t s = index % shards;
     const auto begin = static_cast<int>(mb.units * s / shards);
     const auto end = static_cast<int>(mb.units * (s + 1) / shards);
     shards_[static_cast<std::size_t>(index)]->compute(
-        task, mb.order + index / shards * group_units_ + begin, end - begin);
+        task, mb.order + index / shards * group_units_ + begin, end - begin, part);
   });
   reduce_shards(shards);
   LossSums sums;
@@ -239,7 +252,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   for (int k = 0; k < groups_; ++k) {
     LossSums group;
     for (int s = 0; s < shards; ++s)
-      group.add(shards_[static_cast<std::size_t>(k * shards + s)]->sums);
+      group.add(shards_[static_cast<std::size_t>(k * shards + s)]->losses());
     parts.insert(parts.end(), {group.policy, group.value, group.entropy, group.kl, group.clipped});
     sums.add(group);
   }

@@ -13,6 +13,11 @@ namespace {
 // Steps of sequences that make a window of patches.
 constexpr int kWindowSteps = kPatchRows / kSequenceRows;
 
+// Where a network's parameters begin in the flat array.
+std::int64_t first_parameter(const Network& net) {
+  return net.conv.empty() ? net.dense.front().weight : net.conv.front().weight;
+}
+
 }  // namespace
 
 // Where the rows of a tile are in the rollout.
@@ -137,35 +142,58 @@ ShardScratch& ShardScratch::of_thread(const MlpLayout& layout, bool bf16) {
   return *own;
 }
 
-void ShardScratch::pack(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t now) {
-  if (version == now) return;
+void ShardScratch::pack(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t now,
+                        ShardPart part) {
   const float* params = weights.params.data();
-  actor.pack(layout.actor, params);
-  critic.pack(layout.critic, params);
-  if (bf16) {
-    actor_weights.pack(layout.actor, params);
-    critic_weights.pack(layout.critic, params);
-  }
-  version = now;
+  const auto network = [&](const Network& net, std::uint64_t& version,
+                           TransposedWeights& transposed, Bf16Weights& rounded) {
+    if (version == now) return;
+    transposed.pack(net, params);
+    if (bf16) rounded.pack(net, params);
+    version = now;
+  };
+  if (part != ShardPart::kCritic) network(layout.actor, actor_version, actor, actor_weights);
+  if (part != ShardPart::kActor) network(layout.critic, critic_version, critic, critic_weights);
 }
 
 Shard::Shard(const MlpLayout& layout)
     : gradient(static_cast<std::size_t>(layout.size)), layout_(layout) {}
 
-void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count) {
-  std::fill(gradient.begin(), gradient.end(), 0.0f);
-  sums = {};
+// The part's gradient and losses, and nothing of the other's, which another thread may be at.
+void Shard::clear(ShardPart part) {
+  const bool separate = !layout_.critic.dense.empty();
+  const std::int64_t begin = separate ? first_parameter(layout_.critic) : layout_.size;
+  const std::int64_t end = separate && layout_.has_log_std() ? layout_.log_std : layout_.size;
+  float* g = gradient.data();
+  if (part != ShardPart::kCritic) {
+    std::fill(g, g + begin, 0.0f);
+    std::fill(g + end, g + layout_.size, 0.0f);
+    losses_ = {};
+  }
+  if (part != ShardPart::kActor) {
+    std::fill(g + begin, g + end, 0.0f);
+    critic_loss_ = 0;
+  }
+}
+
+void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count,
+                    ShardPart part) {
+  const bool sequences = task.buffer.memory_columns > 0;
+  RM_ASSERT(part == ShardPart::kAll || (!sequences && layout_.shape.trunk == Trunk::kSeparate));
+  clear(part);
   ShardScratch& scratch = ShardScratch::of_thread(layout_, task.bf16);
-  scratch.pack(layout_, task.weights, task.version);
-  if (task.buffer.memory_columns > 0) {
+  scratch.pack(layout_, task.weights, task.version, part);
+  if (sequences) {
     sequences_gradient(task, units, count, scratch);
   } else {
-    samples_gradient(task, units, count, scratch);
+    samples_gradient(task, units, count, part, scratch);
   }
 }
 
 void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
-                             ShardScratch& scratch) {
+                             ShardPart part, ShardScratch& scratch) {
+  const bool actor = part != ShardPart::kCritic;
+  const bool critic = part != ShardPart::kActor && layout_.shape.trunk == Trunk::kSeparate;
   ForwardScratch& forward = scratch.forward;
   PatchWindow* window = forward.window.get();
   const auto n = static_cast<std::uint32_t>(task.buffer.num_envs);
@@ -189,28 +217,34 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
         window->ids.add(forward.input, rows);
       }
       window->ids.name();
-      window->prepare(params);
+      if (actor) window->actor.prepare(params);
+      if (critic) window->critic->prepare(params);
     }
     const int rows = locate(first);
     if (window == nullptr) gather_input(task, at.time, at.environment, rows, forward.input);
     gather_targets(task, at.time, at.environment, rows, scratch.tile);
     forward.tile_row = row;
-    network_forward(layout_.actor, params, forward.input, rows, forward.actor, forward.actor_rows(),
-                    scratch.actor_rounded());
-    actor_tile(task, forward.input, forward.actor, rows, row, nullptr, scratch);
-    if (layout_.shape.trunk == Trunk::kSeparate) {
+    if (actor) {
+      network_forward(layout_.actor, params, forward.input, rows, forward.actor,
+                      forward.actor_rows(), scratch.actor_rounded());
+      actor_tile(task, forward.input, forward.actor, rows, row, nullptr, scratch);
+    }
+    if (critic) {
       network_forward(layout_.critic, params, forward.input, rows, forward.critic,
                       forward.critic_rows(), scratch.critic_rounded());
       critic_tile(task, forward.input, forward.critic, rows, row, nullptr, scratch);
     }
-    if (window != nullptr && row + rows == window->ids.rows()) window_gradient(*window, scratch);
+    if (window != nullptr && row + rows == window->ids.rows())
+      window_gradient(*window, part, scratch);
   }
 }
 
-void Shard::window_gradient(const PatchWindow& window, const ShardScratch& s) {
-  patch_backward(layout_.actor, window.actor, s.actor.layer(0), s.actor_dpatches.data(),
-                 gradient.data());
-  if (window.critic) {
+void Shard::window_gradient(const PatchWindow& window, ShardPart part, const ShardScratch& s) {
+  if (part != ShardPart::kCritic) {
+    patch_backward(layout_.actor, window.actor, s.actor.layer(0), s.actor_dpatches.data(),
+                   gradient.data());
+  }
+  if (part != ShardPart::kActor && window.critic) {
     patch_backward(layout_.critic, *window.critic, s.critic.layer(0), s.critic_dpatches.data(),
                    gradient.data());
   }
@@ -309,7 +343,7 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
         critic_tile(task, s.inputs[step], s.critic[step], rows, row, s.critic_carry.data(),
                     scratch);
       }
-      if (!s.windows.empty() && row == 0) window_gradient(s.window_of(j), scratch);
+      if (!s.windows.empty() && row == 0) window_gradient(s.window_of(j), ShardPart::kAll, scratch);
       // Nothing goes back beyond an episode's beginning.
       for (int r = 0; r < rows; ++r) {
         if (!starts_episode(b, at.time[r], at.environment[r])) continue;
@@ -367,12 +401,13 @@ void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
 
 void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
   for (int r = 0; r < rows; ++r) {
-    sums.policy += static_cast<double>(terms.policy[r]);
-    sums.value += static_cast<double>(terms.value[r]);
-    sums.entropy += static_cast<double>(terms.entropy[r]);
-    sums.kl += static_cast<double>(terms.kl[r]);
-    sums.clipped += static_cast<double>(terms.clipped[r]);
-    sums.ratio_error = larger_or_nan(sums.ratio_error, static_cast<double>(terms.ratio_error[r]));
+    losses_.policy += static_cast<double>(terms.policy[r]);
+    losses_.value += static_cast<double>(terms.value[r]);
+    losses_.entropy += static_cast<double>(terms.entropy[r]);
+    losses_.kl += static_cast<double>(terms.kl[r]);
+    losses_.clipped += static_cast<double>(terms.clipped[r]);
+    losses_.ratio_error =
+        larger_or_nan(losses_.ratio_error, static_cast<double>(terms.ratio_error[r]));
   }
 }
 
@@ -384,7 +419,7 @@ void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
   alignas(kColumnAlignment) float value[kTileRows], dvalue[kTileRows], loss[kTileRows];
   for (int r = 0; r < rows; ++r) value[r] = critic.head()[r * width];
   value_rows(task.options, s.tile.view(), value, rows, task.inv_n, dvalue, loss);
-  for (int r = 0; r < rows; ++r) sums.value += static_cast<double>(loss[r]);
+  for (int r = 0; r < rows; ++r) critic_loss_ += static_cast<double>(loss[r]);
   std::fill(s.dhead.begin(), s.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) s.dhead[static_cast<std::size_t>(r * width)] = dvalue[r];
   float* dpatches = net.by_patch

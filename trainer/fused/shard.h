@@ -41,21 +41,25 @@ struct MinibatchTask {
   float inv_n;  // 1 / samples of the whole minibatch
 };
 
+// Which of two separate networks a thread does. Two threads may do one each of a shard at the same time.
+enum class ShardPart { kAll, kActor, kCritic };
+
 // What a thread works with, one shard after the other.
 struct ShardScratch {
   ShardScratch(const MlpLayout& layout, bool bf16);
   static ShardScratch& of_thread(const MlpLayout& layout, bool bf16);
 
   // A thread's own packed weights: what one thread wrote for all, the others would have to fetch from its cache.
-  void pack(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t version);
+  void pack(const MlpLayout& layout, const PolicyWeights& weights, std::uint64_t version,
+            ShardPart part);
   const Bf16Weights* actor_rounded() const { return bf16 ? &actor_weights : nullptr; }
   const Bf16Weights* critic_rounded() const { return bf16 ? &critic_weights : nullptr; }
 
   PolicyShape shape;
   bool bf16;
   TransposedWeights actor, critic;
-  Bf16Weights actor_weights, critic_weights;  // of bf16
-  std::uint64_t version = 0;                  // of what was packed
+  Bf16Weights actor_weights, critic_weights;            // of bf16
+  std::uint64_t actor_version = 0, critic_version = 0;  // of what was packed
   ForwardScratch forward;
   AlignedVector<float> dhead_columns, dhead, entropy, dlog_std, backward;
   AlignedVector<float> actor_dpatches, critic_dpatches;  // network_backward's, of a window
@@ -68,23 +72,29 @@ class Shard {
   explicit Shard(const MlpLayout& layout);
 
   // Sets gradient and sums to those of `count` units, added in their order: unit u is environment u % num_envs in its
-  // sequence u / num_envs, or without memory at step u / num_envs.
-  void compute(const MinibatchTask& task, const std::uint32_t* units, int count);
+  // sequence u / num_envs, or without memory at step u / num_envs. part: without memory; that network's gradient and losses.
+  void compute(const MinibatchTask& task, const std::uint32_t* units, int count,
+               ShardPart part = ShardPart::kAll);
+  LossSums losses() const {
+    LossSums all = losses_;
+    all.value += critic_loss_;
+    return all;
+  }
 
   AlignedVector<float> gradient;  // [parameters]
-  LossSums sums;
 
  private:
   struct Rows;
   struct Sequence;
+  void clear(ShardPart part);
   void samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
-                        ShardScratch& scratch);
+                        ShardPart part, ShardScratch& scratch);
   void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
                           ShardScratch& scratch);
   void sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
                         ShardScratch& scratch, Sequence& s);
   // What the patches of a window's rows, all of which went backward, add to the gradient.
-  void window_gradient(const PatchWindow& window, const ShardScratch& scratch);
+  void window_gradient(const PatchWindow& window, ShardPart part, const ShardScratch& scratch);
   // row: of the window, where the tile begins.
   void actor_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& actor,
                   int rows, int row, float* carry, ShardScratch& scratch);
@@ -93,6 +103,8 @@ class Shard {
                    int rows, int row, float* carry, ShardScratch& scratch);
 
   const MlpLayout& layout_;
+  LossSums losses_;         // but a separate critic's
+  double critic_loss_ = 0;  // of that
 };
 
 // Throws Error(kIo) where the memory has no room for the gradients of so many shards and the weights that each of so many
