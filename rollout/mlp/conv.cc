@@ -34,12 +34,6 @@ void gather_patches(const ConvLayer& c, const float* x, float* patches) {
   }
 }
 
-// to[0 .. n) += from[0 .. n), by fused multiply-adds as everywhere.
-void add16(const float* from, int n, float* to) {
-  const F16 one = broadcast16(1.0f);
-  for (int j = 0; j < n; j += 16) store16(to + j, fma16(one, load16(from + j), load16(to + j)));
-}
-
 // For every one of row r and every position that sees it: the channels at place kTo of `to` += those at place kFrom of `from`.
 template <std::int32_t ConvSights::Sight::*kFrom, std::int32_t ConvSights::Sight::*kTo>
 void add_seen(const ConvSights& seen, const TileInput& input, int r, const float* from, float* to) {
@@ -49,7 +43,7 @@ void add_seen(const ConvSights& seen, const TileInput& input, int r, const float
       const std::int32_t* first = seen.first.data() + input.ones()[one];
       for (std::int32_t k = first[0]; k < first[1]; ++k) {
         const ConvSights::Sight sight = seen.sights[static_cast<std::size_t>(k)];
-        add16(from + sight.*kFrom * n, n, to + sight.*kTo * n);
+        add_numbers(from + sight.*kFrom * n, n, to + sight.*kTo * n);
       }
     }
   };
@@ -172,7 +166,7 @@ void conv_input_grad(const ConvLayer& c, const float* transposed, const float* d
       const float* from = scratch.gradients.data() + static_cast<std::int64_t>(p) * width;
       const int y = p / c.width * c.stride, left = p % c.width * c.stride;
       for (int ky = 0; ky < c.kernel; ++ky, from += run)
-        add16(from, run, image + ((y + ky) * c.width_in + left) * c.channels_in);
+        add_numbers(from, run, image + ((y + ky) * c.width_in + left) * c.channels_in);
     }
   }
 }

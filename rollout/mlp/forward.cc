@@ -29,7 +29,7 @@ ForwardScratch::ForwardScratch(const MlpLayout& layout)
     : input(layout.shape),
       actor(layout.actor),
       critic(layout.critic),
-      window(PatchWindow::of(layout)),
+      window(PatchWindow::of(layout, std::make_shared<PatchRoom>())),
       head(static_cast<std::size_t>(layout.actor.head().outputs) * kTileRows),
       masks(static_cast<std::size_t>((layout.shape.total_choices() + 31) / 32) * kTileRows) {}
 

@@ -51,7 +51,7 @@ struct ForwardScratch {
 
   TileInput input;
   NetActivations actor, critic;
-  std::unique_ptr<PatchWindow> window;  // of networks with by_patch
+  std::shared_ptr<PatchWindow> window;  // of networks with by_patch
   int tile_row = 0;                     // where the tile begins in it
   AlignedVector<float> head;            // [outputs of the actor's head][kTileRows], as columns
   std::vector<std::uint32_t> masks;     // [mask columns][kTileRows]

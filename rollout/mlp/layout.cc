@@ -125,8 +125,8 @@ std::string conv_problem(const ObservationSpec& observed, const std::vector<Conv
     }
     height = (height - c.kernel) / c.stride + 1;
     width = (width - c.kernel) / c.stride + 1;
-    constexpr std::int64_t kMost =
-        1 << 20;  // numbers between two layers; a tile holds 48 times as many
+    // Numbers between two layers; a tile holds 48 times as many, a window of patches at most 192 times.
+    constexpr std::int64_t kMost = 1 << 20;
     if (std::int64_t{height} * width * c.channels > kMost) {
       return std::to_string(height) + " x " + std::to_string(width) + " positions of " +
              std::to_string(c.channels) + " channels are more than 2^20 numbers";
@@ -167,7 +167,9 @@ MlpLayout::MlpLayout(const PolicyShape& s) : shape(s) {
   }
   for (const auto* net : {&actor, &critic}) {
     for (const auto& layer : net->dense) max_width = std::max(max_width, layer.width);
-    for (const auto& layer : net->conv) max_width = std::max(max_width, layer.outputs());
+    if (!net->by_patch) {
+      for (const auto& layer : net->conv) max_width = std::max(max_width, layer.outputs());
+    }
     max_width = std::max(max_width, net->memory.gates() * net->memory.width);
   }
 }

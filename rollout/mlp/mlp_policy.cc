@@ -61,7 +61,8 @@ std::string MlpPolicy::hash() const {
   return hash.hex() + (greedy_ ? "-greedy" : "");
 }
 
-// One scratch per thread and layout: nothing allocates after a thread's first tile.
+// One scratch per thread and layout: nothing allocates after a thread's first tile, but where a window shows more patches than any
+// before it.
 ForwardScratch& MlpPolicy::scratch() const {
   thread_local std::unique_ptr<ForwardScratch> scratch;
   thread_local PolicyShape shape;

@@ -56,8 +56,8 @@ class MlpPolicy final : public Policy {
   std::string hash() const override;
 
  private:
-  // For the tiles of environments [begin, end): gather(first, rows) fills the scratch's input, tile(first, rows) may run the
-  // networks; which of them it will?
+  // For the tiles of environments [begin, end): gather(first, rows) fills the scratch's input, tile(first, rows) runs networks.
+  // actor, critic: which of them.
   template <class Gather, class Tile>
   void for_tiles(int begin, int end, bool actor, bool critic, ForwardScratch& scratch,
                  Gather&& gather, Tile&& tile) const;

@@ -1,6 +1,7 @@
 #include "rollout/mlp/patches.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/assert.h"
 #include "rollout/mlp/dense.h"
@@ -28,8 +29,9 @@ PatchIds::PatchIds(const ConvLayer& layer)
     : positions_(layer.positions()),
       words_((layer.patch() + 63) / 64),
       sights_(ConvSights::shared(layer)),
-      images_(static_cast<std::size_t>(kPatchRows * positions_ * words_)),
-      ids_(static_cast<std::size_t>(kPatchRows * positions_)),
+      images_(std::size_t{kPatchRows} * static_cast<std::size_t>(positions_) *
+              static_cast<std::size_t>(words_)),
+      ids_(std::size_t{kPatchRows} * static_cast<std::size_t>(positions_)),
       by_position_(ids_.size()),
       first_(static_cast<std::size_t>(positions_) + 1),
       slots_(kSlots) {}
@@ -100,11 +102,12 @@ void PatchIds::name_position(int position) {
   }
 }
 
-PatchSums::PatchSums(const Network& net, const PatchIds& patches)
+PatchSums::PatchSums(const Network& net, const PatchIds& patches, AlignedVector<float>& room)
     : patches_(patches),
       layer_(net.conv.front()),
       dense_(net.dense.front()),
-      activation_(net.activation) {
+      activation_(net.activation),
+      sums_(room) {
   RM_ASSERT(net.by_patch);
   for (int r = 0; r <= kTileRows; ++r) begin_[r] = r * layer_.positions();
 }
@@ -112,15 +115,13 @@ PatchSums::PatchSums(const Network& net, const PatchIds& patches)
 void PatchSums::prepare(const float* params) {
   const int channels = layer_.channels, width = dense_.width, size = patches_.size();
   features_.resize(static_cast<std::size_t>(size) * static_cast<std::size_t>(channels));
-  sums_.resize(static_cast<std::size_t>(size) * static_cast<std::size_t>(width));
-  const F16 one = broadcast16(1.0f);
+  const auto sums = static_cast<std::size_t>(size) * static_cast<std::size_t>(width);
+  if (sums_.size() < sums) sums_.resize(sums);
   for (int id = 0; id < size; ++id) {
     float* h = features_.data() + std::int64_t{id} * channels;
     std::copy_n(params + layer_.bias, channels, h);
     patches_.for_ones(id, [&](int k) {
-      const float* w = params + layer_.weight + std::int64_t{k} * channels;
-      for (int j = 0; j < channels; j += 16)
-        store16(h + j, fma16(one, load16(w + j), load16(h + j)));
+      add_numbers(params + layer_.weight + std::int64_t{k} * channels, channels, h);
     });
   }
   activate(activation_, features_.data(), std::int64_t{size} * channels);
@@ -143,9 +144,12 @@ void PatchWindow::prepare(const float* params) {
   if (critic) critic->prepare(params);
 }
 
-PatchWindow::PatchWindow(const MlpLayout& layout)
-    : ids(layout.actor.conv.front()), actor(layout.actor, ids) {
-  if (!layout.critic.dense.empty()) critic = std::make_unique<PatchSums>(layout.critic, ids);
+PatchWindow::PatchWindow(const MlpLayout& layout, std::shared_ptr<PatchRoom> shared)
+    : room(std::move(shared)),
+      ids(layout.actor.conv.front()),
+      actor(layout.actor, ids, room->actor) {
+  if (!layout.critic.dense.empty())
+    critic = std::make_unique<PatchSums>(layout.critic, ids, room->critic);
 }
 
 }  // namespace rollmill

@@ -79,12 +79,14 @@ class PatchIds {
 // What a window's patches come to in one network.
 class PatchSums {
  public:
-  // patches must outlive it.
-  PatchSums(const Network& net, const PatchIds& patches);
+  // patches and room must outlive it. room: for the sums, which other windows' may use by turns.
+  PatchSums(const Network& net, const PatchIds& patches, AlignedVector<float>& room);
+  PatchSums(const PatchSums&) = delete;
+  PatchSums& operator=(const PatchSums&) = delete;
 
   // Of patches that have names, with these parameters.
   void prepare(const float* params);
-  // y [rows][width of the dense layer] of the window's rows from `row` on.
+  // y [rows][width of the dense layer] of the window's rows from `row` on. Before the room is another's.
   void forward(const float* params, int row, int rows, float* y) const;
 
   const PatchIds& patches() const { return patches_; }
@@ -97,21 +99,29 @@ class PatchSums {
   const ConvLayer layer_;
   const DenseLayer dense_;
   const Activation activation_;
-  AlignedVector<float> features_, sums_;  // [ids][channels], [ids][width]
-  std::int32_t begin_[kTileRows + 1];     // 0, positions, 2 * positions, ...
+  AlignedVector<float> features_;      // [ids][channels]
+  AlignedVector<float>& sums_;         // [ids][width]
+  std::int32_t begin_[kTileRows + 1];  // 0, positions, 2 * positions, ...
+};
+
+// What forward needs of one window at a time, and backward of none: windows that are taken one after the other share it.
+struct PatchRoom {
+  AlignedVector<float> actor, critic;  // PatchSums'
 };
 
 // A window of a policy's networks.
 struct PatchWindow {
-  explicit PatchWindow(const MlpLayout& layout);
+  PatchWindow(const MlpLayout& layout, std::shared_ptr<PatchRoom> room);
   // Null unless layout.shape.by_patch().
-  static std::unique_ptr<PatchWindow> of(const MlpLayout& layout) {
-    return layout.shape.by_patch() ? std::make_unique<PatchWindow>(layout) : nullptr;
+  static std::unique_ptr<PatchWindow> of(const MlpLayout& layout,
+                                         const std::shared_ptr<PatchRoom>& room) {
+    return layout.shape.by_patch() ? std::make_unique<PatchWindow>(layout, room) : nullptr;
   }
 
   // Both networks' sums.
   void prepare(const float* params);
 
+  std::shared_ptr<PatchRoom> room;
   PatchIds ids;
   PatchSums actor;
   std::unique_ptr<PatchSums> critic;  // where there is one

@@ -146,6 +146,7 @@ class Sweep(JobTest):
         self.recipe(steps=10**9)  # it never ends by itself, however late the signal comes
         self.sweep("trials = 2\n")
         process = support.start(*self.command("out"), start_new_session=True)
+        self.addCleanup(process.kill)
         metrics = self.run_of("out", 0) / "metrics.jsonl"
         self.assertTrue(support.wait_until(lambda: metrics.exists() and metrics.stat().st_size > 0, process))
         children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()

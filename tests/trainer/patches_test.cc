@@ -10,8 +10,11 @@
 #include "core/rng/rng.h"
 #include "rollout/mlp/dense.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "tests/support/counter_env.h"
+#include "tests/trainer/scene.h"
 #include "trainer/fused/mlp_backward.h"
 #include "trainer/fused/patch_backward.h"
+#include "trainer/fused/shard.h"
 
 namespace rollmill {
 namespace {
@@ -95,7 +98,7 @@ std::vector<float> direct(const Network& net, const float* params, const float* 
   return y;
 }
 
-class EveryBoard : public testing::TestWithParam<std::tuple<int, Activation>> {
+class EveryBoard : public ::testing::TestWithParam<std::tuple<int, Activation>> {
  protected:
   EveryBoard()
       : shape(shape_of(kBoards[std::get<0>(GetParam())], std::get<1>(GetParam()))), weights(shape) {
@@ -203,8 +206,36 @@ TEST_P(EveryBoard, GradientsAreNearThoseOfEveryRow) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Boards, EveryBoard,
-                         testing::Combine(testing::Values(0, 1, 2, 3),
-                                          testing::Values(Activation::kTanh, Activation::kRelu)));
+                         ::testing::Combine(::testing::Values(0, 1, 2, 3),
+                                            ::testing::Values(Activation::kTanh,
+                                                              Activation::kRelu)));
+
+// A shard of two windows and a part of one has the gradient of three shards.
+TEST(Shard, OfSeveralWindows) {
+  for (const auto trunk : {Trunk::kSeparate, Trunk::kShared}) {
+    const auto& entry = testing::test_entry<testing::PlanesEnv>();
+    testing::Scene s(entry, {.hidden = {20}, .trunk = trunk, .conv = {{16, 2, 1}}}, 10, 45);
+    testing::collect_rollout(entry, s.weights, s.rollout.buffer());
+    const MinibatchTask task{s.options, s.weights, 1, false, s.rollout.buffer(), 0.0f, 1.0f, 1e-2f};
+    std::vector<std::uint32_t> units(450);
+    for (std::size_t u = 0; u < units.size(); ++u)
+      units[u] = static_cast<std::uint32_t>(u * 77 % units.size());
+    Shard whole(s.weights.layout), part(s.weights.layout);
+    whole.compute(task, units.data(), 450);
+    std::vector<double> sum(whole.gradient.size());
+    for (const int first : {0, 150, 300}) {
+      part.compute(task, units.data() + first, 150);
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part.gradient[i];
+    }
+    double largest = 0;
+    for (const double value : sum) largest = std::max(largest, std::abs(value));
+    ASSERT_GT(largest, 0.01);
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      // Sums of 450 float32 numbers in another order.
+      ASSERT_NEAR(static_cast<double>(whole.gradient[i]), sum[i], 1e-5 * largest) << i;
+    }
+  }
+}
 
 TEST(PatchIds, TellPatchesApart) {
   for (const int board : {0, 1, 2, 3}) {

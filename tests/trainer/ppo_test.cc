@@ -90,7 +90,8 @@ TEST(Ppo, Bf16HasTheSameBitsWithTheInstructionAndWithout) {
         Golden{pendulum(), "2ce102b2fd629ce9afb2d35e37d83842"},
         Golden{cups(), "e7369c1b3847b70fbfe5a696f6877d92"},
         Golden{corridor(), "1819ba20a375d57e84f700aae70a4256"},
-        Golden{breakout(), "1cf0ef366289f1034eead37e580a5aca"}, Golden{asterix(), "5c9bcab136e31b40246d75c78fd88120"}}) {
+        Golden{breakout(), "1cf0ef366289f1034eead37e580a5aca"},
+        Golden{asterix(), "5c9bcab136e31b40246d75c78fd88120"}}) {
     TrainOptions o = options;
     o.bf16 = true;
     for (const bool hardware : {true, false}) {

@@ -55,6 +55,17 @@ class EpsilonGreedy final : public Policy {
   int choices_;
 };
 
+// A thread's own, since it is large: a tile needs it from its first network forward to its gradient.
+std::shared_ptr<PatchWindow> window_of_thread(const MlpLayout& layout) {
+  thread_local std::shared_ptr<PatchWindow> window;
+  thread_local PolicyShape shape;
+  if (!window || !(shape == layout.shape)) {
+    window = PatchWindow::of(layout, std::make_shared<PatchRoom>());
+    shape = layout.shape;
+  }
+  return window;
+}
+
 }  // namespace
 
 // Everything one tile of rows needs, allocated once. Columns are [kTileRows] each.
@@ -181,6 +192,7 @@ void DqnTrainer::learn() {
 }
 
 void DqnTrainer::tile_gradient(Tile& tile, int first, int rows, float* gradient) {
+  tile.forward.window = window_of_thread(weights_.layout);
   bootstrap(tile, first, rows);
   const int words = replay().row_words();
   for (int r = 0; r < rows; ++r) {

@@ -142,6 +142,7 @@ class CudaDeviceLearner final : public DeviceLearner {
                  std::to_string(wanted / 1024) + " KB of shared memory, this GPU has " +
                  std::to_string(most / 1024) + "; use narrower layers, " +
                  (remembers ? "a smaller memory, " : "") +
+                 (task_.products == Products::kFloat32 ? "" : "trainer.precision = \"float32\", ") +
                  "fewer frames or trainer.kernels = \"reference\"");
     }
     const auto shards = task_.products == Products::kFloat32 ? shard_kernel : bf16_shard_kernel;

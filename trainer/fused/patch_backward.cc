@@ -7,12 +7,6 @@
 namespace rollmill {
 namespace {
 
-// to[0 .. n) += from[0 .. n), by fused multiply-adds as everywhere.
-void add(const float* RM_RESTRICT from, int n, float* RM_RESTRICT to) {
-  const F16 one = broadcast16(1.0f);
-  for (int j = 0; j < n; j += 16) store16(to + j, fma16(one, load16(from + j), load16(to + j)));
-}
-
 // A window's rows, those of a position's first id first, then those of the next, each in their order.
 struct RowsById {
   std::int32_t order[kPatchRows], begin[kPatchRows + 1];  // begin: of each id's rows
@@ -81,7 +75,7 @@ void patch_backward(const Network& net, const PatchSums& sums, const float* tran
     for (int k = 0; k < count; ++k) {
       const float* d = dfeatures.data() + std::int64_t{k} * channels;
       patches.for_ones(first + k, [&](int one) {
-        add(d, channels, gradient + conv.weight + std::int64_t{one} * channels);
+        add_numbers(d, channels, gradient + conv.weight + std::int64_t{one} * channels);
       });
     }
   }

@@ -40,8 +40,9 @@ struct Shard::Sequence {
     actor_carry = carried(layout.actor);
     critic_carry = carried(layout.critic);
     // One more: burn-in's.
+    const auto room = std::make_shared<PatchRoom>();
     for (int j = 0; layout.shape.by_patch() && j < steps + kWindowSteps; j += kWindowSteps)
-      windows.push_back(PatchWindow::of(layout));
+      windows.push_back(PatchWindow::of(layout, room));
   }
   static Sequence& of_thread(const MlpLayout& layout, int steps) {
     thread_local std::unique_ptr<Sequence> own;
@@ -132,7 +133,7 @@ ShardScratch::ShardScratch(const MlpLayout& layout, bool rounded)
       tile(layout.shape) {
   if (!layout.shape.by_patch()) return;
   actor_dpatches.resize(static_cast<std::size_t>(kPatchRows * layout.actor.dense.front().width));
-  critic_dpatches.resize(actor_dpatches.size());
+  if (!layout.critic.dense.empty()) critic_dpatches.resize(actor_dpatches.size());
 }
 
 ShardScratch& ShardScratch::of_thread(const MlpLayout& layout, bool bf16) {
