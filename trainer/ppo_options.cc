@@ -145,8 +145,6 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   if (cuda && o.policy.memory != MemoryKind::kNone && !o.policy.conv.empty() &&
       o.kernels == "fused")
     c.fail("policy.memory", "after convolutions on a GPU is for trainer.kernels = \"reference\"");
-  if (cuda && !o.policy.conv.empty() && o.kernels == "fused")
-    c.fail("policy.conv_channels", "on a GPU is for trainer.kernels = \"reference\"");
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;

@@ -264,6 +264,20 @@ TEST_F(OnDevice, TheFusedLearnerOfMemoriesHasTheCpusBits) {
   }
 }
 
+// Patches that are looked up, and two convolutions.
+TEST_F(OnDevice, TheFusedLearnerOfConvolutionsHasTheCpusBits) {
+  const std::vector<ConvShape> one = {{16, 3, 1}}, two = {{16, 3, 1}, {32, 2, 2}};
+  for (const auto& conv : {one, two}) {
+    for (const Trunk trunk : {Trunk::kSeparate, Trunk::kShared}) {
+      PolicyChoices network{.hidden = {64, 40}, .frame_stack = 2};
+      network.conv = conv;
+      network.trunk = trunk;
+      for (const char* id : {"MinAtar/Breakout-v1", "MinAtar/Freeway-v1"})
+        expect_equal_updates(id, network, trunk == Trunk::kShared);
+    }
+  }
+}
+
 // Two learners that start from the same weights.
 struct Learners {
   Learners(Pair& pair, const PpoOptions& options, int groups)

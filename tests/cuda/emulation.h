@@ -111,6 +111,7 @@ inline int __syncthreads_or(int predicate) {
   block.meet.arrive_and_wait();
   return any;
 }
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline void __syncwarp() {
   rollmill::emulated_block->warps[threadIdx.x / 32]->meet.arrive_and_wait();

@@ -116,6 +116,16 @@ class Options(Faults):
                 ['env.device="cuda"', 'trainer.kernels="fused"', 'trainer.precision="bf16"', 'policy.memory="gru"'],
                 "trainer.precision",
             ),
+            (
+                [
+                    'env.device="cuda"',
+                    'trainer.kernels="fused"',
+                    'env.id="MinAtar/Breakout-v1"',
+                    "policy.conv_channels=[16]",
+                    'policy.memory="gru"',
+                ],
+                "policy.memory",
+            ),
             (['env.device="cuda"', "ppo.overlap=true"], "ppo.overlap"),
             (["env.num_envs=2097152", "ppo.horizon=1024"], "ppo.horizon"),
             (["env.num_envs=1048576", "ppo.horizon=2048"], "ppo.horizon"),

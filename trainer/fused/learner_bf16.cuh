@@ -105,7 +105,7 @@ __device__ inline void bf16_learn_backward(const LearnTask& task, const LearnNet
 }
 
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) bf16_shard_kernel(LearnTask task) {
-  learn_shard(task, bf16_learn_forward, bf16_learn_backward);
+  learn_shard(task, blockIdx.x, learn_tile(task), bf16_learn_forward, bf16_learn_backward);
 }
 
 }  // namespace rollmill

@@ -59,7 +59,6 @@ class CudaDeviceLearner final : public DeviceLearner {
         memory_(*rollmill_cuda_memory(context.device)),
         policy_(layout_.shape, context.device) {
     const PolicyShape& shape = layout_.shape;
-    RM_ASSERT(layout_.actor.conv.empty());
     if (static_cast<int>(shape.choices.size()) > kMaxLearnColumns ||
         shape.reals > kMaxLearnColumns || shape.total_choices() > 32 * kMaxLearnMasks) {
       fail_usage("the environment has more actions than the fused CUDA kernels take (" +
@@ -131,32 +130,28 @@ class CudaDeviceLearner final : public DeviceLearner {
 
   // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
   // learner's.)
-  void set_shared_memory() {
-    const bool remembers = task_.actor.memory.kind != MemoryKind::kNone;
-    const std::size_t wanted =
-        (remembers ? sequence_shared_floats(task_) : learn_shared_floats(task_)) * sizeof(float);
+  void set_shared_memory(const ShardKernel& shards) {
+    const std::size_t wanted = shards.shared_floats * sizeof(float);
     int most = 0;
     RM_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, c_.device));
     if (wanted > static_cast<std::size_t>(most)) {
       fail_usage("the policy is too wide for the fused CUDA kernels: a tile of it takes " +
                  std::to_string(wanted / 1024) + " KB of shared memory, this GPU has " +
                  std::to_string(most / 1024) + "; use narrower layers, " +
-                 (remembers ? "a smaller memory, " : "") +
+                 (remembers() ? "a smaller memory, " : "") +
                  (task_.products == Products::kFloat32 ? "" : "trainer.precision = \"float32\", ") +
                  "fewer frames or trainer.kernels = \"reference\"");
     }
-    const auto shards = task_.products == Products::kFloat32 ? shard_kernel : bf16_shard_kernel;
-    RM_CUDA(cudaFuncSetAttribute(remembers ? sequence_kernel : shards,
-                                 cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+    RM_CUDA(cudaFuncSetAttribute(shards.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
   }
 
-  // Of a policy with memory: what backward reads of all steps, for each block that runs at a time. Fewer than one block a
-  // multiprocessor would leave some idle.
-  void make_sequence_room() {
-    if (task_.actor.memory.kind == MemoryKind::kNone) return;
+  // Of policies with memory or convolutions: what backward reads and shared memory cannot hold, for each block that runs at a
+  // time. Fewer than one block a multiprocessor would leave some idle.
+  void make_block_room(const ShardKernel& kernel) {
+    if (kernel.kept_floats == 0) return;
     int resident = 0, processors = 0;
-    RM_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-        &resident, sequence_kernel, kLearnThreads, sequence_shared_floats(task_) * sizeof(float)));
+    RM_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel.kernel, kLearnThreads,
+                                                          kernel.shared_floats * sizeof(float)));
     RM_CUDA(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, c_.device));
     std::size_t free = 0, total = 0;
     RM_CUDA(cudaMemGetInfo(&free, &total));
@@ -164,20 +159,26 @@ class CudaDeviceLearner final : public DeviceLearner {
     const std::int64_t least = std::min<std::int64_t>(shards, processors);
     const std::int64_t most =
         std::min<std::int64_t>(shards, std::int64_t{processors} * std::max(resident, 1));
-    const std::int64_t one = kept_floats(task_) * std::int64_t{sizeof(float)};
+    const std::int64_t one = kernel.kept_floats * std::int64_t{sizeof(float)};
     const std::int64_t fit = static_cast<std::int64_t>(free / 10 * 9) / one;  // kernels take some
     if (fit < least) {
-      fail_device(
-          "learning from sequences of " + std::to_string(task_.buffer.sequence_length) +
-          " steps takes " + std::to_string(least * one >> 20) + " MB of GPU memory (" +
-          std::to_string(least) + " blocks), " + std::to_string(free >> 20) +
-          " MB are free; use a shorter ppo.sequence_length, a smaller policy.memory_size or "
-          "trainer.kernels = \"reference\"");
+      const std::string what =
+          remembers()
+              ? "from sequences of " + std::to_string(task_.buffer.sequence_length) + " steps"
+              : "with convolutions";
+      fail_device("learning " + what + " takes " + std::to_string(least * one >> 20) +
+                  " MB of GPU memory (" + std::to_string(least) + " blocks), " +
+                  std::to_string(free >> 20) + " MB are free; use " +
+                  (remembers() ? "a shorter ppo.sequence_length, a smaller policy.memory_size"
+                               : "fewer policy.conv_channels, a larger policy.conv_stride") +
+                  " or trainer.kernels = \"reference\"");
     }
-    task_.sequence_blocks = static_cast<int>(std::clamp(fit, least, most));
-    kept_ = room<float>(memory_, task_.sequence_blocks * kept_floats(task_));
+    task_.resident_blocks = static_cast<int>(std::clamp(fit, least, most));
+    kept_ = room<float>(memory_, task_.resident_blocks * kernel.kept_floats);
     task_.kept = kept_.as<float>();
   }
+
+  bool remembers() const { return task_.actor.memory.kind != MemoryKind::kNone; }
 
   // Everything that depends on the rollout, at the first update; a graph keeps its pointers.
   void prepare(const RolloutBuffer& buffer) {
@@ -192,7 +193,8 @@ class CudaDeviceLearner final : public DeviceLearner {
     policy_.set_normalizer(*c_.weights);
     task_.policy = policy_.device();
     task_.policy.params = params_.as<float>();
-    set_shared_memory();
+    const ShardKernel kernel = shard_kernel_of(task_);
+    set_shared_memory(kernel);
     order_ = room<std::uint32_t>(memory_, order_size(task_) * order_epochs(task_, o));
     keys_ = room<ShuffleKey>(memory_, std::int64_t{o.epochs} * groups_);
     const std::vector<float> plain = plain_statistics(o);
@@ -205,7 +207,7 @@ class CudaDeviceLearner final : public DeviceLearner {
     advantage_sums_ = room<double>(memory_, sums * ranks_);
     if (!is_alone(task_)) told_ = room<std::byte>(memory_, told_bytes(task_) * ranks_);
     spreads_ = room<Spread>(memory_, spread_count(task_));
-    make_sequence_room();  // the last: of what is left
+    make_block_room(kernel);  // the last: of what is left
     task_.settings = settings_.as<LearnSettings>();
     task_.transposed = transposed_.as<float>();
     task_.parts = parts_.as<float>();

@@ -1,6 +1,6 @@
 // PPO's update on a GPU, with the CPU's bits (trainer/fused/fused_learner.cc): the same shards of a minibatch, tiles of rows and
 // orders of sums, and the same text for everything that is done to one row (trainer/fused/ppo_rows.h). Products of bfloat16 numbers:
-// trainer/fused/learner_bf16.cuh.
+// trainer/fused/learner_bf16.cuh. Networks that begin with convolutions: learner_conv.cuh, learner_patches.cuh.
 //
 //   order_kernel       which sample comes when, of large epochs
 //   advantage_kernel   an epoch's minibatches: parts of the sums of their advantages, and of squares
@@ -8,6 +8,7 @@
 //   statistics_kernel  means and scales, from the sums of all ranks' groups
 //   transpose_kernel   the weights that the backward pass reads
 //   shard_kernel       a block goes through the tiles of one shard: gather, forward, loss, backward
+//   conv_shard_kernel, patch_shard_kernel   the same of networks with convolutions
 //   sequence_kernel    the same of policies with a memory, through time (trainer/fused/learner_memory.cuh)
 //   gradient_kernel    shard 0 + shard 1 + ... of each of this rank's groups, and their losses
 //   combine_kernel     group 0 + group 1 + ... of all ranks
@@ -44,17 +45,24 @@ inline constexpr int kStatistics = 4;         // floats a minibatch, see statist
 struct LearnLayer {
   int inputs, outputs, width;
   std::int64_t weight, bias;  // offsets into the parameters
-  std::int64_t
-      transposed;  // into the transposed weights [outputs][pad16(inputs)]; not of the first layer
-  int room = 0;    // floats of a tile's row that the layer's results take
+  // Into the transposed weights [outputs][pad16(inputs)]; not of a layer that reads observations.
+  std::int64_t transposed;
+  int room = 0;  // floats of a tile's row that the layer's results take
   // With bfloat16 products (trainer/fused/learner_bf16.cuh): offset of the forward pass's weights, before `transposed`.
   std::int64_t forward = 0;
+};
+struct LearnConv {
+  ConvLayer layer;
+  std::int64_t transposed;  // as LearnLayer's, [channels][pad16(patch)]; not of the first
 };
 struct LearnNet {
   LearnLayer layers[kMaxDeviceLayers];
   int count;                                  // 0: there is no such network
   MemoryLayer memory;                         // before the last of those
   LearnLayer memory_input, memory_recurrent;  // its matrices; the second is a GRU's
+  LearnConv conv[kMaxDeviceConvs];            // before the layers
+  int convs;
+  bool by_patch;  // Network::by_patch
 };
 
 // What changes from update to update, in device memory: a captured graph reads it there.
@@ -90,8 +98,10 @@ struct LearnTask {
   std::int64_t parameters;  // of the flat array
   float* parts;             // [groups * shards][parameters]
   LossSums* sums;           // [groups * shards]
-  int sequence_blocks;      // of sequence_kernel
-  float* kept;              // [sequence_blocks][kept_floats()]: what its backward pass reads
+  int dense_width;          // of the dense layers, at most
+  // Of kernels whose blocks go through several shards each: how many there are, and what a block keeps outside shared memory.
+  int resident_blocks;
+  float* kept;  // [resident_blocks][ShardKernel::kept_floats]
 };
 
 // What each rank tells the others of a minibatch: its groups' gradients, then their losses.
@@ -108,11 +118,16 @@ RM_HD bool is_alone(const LearnTask& task) { return task.all_groups == 1; }
 
 // Words of a row of a gradient's pairs.
 RM_HD int gradient_pairs(const LearnTask& task) {
-  return task.products == Products::kFloat32 ? 0 : bf16_row(task.policy.max_width);
+  return task.products == Products::kFloat32 ? 0 : bf16_row(task.dense_width);
+}
+
+// Of a row of observations in shared memory: convolutions read it from where there is more room.
+RM_HD int shared_input_row(const LearnTask& task) {
+  return task.actor.convs > 0 ? 0 : tile_row(task.policy.observations);
 }
 
 // Floats of shard_kernel's shared memory.
-inline std::size_t learn_shared_floats(const LearnTask& task) {
+RM_HD std::size_t learn_shared_floats(const LearnTask& task) {
   const auto activations = [](const LearnNet& net) {
     int total = 0;
     for (int l = 0; l < net.count; ++l) total += net.layers[l].room;
@@ -121,7 +136,7 @@ inline std::size_t learn_shared_floats(const LearnTask& task) {
   const int layers = activations(task.actor) > activations(task.critic) ? activations(task.actor)
                                                                         : activations(task.critic);
   const int head = task.actor.layers[task.actor.count - 1].width;
-  const int row = tile_row(task.policy.observations) + layers + 2 * task.policy.max_width + head +
+  const int row = shared_input_row(task) + layers + 2 * task.dense_width + head +
                   task.policy.reals + 6 + gradient_pairs(task);
   return static_cast<std::size_t>(row) * kLearnRows;
 }
@@ -143,9 +158,9 @@ __device__ inline LearnTile learn_tile(const LearnTask& task) {
     next += row * kLearnRows;
     return here;
   };
-  t.input = take(tile_row(task.policy.observations));
-  t.dx0 = take(task.policy.max_width);
-  t.dx1 = take(task.policy.max_width);
+  t.input = take(shared_input_row(task));
+  t.dx0 = take(task.dense_width);
+  t.dx1 = take(task.dense_width);
   t.dhead = take(task.actor.layers[task.actor.count - 1].width);
   t.dlog_std = take(task.policy.reals);
   t.terms = take(6);
@@ -183,12 +198,11 @@ __device__ inline float* layer_output(const LearnNet& net, int l, float* layers)
   return layers;
 }
 
-__device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
-                                     const LearnTile& tile) {
-  const float* x = tile.input;
-  int x_row = tile_row(task.policy.observations);
-  float* out = tile.layers;
-  for (int l = 0; l < net.count; ++l) {
+// From what layer `first` reads, x_row apart, to the head.
+__device__ inline void dense_layers_forward(const LearnTask& task, const LearnNet& net, int first,
+                                            const float* x, int x_row, const LearnTile& tile) {
+  float* out = layer_output(net, first, tile.layers);
+  for (int l = first; l < net.count; ++l) {
     const LearnLayer& layer = net.layers[l];
     const float *w = task.policy.params + layer.weight, *bias = task.policy.params + layer.bias;
     if (l + 1 < net.count) {
@@ -205,17 +219,22 @@ __device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
   }
 }
 
-// From dhead [kLearnRows][width of the head] to the gradient, which accumulates.
-__device__ inline void learn_backward(const LearnTask& task, const LearnNet& net,
-                                      const LearnTile& tile, int rows, float* gradient) {
+__device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
+                                     const LearnTile& tile) {
+  dense_layers_forward(task, net, 0, tile.input, tile_row(task.policy.observations), tile);
+}
+
+// From dhead to d loss / d the first dense layer's sums, which it returns, and to the gradient of the layers above.
+__device__ inline const float* upper_layers_backward(const LearnTask& task, const LearnNet& net,
+                                                     const LearnTile& tile, int rows,
+                                                     float* gradient) {
   const float* dy = tile.dhead;
-  for (int l = net.count - 1; l >= 0; --l) {
+  for (int l = net.count - 1; l > 0; --l) {
     const LearnLayer& layer = net.layers[l];
-    const float* x = l == 0 ? tile.input : layer_output(net, l - 1, tile.layers);
-    const int x_row = l == 0 ? tile_row(task.policy.observations) : net.layers[l - 1].width;
+    const float* x = layer_output(net, l - 1, tile.layers);
+    const int x_row = net.layers[l - 1].width;
     weight_grad_tile(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
                      gradient + layer.bias);
-    if (l == 0) break;
     float* dx = l % 2 != 0 ? tile.dx1 : tile.dx0;
     dense_tile<kLearnBlockRows>(dy, layer.width, layer.outputs, task.transposed + layer.transposed,
                                 nullptr, x_row, kLearnRows, dx, LeaveAsIs{});
@@ -224,6 +243,16 @@ __device__ inline void learn_backward(const LearnTask& task, const LearnNet& net
     __syncthreads();
     dy = dx;
   }
+  return dy;
+}
+
+// From dhead [kLearnRows][width of the head] to the gradient, which accumulates.
+__device__ inline void learn_backward(const LearnTask& task, const LearnNet& net,
+                                      const LearnTile& tile, int rows, float* gradient) {
+  const float* dy = upper_layers_backward(task, net, tile, rows, gradient);
+  const LearnLayer& first = net.layers[0];
+  weight_grad_tile(tile.input, tile_row(task.policy.observations), first.inputs, dy, first.width,
+                   rows, gradient + first.weight, gradient + first.bias);
   __syncthreads();  // the next tile, or network, writes over this one
 }
 
@@ -325,43 +354,68 @@ __device__ inline void add_log_std(const LearnTask& task, const LearnTile& tile,
   gradient[task.log_std + a] += by_std;
 }
 
-// Block: shards of group 0, of group 1, ... forward, backward: as learn_forward and learn_backward.
+// One network on a tile of `rows` samples `units` that it may read: forward, loss, backward. sum: thread q's of term q.
 template <class Forward, class Backward>
-__device__ inline void learn_shard(const LearnTask& task, Forward&& forward, Backward&& backward) {
-  const LearnTile tile = learn_tile(task);
-  const std::int64_t s = blockIdx.x % task.shards, group = blockIdx.x / task.shards;
-  const auto begin = static_cast<int>(task.units * s / task.shards);
-  const auto end = static_cast<int>(task.units * (s + 1) / task.shards);
-  const std::uint32_t* order = task.order + group * task.samples;
-  float* gradient = task.parts + blockIdx.x * task.parameters;
-  for (std::int64_t i = threadIdx.x; i < task.parameters; i += blockDim.x) gradient[i] = 0.0f;
+__device__ inline void learn_network(const LearnTask& task, const LearnNet& net, bool actor,
+                                     const LearnTile& tile, const std::uint32_t* units, int rows,
+                                     float* gradient, double& sum, Forward&& forward,
+                                     Backward&& backward) {
   const int thread = static_cast<int>(threadIdx.x);
+  forward(task, net, tile);
+  if (thread < rows) {
+    float* heads = head_output(net, tile);
+    if (actor) {
+      actor_row(task, tile, heads, units[thread], thread);
+    } else {
+      critic_row(task, tile, heads, units[thread], thread);
+    }
+  }
+  __syncthreads();
+  add_terms(tile, rows, actor ? 0 : 1, actor ? 5 : 1, sum);
+  if (actor) add_log_std(task, tile, rows, gradient);
+  backward(task, net, tile, rows, gradient);
+}
+
+// A shard (those of group 0 come first, then those of group 1, ...): its part of its group's samples, and where its gradient goes.
+struct ShardRows {
+  const std::uint32_t* order;
+  int begin, end;
+  float* gradient;
+};
+// Clears the gradient.
+__device__ inline ShardRows begin_shard(const LearnTask& task, unsigned shard) {
+  const std::int64_t s = shard % task.shards, group = shard / task.shards;
+  const ShardRows rows{
+      task.order + group * task.samples, static_cast<int>(task.units * s / task.shards),
+      static_cast<int>(task.units * (s + 1) / task.shards), task.parts + shard * task.parameters};
+  for (std::int64_t i = threadIdx.x; i < task.parameters; i += blockDim.x) rows.gradient[i] = 0.0f;
+  __syncthreads();
+  return rows;
+}
+__device__ inline void end_shard(const LearnTask& task, unsigned shard, double sum) {
+  if (threadIdx.x < 6) task.sums[shard].term(static_cast<int>(threadIdx.x)) = sum;
+}
+
+// Forward, backward: as learn_forward and learn_backward.
+template <class Forward, class Backward>
+__device__ inline void learn_shard(const LearnTask& task, unsigned shard, const LearnTile& tile,
+                                   Forward&& forward, Backward&& backward) {
+  const auto [order, begin, end, gradient] = begin_shard(task, shard);
   const bool separate = task.policy.trunk == Trunk::kSeparate;
   double sum = 0;  // thread q's: term q
-  __syncthreads();
   for (int first = begin; first < end; first += kLearnRows) {
     const int rows = end - first < kLearnRows ? end - first : kLearnRows;
     const std::uint32_t* units = order + first;
     gather_samples(task.policy, task.buffer, units, rows, kLearnRows, tile.input);
-    forward(task, task.actor, tile);
-    if (thread < rows) actor_row(task, tile, head_output(task.actor, tile), units[thread], thread);
-    __syncthreads();
-    add_terms(tile, rows, 0, 5, sum);
-    add_log_std(task, tile, rows, gradient);
-    backward(task, task.actor, tile, rows, gradient);
+    learn_network(task, task.actor, true, tile, units, rows, gradient, sum, forward, backward);
     if (!separate) continue;
-    forward(task, task.critic, tile);
-    if (thread < rows)
-      critic_row(task, tile, head_output(task.critic, tile), units[thread], thread);
-    __syncthreads();
-    add_terms(tile, rows, 1, 1, sum);
-    backward(task, task.critic, tile, rows, gradient);
+    learn_network(task, task.critic, false, tile, units, rows, gradient, sum, forward, backward);
   }
-  if (thread < 6) task.sums[blockIdx.x].term(thread) = sum;
+  end_shard(task, shard, sum);
 }
 
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
-  learn_shard(task, learn_forward, learn_backward);
+  learn_shard(task, blockIdx.x, learn_tile(task), learn_forward, learn_backward);
 }
 
 // wt [outputs][pad16(inputs)] of one layer.

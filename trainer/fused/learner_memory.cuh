@@ -28,12 +28,8 @@ static_assert(kSequenceRows % kSequenceBlockRows == 0 && kSequenceRows <= kLearn
 
 // Numbers of a row that a step writes at most at a time, but the gates.
 RM_HD int sequence_width(const LearnTask& task) {
-  int width = task.actor.memory.width;
-  for (int l = 0; l < task.actor.count; ++l)
-    width = task.actor.layers[l].width > width ? task.actor.layers[l].width : width;
-  for (int l = 0; l < task.critic.count; ++l)
-    width = task.critic.layers[l].width > width ? task.critic.layers[l].width : width;
-  return width;
+  const int memory = task.actor.memory.width;
+  return memory > task.dense_width ? memory : task.dense_width;
 }
 
 // Floats of sequence_kernel's shared memory.
@@ -344,16 +340,10 @@ __device__ inline void sequence_backward(const LearnTask& task, const LearnNet& 
   }
 }
 
-__device__ inline void shard_sequences(const LearnTask& task, std::int64_t shard,
+__device__ inline void shard_sequences(const LearnTask& task, unsigned shard,
                                        const SequenceTile& t) {
-  const std::int64_t s = shard % task.shards, group = shard / task.shards;
-  const auto begin = static_cast<int>(task.units * s / task.shards);
-  const auto end = static_cast<int>(task.units * (s + 1) / task.shards);
-  const std::uint32_t* order = task.order + group * task.samples;
-  float* gradient = task.parts + shard * task.parameters;
-  for (std::int64_t i = threadIdx.x; i < task.parameters; i += blockDim.x) gradient[i] = 0.0f;
+  const auto [order, begin, end, gradient] = begin_shard(task, shard);
   double sum = 0;
-  __syncthreads();
   for (int first = begin; first < end; first += kSequenceRows) {
     const int rows = end - first < kSequenceRows ? end - first : kSequenceRows;
     const std::uint32_t* units = order + first;
@@ -363,14 +353,14 @@ __device__ inline void shard_sequences(const LearnTask& task, std::int64_t shard
     sequence_forward(task, task.critic, task.actor.memory.size, units, rows, t);
     sequence_backward(task, task.critic, false, units, rows, t, gradient, sum);
   }
-  if (threadIdx.x < 6) task.sums[shard].term(static_cast<int>(threadIdx.x)) = sum;
+  end_shard(task, shard, sum);
 }
 
-// Block b: shards b, b + sequence_blocks, ..., of group 0, of group 1, ...
+// Block b: shards b, b + resident_blocks, ..., of group 0, of group 1, ...
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) sequence_kernel(LearnTask task) {
   const SequenceTile tile = sequence_tile(task);
-  const std::int64_t shards = std::int64_t{task.groups} * task.shards;
-  for (std::int64_t s = blockIdx.x; s < shards; s += task.sequence_blocks)
+  const auto shards = static_cast<unsigned>(task.groups * task.shards);
+  for (unsigned s = blockIdx.x; s < shards; s += task.resident_blocks)
     shard_sequences(task, s, tile);
 }
 

@@ -10,8 +10,10 @@
 #include "core/base/assert.h"
 #include "rollout/mlp/mlp_policy.h"
 #include "trainer/fused/learner_bf16.cuh"
+#include "trainer/fused/learner_conv.cuh"
 #include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/learner_memory.cuh"
+#include "trainer/fused/learner_patches.cuh"
 #include "trainer/fused/minibatch_shards.h"
 #include "trainer/ignored_inputs.h"
 #include "trainer/learner.h"
@@ -46,11 +48,16 @@ inline LearnNet learn_net(const Network& network, Products products, std::int64_
     transposed += static_cast<std::int64_t>(outputs) * pad16(inputs);
     return offset;
   };
+  net.by_patch = network.by_patch;
+  for (const ConvLayer& c : network.conv) {
+    net.conv[net.convs] = {c, transposed};
+    if (net.convs++ > 0) room(c.patch(), c.channels);
+  }
   for (const DenseLayer& l : network.dense) {
     LearnLayer& layer = net.layers[net.count];
     layer = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed, l.width, transposed};
     if (products != Products::kFloat32 && &l != &network.head()) layer.room += bf16_row(l.width);
-    if (net.count++ == 0) continue;
+    if (net.count++ == 0 && net.convs == 0) continue;
     if (products == Products::kFloat32) {
       room(l.inputs, l.outputs);
     } else {
@@ -68,16 +75,22 @@ inline LearnNet learn_net(const Network& network, Products products, std::int64_
 }
 
 // What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
-// policy and the pointers. bfloat16 products: of dense networks without memory.
+// policy and the pointers. bfloat16 products: of dense networks without memory; convolutions: without memory.
 inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
                              const PpoOptions& o, int groups, int ranks, LearnTask& task,
                              Products products = Products::kFloat32) {
   RM_ASSERT(products == Products::kFloat32 ||
             (layout.actor.conv.empty() && layout.shape.memory == MemoryKind::kNone));
+  RM_ASSERT(layout.actor.conv.empty() || layout.shape.memory == MemoryKind::kNone);
   std::int64_t transposed = 0;
   task.products = products;
   task.actor = learn_net(layout.actor, products, transposed);
   task.critic = learn_net(layout.critic, products, transposed);
+  task.dense_width = 0;
+  for (const LearnNet* net : {&task.actor, &task.critic}) {
+    for (int l = 0; l < net->count; ++l)
+      task.dense_width = std::max(task.dense_width, net->layers[l].width);
+  }
   task.buffer = buffer;
   task.groups = groups;
   task.all_groups = groups * ranks;
@@ -128,6 +141,30 @@ inline std::int64_t spread_count(const LearnTask& task) {
   return std::int64_t{task.groups} * b.horizon * spread_chunks(b.num_envs / task.groups);
 }
 
+// What makes the shards' gradients of a policy like this one.
+struct ShardKernel {
+  const char* name;
+  void (*kernel)(LearnTask);
+  std::size_t shared_floats;
+  // Of each of resident_blocks; 0: there is a block for each shard, which keeps nothing.
+  std::int64_t kept_floats;
+};
+inline ShardKernel shard_kernel_of(const LearnTask& task) {
+  if (task.actor.memory.kind != MemoryKind::kNone)
+    return {"sequence_kernel", sequence_kernel, sequence_shared_floats(task), kept_floats(task)};
+  if (task.actor.by_patch) {
+    return {"patch_shard_kernel", patch_shard_kernel, patch_shared_floats(task),
+            patch_kept_floats(task)};
+  }
+  if (task.actor.convs > 0) {
+    return {"conv_shard_kernel", conv_shard_kernel, learn_shared_floats(task),
+            conv_kept_floats(task)};
+  }
+  if (task.products != Products::kFloat32)
+    return {"bf16_shard_kernel", bf16_shard_kernel, learn_shared_floats(task), 0};
+  return {"shard_kernel", shard_kernel, learn_shared_floats(task), 0};
+}
+
 template <class Launch>
 void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays& a,
                       const std::vector<ParamRange>& frozen, bool first_of_update) {
@@ -144,7 +181,11 @@ void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays&
            task.products, a.transposed);
   };
   for (const LearnNet* net : {&task.actor, &task.critic}) {
-    for (int l = 1; l < net->count; ++l) {
+    for (int l = 1; l < net->convs; ++l) {
+      const ConvLayer& c = net->conv[l].layer;
+      transpose({c.patch(), c.channels, c.channels, c.weight, c.bias, net->conv[l].transposed});
+    }
+    for (int l = net->convs > 0 ? 0 : 1; l < net->count; ++l) {
       if (task.products == Products::kFloat32) {
         transpose(net->layers[l]);
       } else {
@@ -154,13 +195,10 @@ void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays&
     transpose(net->memory_input);
     transpose(net->memory_recurrent);
   }
-  if (task.actor.memory.kind == MemoryKind::kNone) {
-    launch("shard_kernel", task.products == Products::kFloat32 ? shard_kernel : bf16_shard_kernel,
-           std::int64_t{task.groups} * task.shards, kLearnThreads, learn_shared_floats(task), task);
-  } else {
-    launch("sequence_kernel", sequence_kernel, task.sequence_blocks, kLearnThreads,
-           sequence_shared_floats(task), task);
-  }
+  const ShardKernel shards = shard_kernel_of(task);
+  launch(shards.name, shards.kernel,
+         shards.kept_floats > 0 ? task.resident_blocks : std::int64_t{task.groups} * task.shards,
+         kLearnThreads, shards.shared_floats, task);
   const std::int64_t bytes = told_bytes(task);
   launch("gradient_kernel", gradient_kernel, element_blocks(task.groups * task.parameters),
          kElementThreads, 0, task, is_alone(task) ? nullptr : a.told + a.rank * bytes, a.gradient);
