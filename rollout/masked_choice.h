@@ -6,7 +6,7 @@
 namespace rollmill {
 
 // Number of set bits among bits [first, first + count) of environment i's mask.
-inline std::uint32_t allowed_choices(const ActRequest& q, std::int64_t i, int first, int count) {
+RM_HD std::uint32_t allowed_choices(const ActRequest& q, std::int64_t i, int first, int count) {
   if (q.masks == nullptr) return static_cast<std::uint32_t>(count);
   std::uint32_t allowed = 0;
   for (int b = first; b < first + count; ++b)
@@ -15,8 +15,8 @@ inline std::uint32_t allowed_choices(const ActRequest& q, std::int64_t i, int fi
 }
 
 // The nth allowed choice.
-inline std::int32_t nth_choice(const ActRequest& q, std::int64_t i, int first, int count,
-                               std::uint32_t nth) {
+RM_HD std::int32_t nth_choice(const ActRequest& q, std::int64_t i, int first, int count,
+                              std::uint32_t nth) {
   if (q.masks == nullptr) return static_cast<std::int32_t>(nth);
   for (int b = 0; b < count; ++b) {
     const int bit = first + b;

@@ -122,6 +122,11 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.algorithm =
       c.get_choice("trainer.algorithm", "ppo", {"ppo", "dqn", "sac", "td3", "bc", "distill"});
   const bool off_policy = o.algorithm == "dqn" || o.algorithm == "sac" || o.algorithm == "td3";
+  if (off_policy && cuda && world_size > 1) {
+    c.fail("env.device", "\"" + o.algorithm +
+                             "\" keeps its replay buffer on one GPU; start one process, or use "
+                             "\"cpu\"");
+  }
   if (off_policy && !o.actor_ignores.empty())
     c.fail("policy.actor_ignores", "is for ppo, bc and distill; leave it out with " + o.algorithm);
   o.total_steps = c.require_int("trainer.total_steps", 1);

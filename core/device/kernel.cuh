@@ -10,6 +10,8 @@
 // At most so many threads a block: the compiler then keeps to the registers that so many can have.
 // Two blocks a multiprocessor, or ptxas may spill registers for the sake of a third.
 #define RM_LAUNCH_BOUNDS(threads) __launch_bounds__(threads, 2)
+// One block a multiprocessor, whose shared memory has no room for two: more registers a thread.
+#define RM_ONE_BLOCK(threads) __launch_bounds__(threads, 1)
 
 namespace rollmill {
 

@@ -13,6 +13,7 @@
 #include "envs/device_batch.h"
 #include "rollout/device_collector.h"
 #include "rollout/rollout_fields.h"
+#include "tests/trainer/resume.h"
 #include "trainer/fused/device_learner.h"
 #include "trainer/reference_learner.h"
 
@@ -373,6 +374,76 @@ TEST_F(OnDevice, TensorProductsLearnWhatTheyAct) {
         ends.push_back(learners.other);
       }
       EXPECT_EQ(ends[0].params, ends[1].params) << id;
+    }
+  }
+}
+
+// Reports of deep Q-learning, environments and replay buffer included, turn by turn and as graphs: the checkpoints' bytes.
+TEST_F(OnDevice, DqnHasTheCpusBits) {
+  for (const char* id : {"CartPole-v1", "Taxi-v3", "MinAtar/Breakout-v1"}) {
+    for (const bool everything : {false, true}) {
+      TrainOptions o;
+      o.algorithm = "dqn";
+      o.env.id = id;
+      o.env.num_envs = 300;
+      o.env.time_limit = 30;
+      o.policy.hidden = {64, 40};
+      o.total_steps = 100'000;
+      o.dqn.replay.buffer_size = 10'000;  // comes round
+      o.dqn.replay.learning_starts = 3'000;
+      o.dqn.replay.report_every = 20;
+      o.dqn.target_every = 7;
+      o.dqn.exploration_steps = 20'000;
+      if (everything) {
+        o.dqn.duelling = true;
+        o.dqn.priority_alpha = 0.6f;
+        o.dqn.replay.n_step = 3;
+        o.dqn.replay.updates_per_step = 2;
+        o.policy.trunk = std::string(id) == "Taxi-v3" ? Trunk::kShared : Trunk::kSeparate;
+      }
+      testing::Run cpu(o);
+      o.env.device = "cuda:0";
+      testing::Run gpu(o);
+      for (int report = 0; report < 4; ++report) {
+        const UpdateReport a = cpu->step(), b = gpu->step();
+        EXPECT_EQ(a.episodes, b.episodes);
+        EXPECT_EQ(a.metric("loss"), b.metric("loss")) << id << ", report " << report;
+        EXPECT_EQ(testing::hash_of(cpu), testing::hash_of(gpu)) << id << ", report " << report;
+      }
+    }
+  }
+}
+
+// The same of SAC and TD3; with wide networks a tile goes through in parts.
+TEST_F(OnDevice, SacAndTd3HaveTheCpusBits) {
+  for (const char* algorithm : {"sac", "td3"}) {
+    for (const char* id : {"Pendulum-v1", "MountainCarContinuous-v0"}) {
+      for (const bool wide : {false, true}) {
+        TrainOptions o;
+        o.algorithm = algorithm;
+        o.env.id = id;
+        o.env.num_envs = 100;
+        o.env.time_limit = 30;
+        o.policy.hidden = wide ? std::vector<int>{256, 256} : std::vector<int>{64, 40};
+        o.policy.activation = Activation::kRelu;
+        o.total_steps = 100'000;
+        OffPolicyOptions r;
+        r.buffer_size = 4'000;  // comes round
+        r.learning_starts = 1'000;
+        r.report_every = 20;
+        r.batch_size = 256;
+        r.n_step = wide ? 3 : 1;
+        o.sac.replay = o.td3.replay = r;
+        testing::Run cpu(o);
+        o.env.device = "cuda:0";
+        testing::Run gpu(o);
+        for (int report = 0; report < 4; ++report) {
+          const UpdateReport a = cpu->step(), b = gpu->step();
+          EXPECT_EQ(a.episodes, b.episodes);
+          EXPECT_EQ(a.metric("critic_loss"), b.metric("critic_loss")) << algorithm << ", " << id;
+          EXPECT_EQ(testing::hash_of(cpu), testing::hash_of(gpu)) << algorithm << ", " << id;
+        }
+      }
     }
   }
 }

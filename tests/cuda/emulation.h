@@ -18,6 +18,7 @@
 #define __device__
 #define RM_KERNEL static
 #define RM_LAUNCH_BOUNDS(threads)
+#define RM_ONE_BLOCK(threads)
 
 struct alignas(8) float2 {
   float x, y;

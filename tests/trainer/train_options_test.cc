@@ -316,7 +316,9 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kSmall, {sac}, "real actions");
   refused(kSmall, {"trainer.algorithm=td3"}, "real actions");
   refused(kSmall, {dqn}, "3 ranks", 3);  // 64 environments
-  refused(kSmall, {dqn, "env.device=cuda"}, "env.device");
+  refused(kSmall, {dqn, "env.device=cuda"}, "env.device", 2);
+  refused(kSmall, {dqn, "env.device=cuda", "env.frame_stack=4"}, "env.frame_stack");
+  refused(kPendulum, {sac, "env.device=cuda"}, "env.device", 2);
   refused(kSmall, {dqn, "env.frame_stack=4"}, "env.frame_stack");
   refused(kSmall, {dqn, "policy.normalize_observations=true"}, "policy.normalize_observations");
   refused(kSmall, {dqn, "policy.memory=gru"}, "policy.memory");

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/math/math.h"
-#include "rollout/masked_choice.h"
 #include "rollout/mlp/distribution.h"
 #include "rollout/mlp/elementwise.h"
 #include "trainer/fused/patch_backward.h"
@@ -12,19 +11,6 @@
 
 namespace rollmill {
 namespace {
-
-PolicyShape shape_of(const EnvSpec& spec, const TrainOptions& o) {
-  PolicyChoices choices = o.policy;
-  if (!o.dqn.duelling) choices.trunk = Trunk::kActorOnly;
-  return shape_for(spec, choices);
-}
-
-ReplayConfig replay_of(const TrainOptions& o) {
-  ReplayConfig c = replay_config(o, o.dqn.replay);
-  c.priority_alpha = o.dqn.priority_alpha;
-  c.priority_epsilon = o.dqn.priority_epsilon;
-  return c;
-}
 
 // The greedy action, or with probability epsilon any allowed one: keyed as a policy's samples are.
 class EpsilonGreedy final : public Policy {
@@ -37,12 +23,9 @@ class EpsilonGreedy final : public Policy {
         choices_(spec.choices[0]) {}
   void act(const ActRequest& q) const override {
     greedy_.act(q);
-    auto* actions = static_cast<std::int32_t*>(q.actions);
     for (int i = q.begin; i < q.end; ++i) {
-      Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
-      if (rng.uniform() >= epsilon_) continue;
-      const std::uint32_t allowed = std::max(1u, allowed_choices(q, i, 0, choices_));
-      actions[i] = nth_choice(q, i, 0, choices_, rng.integer(allowed));
+      explore(q, i, action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]),
+              epsilon_, choices_);
     }
   }
   std::string id() const override { return "epsilon-greedy"; }
@@ -94,9 +77,9 @@ struct DqnTrainer::Tile {
 
 DqnTrainer::DqnTrainer(const TrainOptions& options, ProcessGroup& group)
     : run_(options, group),
-      weights_(shape_of(run_.spec, options)),
+      weights_(dqn_shape(run_.spec, options)),
       collector_(find_env(options.env.id), run_.batch_config(),
-                 parse_device(options.env.device, "env.device"), replay_of(options), *run_.pool,
+                 parse_device(options.env.device, "env.device"), dqn_replay(options), *run_.pool,
                  group),
       gradient_(weights_.layout.size, options.dqn.replay.batch_size),
       actor_transposed_(weights_.layout.actor),
@@ -131,34 +114,16 @@ UpdateReport DqnTrainer::step() {
       [&] { learn(); });
   // 3. Bookkeeping.
   report.faults = batch().take_faults();
-  const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
   report.skipped = sums_.skipped;
-  report.metrics = {{"loss", sums_.loss / n},
-                    {"q_mean", sums_.value / n},
-                    {"td_error", sums_.error / n},
-                    {"grad_norm", sums_.norm / n},
-                    {"learning_rate", learning_rate_at(r, env_steps_, o.total_steps)},
-                    {"epsilon", epsilon()},
-                    {"gradient_updates", static_cast<double>(optimizer_.step)}};
+  report.metrics = dqn_metrics(sums_, o, env_steps_, optimizer_.step);
   run_.count(finished, std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;
 }
 
-double DqnTrainer::epsilon() const {
-  const DqnOptions& o = run_.options.dqn;
-  const double done = o.exploration_steps == 0
-                          ? 1.0
-                          : std::min(1.0, static_cast<double>(env_steps_) /
-                                              static_cast<double>(o.exploration_steps));
-  const double start = o.exploration_start, end = o.exploration_end;
-  return start + (end - start) * done;
-}
+double DqnTrainer::epsilon() const { return epsilon_at(run_.options.dqn, env_steps_); }
 
 float DqnTrainer::beta() const {
-  const double start = run_.options.dqn.priority_beta;
-  const double done = std::min(
-      1.0, static_cast<double>(env_steps_) / static_cast<double>(run_.options.total_steps));
-  return static_cast<float>(start + (1 - start) * done);
+  return beta_at(run_.options.dqn, env_steps_, run_.options.total_steps);
 }
 
 void DqnTrainer::learn() {
@@ -255,31 +220,23 @@ void DqnTrainer::values(const float* params, Tile& tile, int rows, float* q) {
   if (!shared) network_forward(layout.critic, params, s.input, rows, s.critic, s.critic_rows());
   const float* v = shared ? s.actor.head() + actions : s.critic.head();
   const int width = (shared ? layout.actor : layout.critic).head().width;
-  const float share = 1.0f / static_cast<float>(actions);
-  for (int r = 0; r < rows; ++r) {
-    float mean = 0;
-    for (int a = 0; a < actions; ++a) mean += q[a * kTileRows + r];
-    const float shift = v[r * width] - share * mean;
-    for (int a = 0; a < actions; ++a) q[a * kTileRows + r] += shift;
-  }
+  for (int r = 0; r < rows; ++r) add_state_value<kTileRows>(q + r, actions, v[r * width]);
 }
 
-// Huber's loss of Q(s, a) - target, weighted: the mean over the minibatch. Its derivative by Q(s, a).
+// The loss of the tile's rows and its derivatives by Q(s, a).
 void DqnTrainer::loss_rows(Tile& tile, int first, int rows) {
   const float limit = run_.options.dqn.huber;
   const float inv_n = 1.0f / static_cast<float>(run_.options.dqn.replay.batch_size);
   tile.loss = tile.value = tile.error = 0;
   for (int r = 0; r < rows; ++r) {
     const auto k = static_cast<std::size_t>(first + r);
-    const float q = tile.q[tile.action[r] * kTileRows + r], error = q - tile.target[r];
-    const float size = math::abs(error), weight = drawn_[k].weight;
-    const bool line = limit > 0 && size > limit;
-    const float loss = line ? limit * (size - 0.5f * limit) : 0.5f * error * error;
-    tile.derivative[r] = weight * inv_n * (line ? math::clamp(error, -limit, limit) : error);
-    errors_[k] = size;
-    tile.loss += static_cast<double>(weight * loss);
+    const float q = tile.q[tile.action[r] * kTileRows + r];
+    const DqnLoss loss = dqn_loss(q, tile.target[r], drawn_[k].weight, limit, inv_n);
+    tile.derivative[r] = loss.derivative;
+    errors_[k] = loss.error;
+    tile.loss += static_cast<double>(loss.loss);
     tile.value += static_cast<double>(q);
-    tile.error += static_cast<double>(size);
+    tile.error += static_cast<double>(loss.error);
   }
 }
 
@@ -287,13 +244,10 @@ void DqnTrainer::backward(Tile& tile, int rows, float* gradient) {
   const MlpLayout& layout = weights_.layout;
   const int actions = layout.shape.choices[0], width = layout.actor.head().width;
   const bool duelling = run_.options.dqn.duelling, shared = layout.shape.trunk == Trunk::kShared;
-  const float share = duelling ? 1.0f / static_cast<float>(actions) : 0.0f;
   std::fill(tile.dhead.begin(), tile.dhead.end(), 0.0f);
   for (int r = 0; r < rows; ++r) {
-    float* row = tile.dhead.data() + r * width;
-    for (int a = 0; a < actions; ++a) row[a] = -share * tile.derivative[r];
-    row[tile.action[r]] += tile.derivative[r];
-    if (duelling && shared) row[actions] = tile.derivative[r];
+    dqn_head_row(tile.derivative[r], tile.action[r], actions, duelling, shared,
+                 tile.dhead.data() + r * width);
   }
   ForwardScratch& s = tile.forward;
   const auto network = [&](const Network& net, const TransposedWeights& transposed,

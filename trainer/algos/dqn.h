@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/algos/dqn_setup.h"
 #include "trainer/fused/batch_gradient.h"
 #include "trainer/fused/mlp_backward.h"
 #include "trainer/replay/replay_collector.h"
@@ -41,11 +42,6 @@ class DqnTrainer final : public Trainer {
 
  private:
   struct Tile;
-  struct Sums {
-    double loss = 0, value = 0, error = 0, norm = 0;
-    std::int64_t updates = 0, skipped = 0;
-  };
-
   double epsilon() const;
   float beta() const;
   void tile_gradient(Tile& tile, int first, int rows, float* gradient);
@@ -66,7 +62,7 @@ class DqnTrainer final : public Trainer {
   std::vector<ReplayDraw> drawn_;
   std::vector<float> errors_;
   std::int64_t env_steps_ = 0;  // within a step(), ahead of the run's count
-  Sums sums_;
+  DqnSums sums_;
 };
 
 }  // namespace rollmill

@@ -6,24 +6,12 @@
 #include "core/math/math.h"
 #include "core/rng/rng.h"
 #include "rollout/mlp/distribution.h"
+#include "trainer/algos/twin_rows.h"
 #include "trainer/fused/adam.h"
 #include "trainer/may_step.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
-namespace {
-
-PolicyShape shape_of(const EnvSpec& spec, const TrainOptions& o) {
-  PolicyChoices choices = o.policy;
-  choices.trunk = Trunk::kActorOnly;
-  choices.distribution = RealDistribution::kSquashed;
-  return shape_for(spec, choices);
-}
-
-// Which of an update's samples.
-constexpr std::uint32_t kNextAction = 0, kPresentAction = 1;
-
-}  // namespace
 
 // Everything one tile of rows needs, allocated once. Columns are [kTileRows] each.
 struct SacTrainer::Tile {
@@ -50,7 +38,7 @@ struct SacTrainer::Tile {
 
 SacTrainer::SacTrainer(const TrainOptions& options, ProcessGroup& group)
     : run_(options, group),
-      weights_(shape_of(run_.spec, options)),
+      weights_(twin_actor_shape(run_.spec, options)),
       critic_(weights_.layout.shape, options.seed),
       scale_(run_.spec),
       log_temperature_(1),
@@ -101,15 +89,8 @@ UpdateReport SacTrainer::step() {
       [&] { learn(); });
   // 3. Bookkeeping.
   report.faults = batch().take_faults();
-  const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
   report.skipped = sums_.skipped;
-  report.metrics = {{"critic_loss", sums_.critic_loss / n},
-                    {"actor_loss", sums_.actor_loss / n},
-                    {"q_mean", sums_.value / n},
-                    {"entropy", sums_.entropy / n},
-                    {"temperature", static_cast<double>(temperature())},
-                    {"learning_rate", rate()},
-                    {"gradient_updates", static_cast<double>(optimizer_.step)}};
+  report.metrics = sac_metrics(sums_, temperature(), rate(), optimizer_.step);
   run_.count(finished, std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;
 }
@@ -158,12 +139,11 @@ void SacTrainer::learn_actor() {
   adam_update(adam, rate(), actor_gradient_, weights_.params, optimizer_, "actor");
 }
 
-// Loss -log temperature * (log pi + target entropy): the weight of entropy grows while there is too little of it.
 void SacTrainer::learn_temperature(double logp) {
   const SacOptions& o = run_.options.sac;
   OptimizerState& s = temperature_optimizer_;
   if (!may_step(logp, 0.0, run_.options.max_skipped, "temperature", s)) return;
-  const auto gradient = static_cast<float>(-(logp + static_cast<double>(o.target_entropy)));
+  const float gradient = temperature_gradient(logp, o.target_entropy);
   const OffPolicyOptions& r = o.replay;
   const AdamStep step =
       adam_step(r.adam_beta1, r.adam_beta2, r.adam_epsilon, rate(), ++s.step, 1.0f);
@@ -178,8 +158,7 @@ void SacTrainer::sample(Tile& tile, int first, int rows, std::uint32_t draw) {
   network_forward(layout.actor, weights_.params.data(), s.input, rows, s.actor);
   head_to_columns(s.actor.head(), layout.actor.head().width, 2 * actions, rows, s.head.data());
   for (int r = 0; r < rows; ++r) {
-    Rng rng(run_.options.seed, Purpose::kUpdateNoise, static_cast<std::uint32_t>(first + r),
-            static_cast<std::uint32_t>(optimizer_.step), draw);
+    Rng rng = update_noise(run_.options.seed, first + r, optimizer_.step, draw);
     for (int a = 0; a < actions; ++a)
       tile.noise[static_cast<std::size_t>(a * kTileRows + r)] = rng.normal();
   }
@@ -189,8 +168,8 @@ void SacTrainer::sample(Tile& tile, int first, int rows, std::uint32_t draw) {
     const float *mean = s.head.data() + a * kTileRows, *log_std = mean + actions * kTileRows;
     float* raw = tile.raw.data() + a * kTileRows;
     for (int r = 0; r < rows; ++r) {
-      raw[r] = mean[r] + math::exp(bound_log_std(log_std[r])) *
-                             tile.noise[static_cast<std::size_t>(a * kTileRows + r)];
+      raw[r] = squashed_raw(mean[r], log_std[r],
+                            tile.noise[static_cast<std::size_t>(a * kTileRows + r)]);
     }
     add_squashed_logp(raw, mean, log_std, rows, tile.logp);
     for (int r = 0; r < rows; ++r) critic_.action(tile.critic, r, a) = math::tanh(raw[r]);
@@ -259,13 +238,11 @@ void SacTrainer::actor_tile(Tile& tile, int first, int rows, float* gradient) {
     const float* log_std = s.head.data() + (actions + a) * kTileRows;
     for (int r = 0; r < rows; ++r) {
       const auto at = static_cast<std::size_t>(a * kTileRows + r);
-      // raw = mean + std * noise; log pi = ... - log std - log(1 - tanh(raw)^2), the noise being fixed.
-      const float unit = math::tanh(tile.raw[at]), bounded = bound_log_std(log_std[r]);
-      const float draw = inv_n * (2.0f * alpha * unit - tile.dvalue[at] * (1.0f - unit * unit));
-      const float dlog_std = draw * math::exp(bounded) * tile.noise[at] - inv_n * alpha;
+      const SquashedGradient d = squashed_gradient(tile.raw[at], log_std[r], tile.noise[at],
+                                                   tile.dvalue[at], alpha, inv_n);
       float* head = tile.dhead.data() + r * width;
-      head[a] = draw;
-      head[actions + a] = bounded == log_std[r] ? dlog_std : 0.0f;
+      head[a] = d.mean;
+      head[actions + a] = d.log_std;
     }
   }
   network_backward(layout.actor, transposed_, s.input, rows, s.actor, tile.dhead.data(),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "trainer/algos/twin_critic.h"
+#include "trainer/algos/twin_setup.h"
 #include "trainer/replay/replay_collector.h"
 #include "trainer/trainer.h"
 
@@ -40,10 +41,6 @@ class SacTrainer final : public Trainer {
 
  private:
   struct Tile;
-  struct Sums {
-    double critic_loss = 0, actor_loss = 0, value = 0, entropy = 0;
-    std::int64_t updates = 0, skipped = 0;
-  };
 
   void learn_critics();
   void learn_actor();
@@ -67,7 +64,7 @@ class SacTrainer final : public Trainer {
   std::vector<std::unique_ptr<Tile>> tiles_;
   std::vector<ReplayDraw> drawn_;
   std::int64_t env_steps_ = 0;  // within a step(), ahead of the run's count
-  Sums sums_;
+  TwinSums sums_;
 };
 
 }  // namespace rollmill

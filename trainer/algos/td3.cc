@@ -6,17 +6,11 @@
 #include "core/math/math.h"
 #include "core/rng/rng.h"
 #include "rollout/mlp/elementwise.h"
+#include "trainer/algos/twin_rows.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
 namespace {
-
-PolicyShape shape_of(const EnvSpec& spec, const TrainOptions& o) {
-  PolicyChoices choices = o.policy;
-  choices.trunk = Trunk::kActorOnly;
-  choices.distribution = RealDistribution::kDeterministic;
-  return shape_for(spec, choices);
-}
 
 // The policy's action and noise on it: keyed as a policy's samples are.
 class NoisyPolicy final : public Policy {
@@ -30,9 +24,8 @@ class NoisyPolicy final : public Policy {
       auto* actions = static_cast<FloatWord*>(q.actions) + static_cast<std::int64_t>(a) * q.stride;
       for (int i = q.begin; i < q.end; ++i) {
         const Rng rng = action_rng(seed_, q.keys.environment[i], q.keys.episode[i], q.keys.step[i]);
-        const float moved = noise_ * action_normal(rng, 0, static_cast<int>(a));
-        actions[i] =
-            math::clamp(actions[i] + scale_.half_range[a] * moved, scale_.low[a], scale_.high[a]);
+        actions[i] = noisy_action(actions[i], rng, static_cast<int>(a), noise_,
+                                  scale_.half_range[a], scale_.low[a], scale_.high[a]);
       }
     }
   }
@@ -70,7 +63,7 @@ struct Td3Trainer::Tile {
 
 Td3Trainer::Td3Trainer(const TrainOptions& options, ProcessGroup& group)
     : run_(options, group),
-      weights_(shape_of(run_.spec, options)),
+      weights_(twin_actor_shape(run_.spec, options)),
       critic_(weights_.layout.shape, options.seed),
       scale_(run_.spec),
       collector_(find_env(options.env.id), run_.batch_config(),
@@ -116,14 +109,8 @@ UpdateReport Td3Trainer::step() {
       [&] { learn(); });
   // 3. Bookkeeping.
   report.faults = batch().take_faults();
-  const double n = static_cast<double>(std::max<std::int64_t>(sums_.updates, 1));
-  const double actor_n = static_cast<double>(std::max<std::int64_t>(sums_.policy_updates, 1));
   report.skipped = sums_.skipped;
-  report.metrics = {{"critic_loss", sums_.critic_loss / n},
-                    {"actor_loss", -sums_.policy_value / actor_n},
-                    {"q_mean", sums_.value / n},
-                    {"learning_rate", rate()},
-                    {"gradient_updates", static_cast<double>(critic_.optimizer().step)}};
+  report.metrics = td3_metrics(sums_, rate(), critic_.optimizer().step);
   run_.count(finished, std::int64_t{r.report_every} * o.env.num_envs, batch(), report);
   return report;
 }
@@ -194,13 +181,10 @@ void Td3Trainer::bootstrap(Tile& tile, int first, int rows) {
   tile.forward.input.gather({tile.next.data(), 1}, tile.at, nullptr, rows, weights_.normalizer);
   act(target_, tile, rows);
   for (int r = 0; r < rows; ++r) {
-    Rng rng(run_.options.seed, Purpose::kUpdateNoise, static_cast<std::uint32_t>(first + r),
-            static_cast<std::uint32_t>(critic_.optimizer().step), 0);
+    Rng rng = update_noise(run_.options.seed, first + r, critic_.optimizer().step, 0);
     for (int a = 0; a < weights_.layout.shape.reals; ++a) {
-      const float noise =
-          math::clamp(o.target_noise * rng.normal(), -o.target_noise_clip, o.target_noise_clip);
       float& action = critic_.action(tile.critic, r, a);
-      action = math::clamp(action + noise, -1.0f, 1.0f);
+      action = near_action(action, rng.normal(), o.target_noise, o.target_noise_clip);
     }
   }
   critic_.values(critic_.target(), rows, tile.critic);

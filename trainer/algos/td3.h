@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "trainer/algos/twin_critic.h"
+#include "trainer/algos/twin_setup.h"
 #include "trainer/replay/replay_collector.h"
 #include "trainer/trainer.h"
 
@@ -40,10 +41,6 @@ class Td3Trainer final : public Trainer {
 
  private:
   struct Tile;
-  struct Sums {
-    double critic_loss = 0, value = 0, policy_value = 0;
-    std::int64_t updates = 0, policy_updates = 0, skipped = 0;
-  };
 
   void critic_tile(Tile& tile, int first, int rows, float* gradient);
   void actor_tile(Tile& tile, int rows, float* gradient);
@@ -63,7 +60,7 @@ class Td3Trainer final : public Trainer {
   std::vector<std::unique_ptr<Tile>> tiles_;
   std::vector<ReplayDraw> drawn_;
   std::int64_t env_steps_ = 0;  // within a step(), ahead of the run's count
-  Sums sums_;
+  TwinSums sums_;
 };
 
 }  // namespace rollmill

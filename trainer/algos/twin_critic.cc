@@ -1,10 +1,10 @@
 #include "trainer/algos/twin_critic.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "core/rng/rng.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "trainer/algos/twin_rows.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
@@ -36,7 +36,7 @@ ActionScale::ActionScale(const EnvSpec& spec) {
 
 void ActionScale::to_unit(const std::int32_t* words, float* unit) const {
   for (std::size_t a = 0; a < middle.size(); ++a)
-    unit[a] = (std::bit_cast<float>(words[a]) - middle[a]) / half_range[a];
+    unit[a] = unit_action(words[a], middle[a], half_range[a]);
 }
 
 TwinCritic::Tile::Tile(const TwinCritic& c)

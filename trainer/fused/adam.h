@@ -52,6 +52,11 @@ RM_HD void adam_element(const AdamStep& s, float gradient, float& param, float& 
   param -= s.step_size * m / (math::sqrt(v) * s.inv_root_v + s.epsilon);
 }
 
+// A target network's parameter after one step behind `param`.
+RM_HD float tracked(float param, float tau, float target) {
+  return tau == 1.0f ? param : target + tau * (param - target);
+}
+
 inline void adam_range(const AdamStep& s, const float* RM_RESTRICT gradient, std::int64_t begin,
                        std::int64_t end, float* RM_RESTRICT params, float* RM_RESTRICT m,
                        float* RM_RESTRICT v) {

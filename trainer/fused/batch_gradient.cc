@@ -64,11 +64,7 @@ void track(const AlignedVector<float>& params, float tau, AlignedVector<float>& 
   const auto n = static_cast<std::int64_t>(params.size());
   const float* RM_RESTRICT from = params.data();
   float* RM_RESTRICT to = target.data();
-  if (tau == 1.0f) {
-    std::copy(from, from + n, to);
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) to[i] += tau * (from[i] - to[i]);
-  }
+  for (std::int64_t i = 0; i < n; ++i) to[i] = tracked(from[i], tau, to[i]);
 }
 
 }  // namespace rollmill

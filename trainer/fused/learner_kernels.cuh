@@ -24,10 +24,10 @@
 
 #include "core/device/kernel.cuh"
 #include "rollout/mlp/bf16_format.h"
-#include "rollout/mlp/dense_kernels.cuh"
 #include "rollout/mlp/device_policy.h"
 #include "trainer/explained_variance.h"
 #include "trainer/fused/adam.h"
+#include "trainer/fused/layer_kernels.cuh"
 #include "trainer/fused/ordered_sums.h"
 #include "trainer/fused/ppo_rows.h"
 #include "trainer/fused/sequence_rows.h"
@@ -35,35 +35,9 @@
 
 namespace rollmill {
 
-inline constexpr int kLearnRows = kTileRows;  // of a tile: the CPU's
-inline constexpr int kLearnThreads = 384;     // twelve blocks of four rows of 32 pairs of features
-inline constexpr int kLearnBlockRows = 4;     // kLearnRows is a multiple
-inline constexpr int kMaxLearnColumns = 16;   // discrete, and real, action columns
-inline constexpr int kMaxLearnMasks = 32;     // words
-inline constexpr int kStatistics = 4;         // floats a minibatch, see statistics_kernel
-
-struct LearnLayer {
-  int inputs, outputs, width;
-  std::int64_t weight, bias;  // offsets into the parameters
-  // Into the transposed weights [outputs][pad16(inputs)]; not of a layer that reads observations.
-  std::int64_t transposed;
-  int room = 0;  // floats of a tile's row that the layer's results take
-  // With bfloat16 products (trainer/fused/learner_bf16.cuh): offset of the forward pass's weights, before `transposed`.
-  std::int64_t forward = 0;
-};
-struct LearnConv {
-  ConvLayer layer;
-  std::int64_t transposed;  // as LearnLayer's, [channels][pad16(patch)]; not of the first
-};
-struct LearnNet {
-  LearnLayer layers[kMaxDeviceLayers];
-  int count;                                  // 0: there is no such network
-  MemoryLayer memory;                         // before the last of those
-  LearnLayer memory_input, memory_recurrent;  // its matrices; the second is a GRU's
-  LearnConv conv[kMaxDeviceConvs];            // before the layers
-  int convs;
-  bool by_patch;  // Network::by_patch
-};
+inline constexpr int kMaxLearnColumns = 16;  // discrete, and real, action columns
+inline constexpr int kMaxLearnMasks = 32;    // words
+inline constexpr int kStatistics = 4;        // floats a minibatch, see statistics_kernel
 
 // What changes from update to update, in device memory: a captured graph reads it there.
 struct LearnSettings {
@@ -192,31 +166,11 @@ __device__ inline void gather_samples(const DevicePolicy& p, const RolloutBuffer
   __syncthreads();
 }
 
-// After l layers: activations + what the layers before take of a tile.
-__device__ inline float* layer_output(const LearnNet& net, int l, float* layers) {
-  for (int k = 0; k < l; ++k) layers += net.layers[k].room * kLearnRows;
-  return layers;
-}
-
 // From what layer `first` reads, x_row apart, to the head.
 __device__ inline void dense_layers_forward(const LearnTask& task, const LearnNet& net, int first,
                                             const float* x, int x_row, const LearnTile& tile) {
-  float* out = layer_output(net, first, tile.layers);
-  for (int l = first; l < net.count; ++l) {
-    const LearnLayer& layer = net.layers[l];
-    const float *w = task.policy.params + layer.weight, *bias = task.policy.params + layer.bias;
-    if (l + 1 < net.count) {
-      dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, w, bias, layer.width, kLearnRows, out,
-                                  Activate{task.policy.activation});
-    } else {
-      dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, w, bias, layer.width, kLearnRows, out,
-                                  LeaveAsIs{});
-    }
-    __syncthreads();
-    x = out;
-    x_row = layer.width;
-    out += layer.room * kLearnRows;
-  }
+  forward_layers(net, task.policy.params, task.policy.activation, x, x_row, tile.layers, kLearnRows,
+                 first);
 }
 
 __device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
@@ -224,36 +178,18 @@ __device__ inline void learn_forward(const LearnTask& task, const LearnNet& net,
   dense_layers_forward(task, net, 0, tile.input, tile_row(task.policy.observations), tile);
 }
 
-// From dhead to d loss / d the first dense layer's sums, which it returns, and to the gradient of the layers above.
 __device__ inline const float* upper_layers_backward(const LearnTask& task, const LearnNet& net,
                                                      const LearnTile& tile, int rows,
                                                      float* gradient) {
-  const float* dy = tile.dhead;
-  for (int l = net.count - 1; l > 0; --l) {
-    const LearnLayer& layer = net.layers[l];
-    const float* x = layer_output(net, l - 1, tile.layers);
-    const int x_row = net.layers[l - 1].width;
-    weight_grad_tile(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
-                     gradient + layer.bias);
-    float* dx = l % 2 != 0 ? tile.dx1 : tile.dx0;
-    dense_tile<kLearnBlockRows>(dy, layer.width, layer.outputs, task.transposed + layer.transposed,
-                                nullptr, x_row, kLearnRows, dx, LeaveAsIs{});
-    __syncthreads();
-    activate_backward_tile(task.policy.activation, x, dx, kLearnRows * x_row);
-    __syncthreads();
-    dy = dx;
-  }
-  return dy;
+  return upper_layers_backward(net, task.transposed, task.policy.activation, tile.layers,
+                               tile.dhead, tile.dx0, tile.dx1, rows, gradient);
 }
 
-// From dhead [kLearnRows][width of the head] to the gradient, which accumulates.
 __device__ inline void learn_backward(const LearnTask& task, const LearnNet& net,
                                       const LearnTile& tile, int rows, float* gradient) {
-  const float* dy = upper_layers_backward(task, net, tile, rows, gradient);
-  const LearnLayer& first = net.layers[0];
-  weight_grad_tile(tile.input, tile_row(task.policy.observations), first.inputs, dy, first.width,
-                   rows, gradient + first.weight, gradient + first.bias);
-  __syncthreads();  // the next tile, or network, writes over this one
+  backward_layers(net, task.transposed, task.policy.activation, tile.input,
+                  tile_row(task.policy.observations), tile.layers, tile.dhead, tile.dx0, tile.dx1,
+                  rows, gradient);
 }
 
 // What one row brings along, in this thread's memory.
@@ -416,18 +352,6 @@ __device__ inline void learn_shard(const LearnTask& task, unsigned shard, const 
 
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) shard_kernel(LearnTask task) {
   learn_shard(task, blockIdx.x, learn_tile(task), learn_forward, learn_backward);
-}
-
-// wt [outputs][pad16(inputs)] of one layer.
-RM_KERNEL void transpose_kernel(const float* params, LearnLayer layer, float* transposed) {
-  const int padded = pad16(layer.inputs);
-  const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * padded;
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= n) return;
-  const int k = static_cast<int>(i % padded), j = static_cast<int>(i / padded);
-  transposed[layer.transposed + i] =
-      k < layer.inputs ? params[layer.weight + static_cast<std::int64_t>(k) * layer.width + j]
-                       : 0.0f;
 }
 
 // keys [groups]; order [groups][samples].

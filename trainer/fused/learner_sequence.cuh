@@ -20,11 +20,7 @@
 
 namespace rollmill {
 
-inline constexpr int kElementThreads = 256;  // of kernels with one thread an element
-inline constexpr int kPlanThreads = 512;     // of the one block of plan_kernel
-inline std::int64_t element_blocks(std::int64_t n) {
-  return (n + kElementThreads - 1) / kElementThreads;
-}
+inline constexpr int kPlanThreads = 512;  // of the one block of plan_kernel
 
 // Arrays beside those of the task.
 struct LearnArrays {

@@ -11,9 +11,9 @@ namespace {
 
 void refuse_what_is_not_done(Config& c, const std::string& section, const TrainOptions& run) {
   const std::string who = "\"" + section + "\"";
-  if (run.env.device.starts_with("cuda")) {
-    c.fail("env.device",
-           who + " trains on the CPU; use env.device = \"cpu\", or \"ppo\" for a GPU");
+  if (run.env.device.starts_with("cuda") && !run.policy.conv.empty()) {
+    c.fail("policy.conv_channels",
+           who + " has no convolutions on a GPU; leave it out, or use env.device = \"cpu\"");
   }
   if (c.has("trainer.precision"))
     c.fail("trainer.precision", "is for ppo and distill; " + who + " trains in float32");
@@ -87,13 +87,6 @@ void read_off_policy_options(Config& c, const std::string& section, const TrainO
                                    std::to_string(o.n_step) + " steps of each; give it at least " +
                                    std::to_string(least));
   }
-}
-
-double learning_rate_at(const OffPolicyOptions& o, std::int64_t env_steps,
-                        std::int64_t total_steps) {
-  if (!o.anneal_learning_rate) return o.learning_rate;
-  const double done = static_cast<double>(env_steps) / static_cast<double>(total_steps);
-  return o.learning_rate * std::max(0.0, 1.0 - done);
 }
 
 ReplayConfig replay_config(const TrainOptions& run, const OffPolicyOptions& o) {

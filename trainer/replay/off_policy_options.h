@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/base/macros.h"
 #include "trainer/replay/replay_buffer.h"
 
 namespace rollmill {
@@ -35,14 +36,18 @@ struct OffPolicyOptions {
   float adam_beta1 = 0.9f, adam_beta2 = 0.999f, adam_epsilon = 1e-8f;
 };
 
-// Reads the keys below `section` with the defaults that `o` holds, and refuses what these algorithms do not do: a GPU, frame
-// stacking, observation statistics; and action masks but for [dqn]. Errors name the key.
+// Reads the keys below `section` with the defaults that `o` holds, and refuses what these algorithms do not do: frame stacking,
+// observation statistics; on a GPU convolutions; and but for [dqn] action masks. Errors name the key.
 void read_off_policy_options(Config& config, const std::string& section, const TrainOptions& run,
                              OffPolicyOptions& o);
 
 // The rate after env_steps environment steps of the run.
-double learning_rate_at(const OffPolicyOptions& o, std::int64_t env_steps,
-                        std::int64_t total_steps);
+RM_HD double learning_rate_at(const OffPolicyOptions& o, std::int64_t env_steps,
+                              std::int64_t total_steps) {
+  if (!o.anneal_learning_rate) return o.learning_rate;
+  const double done = static_cast<double>(env_steps) / static_cast<double>(total_steps);
+  return o.learning_rate * (done < 1.0 ? 1.0 - done : 0.0);
+}
 
 // The buffer that they describe.
 ReplayConfig replay_config(const TrainOptions& run, const OffPolicyOptions& o);

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "core/base/assert.h"
+#include "trainer/replay/replay_rows.h"
 
 namespace rollmill {
 
@@ -19,19 +20,6 @@ void PriorityTree::set(std::int64_t leaf, double priority) {
   for (node /= 2; node >= 1; node /= 2) nodes_[node] = nodes_[2 * node] + nodes_[2 * node + 1];
 }
 
-std::int64_t PriorityTree::find(double u) const {
-  std::size_t node = 1;
-  while (node < static_cast<std::size_t>(base_)) {
-    const double left = nodes_[2 * node], right = nodes_[2 * node + 1];
-    // Rounding may leave a u beyond what is there: it goes where there is something.
-    if (right == 0 || (u < left && left > 0)) {
-      node = 2 * node;
-    } else {
-      u -= left;
-      node = 2 * node + 1;
-    }
-  }
-  return static_cast<std::int64_t>(node) - base_;
-}
+std::int64_t PriorityTree::find(double u) const { return find_leaf(nodes_.data(), base_, u); }
 
 }  // namespace rollmill

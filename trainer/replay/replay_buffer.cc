@@ -10,15 +10,6 @@
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
-namespace {
-
-// [0, 1) from two words: 53 bits, enough for a tree of any size.
-double wide_uniform(Rng& rng) {
-  const std::uint64_t high = rng.bits();
-  return static_cast<double>((high << 21) | (rng.bits() >> 11)) * 0x1p-53;
-}
-
-}  // namespace
 
 ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
     : config_(config),
@@ -26,7 +17,8 @@ ReplayBuffer::ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config)
       mask_words_(spec.mask_columns),
       row_words_(spec.observation_columns() + spec.mask_columns),
       action_words_(spec.action_size()),
-      slots_((config.capacity + config.num_envs - 1) / config.num_envs + 1) {
+      ring_(ring_of(config)),
+      slots_(ring_.slots) {
   RM_ASSERT(config.n_step >= 1 && config.n_step < slots_);
   const auto rows = static_cast<std::size_t>(slots_ * config.num_envs);
   check_room(
@@ -49,10 +41,7 @@ void ReplayBuffer::check_room(const char* doing, int more_bytes) const {
       "lower buffer_size");
 }
 
-std::int64_t ReplayBuffer::size() const {
-  return std::max<std::int64_t>(0, c_.time - config_.n_step - oldest(c_.time) + 1) *
-         config_.num_envs;
-}
+std::int64_t ReplayBuffer::size() const { return ring_.size(c_.time); }
 
 void ReplayBuffer::start(const float* observations, const Word* masks, std::int64_t stride) {
   RM_ASSERT(c_.time < 0);
@@ -128,8 +117,7 @@ void ReplayBuffer::draw(std::uint64_t seed, std::int64_t update, float beta, int
                         ReplayDraw* out) const {
   const std::int64_t n = size();
   RM_ASSERT(n > 0 && n <= std::int64_t{0xffffffff});
-  Rng rng(seed, Purpose::kReplay, static_cast<std::uint32_t>(update >> 32),
-          static_cast<std::uint32_t>(update), 0);
+  Rng rng = replay_rng(seed, update);
   if (!tree_) {
     const std::int64_t first = oldest(c_.time);
     for (int k = 0; k < count; ++k) {
@@ -143,7 +131,7 @@ void ReplayBuffer::draw(std::uint64_t seed, std::int64_t update, float beta, int
   for (int k = 0; k < count; ++k) {
     out[k].row = tree_->find((k + wide_uniform(rng)) * part);
     const double share = tree_->priority(out[k].row) / tree_->total();
-    out[k].weight = math::pow(static_cast<float>(static_cast<double>(n) * share), -beta);
+    out[k].weight = draw_weight(n, share, beta);
     largest = std::max(largest, out[k].weight);
   }
   for (int k = 0; k < count; ++k) out[k].weight /= largest;
@@ -151,40 +139,38 @@ void ReplayBuffer::draw(std::uint64_t seed, std::int64_t update, float beta, int
 
 void ReplayBuffer::set_errors(const ReplayDraw* drawn, const float* errors, int count) {
   for (int k = 0; tree_ && k < count; ++k) {
-    const auto priority = static_cast<double>(
-        math::pow(math::abs(errors[k]) + config_.priority_epsilon, config_.priority_alpha));
+    const double priority =
+        priority_of(errors[k], config_.priority_epsilon, config_.priority_alpha);
     tree_->set(drawn[k].row, priority);
     c_.top_priority = std::max(c_.top_priority, priority);
   }
 }
 
 NStep ReplayBuffer::n_step(std::int64_t row, float* next) const {
-  const std::int64_t env = row % config_.num_envs, slot = row / config_.num_envs;
-  std::int64_t time = c_.time - (c_.time - slot) % slots_;  // the newest of this slot
-  NStep result;
-  result.discount = 1.0f;
-  const auto copy = [&](const float* from) { std::copy(from, from + row_words_, next); };
-  for (int step = 0; step < config_.n_step; ++step, ++time) {
-    const std::int64_t at = row_of(time, env);
-    result.reward +=
-        result.discount * config_.reward_scale * c_.rewards[static_cast<std::size_t>(at)];
-    result.discount *= config_.gamma;
-    const std::uint8_t end = c_.ends[static_cast<std::size_t>(at)];
-    if (end == kTerminated) {
-      result.discount = 0.0f;
-      copy(observations() + row * row_words_);  // of no weight
-      return result;
-    }
-    if (end == kTruncated) {
-      const auto key = std::lower_bound(c_.final_keys.begin(), c_.final_keys.end(),
-                                        time * config_.num_envs + env);
-      const auto first = c_.final_words.begin() + (key - c_.final_keys.begin()) * row_words_;
-      std::copy(first, first + row_words_, next);
-      return result;
-    }
+  const NStepEnd end = add_n_steps(ring_, c_.rewards.data(), c_.ends.data(), c_.time, row);
+  if (end.from == Bootstrap::kFinal) {
+    const auto key = std::lower_bound(c_.final_keys.begin(), c_.final_keys.end(),
+                                      end.time * config_.num_envs + end.row % config_.num_envs);
+    const auto first = c_.final_words.begin() + (key - c_.final_keys.begin()) * row_words_;
+    std::copy(first, first + row_words_, next);
+  } else {
+    const float* from = observations() + end.row * row_words_;
+    std::copy(from, from + row_words_, next);
   }
-  copy(observations() + row_of(time, env) * row_words_);
-  return result;
+  return end.sum;
+}
+
+ReplayBuffer::Content ReplayBuffer::take_content() {
+  for (std::int64_t row = 0; tree_ && row < used_rows(c_.time); ++row)
+    c_.priorities.push_back(tree_->priority(row));
+  return std::move(c_);
+}
+
+void ReplayBuffer::set_content(Content content) {
+  const std::vector<double> priorities = std::move(content.priorities);
+  for (std::size_t row = 0; row < priorities.size(); ++row)
+    tree_->set(static_cast<std::int64_t>(row), priorities[row]);
+  c_ = std::move(content);
 }
 
 void ReplayBuffer::save(H5Group& root) const {
@@ -238,13 +224,7 @@ std::function<void()> ReplayBuffer::read(const H5Group& root, const std::string&
   c.priorities = read_array<double>(g, "priorities", tree_ ? rows : 0, what);
   check(c, path);
   const auto read = std::make_shared<Content>(std::move(c));  // a std::function is copied
-  return [this, read] {
-    Content& c = *read;
-    const std::vector<double> priorities = std::move(c.priorities);
-    for (std::size_t row = 0; row < priorities.size(); ++row)
-      tree_->set(static_cast<std::int64_t>(row), priorities[row]);
-    c_ = std::move(c);
-  };
+  return [this, read] { set_content(std::move(*read)); };
 }
 
 bool ReplayBuffer::fits(const std::int32_t* action) const {

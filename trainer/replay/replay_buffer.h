@@ -27,6 +27,7 @@
 #include "core/base/aligned.h"
 #include "rollout/buffer.h"
 #include "trainer/replay/priority_tree.h"
+#include "trainer/replay/replay_rows.h"
 
 namespace rollmill {
 
@@ -43,21 +44,33 @@ struct ReplayConfig {
   int copies = 1;  // of this buffer on this machine, one a rank: its memory must do for all of them
 };
 
-// r_0 + gamma r_1 + ... and what is left to add: discount * value(next observation).
-struct NStep {
-  float reward = 0;
-  float discount = 0;  // gamma^steps; 0 after a termination
-};
-
-// A drawn transition: its row, and the weight of its loss.
-struct ReplayDraw {
-  std::int64_t row = 0;
-  float weight = 1.0f;
-};
+// Slots of the ring: one more than whole steps that hold `capacity`, for the observations after the last of them.
+inline ReplayRing ring_of(const ReplayConfig& c) {
+  return {c.num_envs, c.n_step, (c.capacity + c.num_envs - 1) / c.num_envs + 1, c.gamma,
+          c.reward_scale};
+}
 
 class ReplayBuffer {
  public:
+  // Everything that changes, all of it in a checkpoint.
+  struct Content {
+    std::int64_t time = -1;             // of the newest observation; -1 before the first
+    AlignedVector<float> observations;  // with their masks
+    std::vector<std::int32_t> actions;
+    std::vector<float> rewards;
+    std::vector<std::uint8_t> ends;
+    // Last observations of truncated episodes: time * environments + environment, ascending, and their words.
+    std::deque<std::int64_t> final_keys;
+    std::deque<float> final_words;
+    std::vector<double> priorities;  // of used rows; only while on the way, otherwise in the tree
+    double top_priority = 1.0;       // what a new transition starts with: the largest so far
+  };
+
   ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config);
+
+  // What a buffer on a GPU holds (trainer/algos/device_dqn.h), and what it is to hold. Arrays have all rows.
+  void set_content(Content content);
+  Content take_content();
 
   // Words of a row: an observation and, where the environment has them, its action mask.
   int row_words() const { return row_words_; }
@@ -100,31 +113,12 @@ class ReplayBuffer {
   std::function<void()> read(const H5Group& root, const std::string& path);
 
  private:
-  // Everything that changes, all of it in a checkpoint.
-  struct Content {
-    std::int64_t time = -1;             // of the newest observation; -1 before the first
-    AlignedVector<float> observations;  // with their masks
-    std::vector<std::int32_t> actions;
-    std::vector<float> rewards;
-    std::vector<std::uint8_t> ends;
-    // Last observations of truncated episodes: time * environments + environment, ascending, and their words.
-    std::deque<std::int64_t> final_keys;
-    std::deque<float> final_words;
-    std::vector<double> priorities;  // only while reading; otherwise in the tree
-    double top_priority = 1.0;       // what a new transition starts with: the largest so far
-  };
-
   // Throws Error(kIo) where this machine has no room for one more such buffer, and so many bytes a row beside it; of each
   // rank here.
   void check_room(const char* doing, int more_bytes) const;
-  // Oldest time whose observation is stored.
-  std::int64_t oldest(std::int64_t time) const { return time < slots_ ? 0 : time + 1 - slots_; }
-  std::int64_t row_of(std::int64_t time, std::int64_t env) const {
-    return time % slots_ * config_.num_envs + env;
-  }
-  std::int64_t used_rows(std::int64_t time) const {
-    return std::min(time + 1, slots_) * config_.num_envs;
-  }
+  std::int64_t oldest(std::int64_t time) const { return ring_.oldest(time); }
+  std::int64_t row_of(std::int64_t time, std::int64_t env) const { return ring_.row_of(time, env); }
+  std::int64_t used_rows(std::int64_t time) const { return ring_.used_rows(time); }
   void store_rows(const float* columns, const Word* masks, std::int64_t stride);
   void forget(std::int64_t time);
   void check(const Content& content, const std::string& path) const;
@@ -133,6 +127,7 @@ class ReplayBuffer {
   ReplayConfig config_;
   std::vector<int> choices_;
   int mask_words_, row_words_, action_words_;
+  ReplayRing ring_;
   std::int64_t slots_;
   Content c_;
   std::unique_ptr<PriorityTree> tree_;
