@@ -112,7 +112,8 @@ class CapturedGraph {
     cudaGraphDestroy(graph);
     RM_CUDA(made);
   }
-  void launch() { RM_CUDA(cudaGraphLaunch(graph_, stream_)); }
+  void launch() { launch(stream_); }
+  void launch(cudaStream_t stream) { RM_CUDA(cudaGraphLaunch(graph_, stream)); }
   void wait() { RM_CUDA(cudaStreamSynchronize(stream_)); }
 
  private:

@@ -318,6 +318,9 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kSmall, {dqn}, "3 ranks", 3);  // 64 environments
   refused(kSmall, {dqn, "env.device=cuda"}, "env.device", 2);
   refused(kSmall, {dqn, "env.device=cuda", "env.frame_stack=4"}, "env.frame_stack");
+  refused(kSmall,
+          {dqn, "env.id=\"MinAtar/Breakout-v1\"", "env.device=cuda", "policy.conv_channels=[16]"},
+          "on a GPU");
   refused(kPendulum, {sac, "env.device=cuda"}, "env.device", 2);
   refused(kSmall, {dqn, "env.frame_stack=4"}, "env.frame_stack");
   refused(kSmall, {dqn, "policy.normalize_observations=true"}, "policy.normalize_observations");

@@ -74,7 +74,7 @@ RM_KERNEL void dqn_act_kernel(DevicePolicy p, ActRequest q, DqnOptions o, Device
           epsilon, p.choices[0]);
 }
 
-RM_KERNEL void draw_kernel(DqnTask task) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) draw_kernel(DqnTask task) {
   const DqnState& s = *task.state;
   draw_rows(task.replay, replay_rng(task.seed, attempt_key(s.step, s.skipped)),
             beta_at(task.options, task.replay.env_steps(), task.total_steps),
@@ -245,7 +245,7 @@ RM_KERNEL void RM_ONE_BLOCK(kLearnThreads) dqn_tile_kernel(DqnTask task) {
   task.terms[t * kDqnTerms + thread] = sum;
 }
 
-RM_KERNEL void dqn_plan_kernel(DqnTask task) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) dqn_plan_kernel(DqnTask task) {
   const double norm = gradient_norm(task.gradient, task.parameters);
   if (threadIdx.x != 0) return;
   DqnState& s = *task.state;
@@ -270,7 +270,7 @@ RM_KERNEL void dqn_plan_kernel(DqnTask task) {
   s.tracks = s.step % task.options.target_every == 0;
 }
 
-RM_KERNEL void priorities_kernel(DqnTask task) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) priorities_kernel(DqnTask task) {
   if (!task.state->goes) return;  // errors that are not finite must not become priorities
   set_priorities(task.replay, task.drawn, task.errors, task.options.replay.batch_size,
                  task.scratch);

@@ -10,7 +10,8 @@
 //   actor_tile_kernel    ... through the new critics' inputs to the actor's gradient
 //   add_tiles_kernel, actor_plan_kernel (SAC: and the temperature), actor_step_kernel (and the targets)
 //
-// TD3's actor waits for every policy_every-th update; its kernels then return at once.
+// TD3's actor waits for every policy_every-th update: in others its tile, plan and step kernels return at once, and what is added
+// up is read by nobody.
 #pragma once
 
 #include <cstddef>
@@ -91,7 +92,7 @@ RM_KERNEL void twin_act_kernel(DevicePolicy p, ActRequest q, DeviceReplay replay
   }
 }
 
-RM_KERNEL void twin_draw_kernel(TwinTask task) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) twin_draw_kernel(TwinTask task) {
   const TwinState& s = *task.state;
   const TwinPart by = task.soft ? kActor : kCritics;
   draw_rows(task.replay, replay_rng(task.seed, attempt_key(s.step[by], s.skipped[by])), 0.0f,
@@ -135,12 +136,13 @@ inline std::size_t twin_shared_floats(const TwinTask& task, int tile_rows) {
   return static_cast<std::size_t>(row) * static_cast<std::size_t>(tile_rows) + 4 * kLearnRows;
 }
 
-// The actor over the observations in the tile's input, which the critics' input gets, too. Ends with a barrier.
+// The actor over the observations in the tile's input. Ends with a barrier.
 __device__ inline void actor_forward(const TwinTask& task, const float* params,
                                      const TwinTile& tile) {
   forward_layers(task.actor, params, task.activation, tile.input, tile_row(task.unpack.elements),
                  tile.actor_layers, task.tile_rows);
 }
+// The observations in the tile's input to that of the critics. Ends without a barrier.
 __device__ inline void copy_observations(const TwinTask& task, const TwinTile& tile) {
   const int elements = task.unpack.elements;
   for (int item = threadIdx.x; item < elements * task.tile_rows; item += blockDim.x) {
@@ -400,7 +402,7 @@ __device__ inline double term_of(const TwinTask& task, int k, double sum) {
   return sum;
 }
 
-RM_KERNEL void critic_plan_kernel(TwinTask task) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) critic_plan_kernel(TwinTask task) {
   const double norm = gradient_norm(task.gradient, 2 * task.critic_size);
   if (threadIdx.x != 0) return;
   TwinState& s = *task.state;
@@ -433,7 +435,7 @@ __device__ inline void learn_temperature(const TwinTask& task, double logp) {
                s.log_temperature, s.temperature_first, s.temperature_second);
 }
 
-RM_KERNEL void actor_plan_kernel(TwinTask task) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) actor_plan_kernel(TwinTask task) {
   TwinState& s = *task.state;
   const bool due = s.due;
   const double norm = due ? gradient_norm(task.gradient, task.actor_size) : 0.0;

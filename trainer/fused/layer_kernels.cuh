@@ -1,5 +1,5 @@
 // Dense networks on one tile of rows, forward and backward, with what lies between in shared memory: what the learners of PPO
-// (trainer/fused/learner_kernels.cuh) and of deep Q-learning (trainer/algos/dqn_kernels.cuh) do to a minibatch's tiles.
+// (trainer/fused/learner_kernels.cuh) and of DQN, SAC and TD3 (trainer/algos) do to a minibatch's tiles.
 #pragma once
 
 #include <cstdint>

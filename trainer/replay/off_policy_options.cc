@@ -11,7 +11,7 @@ namespace {
 
 void refuse_what_is_not_done(Config& c, const std::string& section, const TrainOptions& run) {
   const std::string who = "\"" + section + "\"";
-  if (run.env.device.starts_with("cuda") && !run.policy.conv.empty()) {
+  if (section == "dqn" && run.env.device.starts_with("cuda") && !run.policy.conv.empty()) {
     c.fail("policy.conv_channels",
            who + " has no convolutions on a GPU; leave it out, or use env.device = \"cpu\"");
   }

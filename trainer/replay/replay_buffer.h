@@ -68,7 +68,7 @@ class ReplayBuffer {
 
   ReplayBuffer(const EnvSpec& spec, const ReplayConfig& config);
 
-  // What a buffer on a GPU holds (trainer/algos/device_dqn.h), and what it is to hold. Arrays have all rows.
+  // What a buffer on a GPU holds (trainer/replay/replay_machine.cuh), and what it is to hold. Arrays have all rows.
   void set_content(Content content);
   Content take_content();
 

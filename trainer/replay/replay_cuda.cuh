@@ -69,8 +69,7 @@ class TurnGraphs {
       : capturable_(!varies(batch) && launches <= kMostCaptured) {}
 
   // The first turn of each kind is launched kernel by kernel, so that all of them are loaded before a capture, and an error has a
-  // name. (It goes to the default stream, which waits for one graph's stream and lets the other's wait: turns without updates do not
-  // come back but with load(), which copies there, too.)
+  // name: on the default stream, which both graphs' one stream waits for and is waited for by.
   template <class LaunchTurn>
   void run(bool learns, LaunchTurn&& launch_turn) {
     const auto kind = static_cast<std::size_t>(learns);
@@ -79,7 +78,7 @@ class TurnGraphs {
       return;
     }
     if (!graphs_[kind].recorded()) graphs_[kind].record(launch_turn);
-    graphs_[kind].launch();
+    graphs_[kind].launch(graphs_[0].stream());
   }
 
  private:

@@ -124,7 +124,7 @@ __device__ inline void set_leaves(const DeviceReplay& r, std::int64_t first, std
   }
 }
 
-RM_KERNEL void advance_kernel(DeviceReplay r) {
+RM_KERNEL void RM_ONE_BLOCK(kOneBlockThreads) advance_kernel(DeviceReplay r) {
   const std::int64_t time = r.state->time + 1, complete = time - r.ring.n_step;
   if (r.nodes != nullptr) {
     const double top = r.state->top_priority;

@@ -140,7 +140,8 @@ class ReplayMachine {
       if (e.code() != ExitCode::kDevice) throw;
       fail_device("a replay buffer of " + std::to_string(capacity_) +
                   " transitions and what learns from it take " + std::to_string(bytes >> 20) +
-                  " MB of GPU memory, which is not free; lower buffer_size, or use env.device = "
+                  " MB of GPU memory, which is not free; lower buffer_size or batch_size, or use "
+                  "env.device = "
                   "\"cpu\"");
     }
     auto* next = storage_.template as<std::byte>();
