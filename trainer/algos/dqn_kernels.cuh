@@ -164,15 +164,8 @@ __device__ inline std::int32_t best_action(const DqnTask& task, float* q, const 
 __device__ inline float target_of_row(const DqnTask& task, const DqnTile& tile, int rows,
                                       std::int64_t row) {
   const int r = static_cast<int>(threadIdx.x);
-  const DeviceReplay& replay = task.replay;
   NStep sum;
-  if (r < rows) {
-    const NStepEnd end =
-        add_n_steps(replay.ring, replay.rewards, replay.ends, replay.state->time, row);
-    sum = end.sum;
-    tile.rows[r] = (end.from == Bootstrap::kFinal ? replay.finals : replay.observations) +
-                   end.row * replay.row_words;
-  }
+  if (r < rows) tile.rows[r] = n_step_observation(task.replay, row, sum);
   gather_rows(task.unpack, tile.rows, rows, task.tile_rows, tile.input);
   std::int32_t action = 0;
   if (task.options.double_q) {

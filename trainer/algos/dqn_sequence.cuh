@@ -13,23 +13,14 @@ struct DqnArrays {
   float *params, *target, *first, *second, *transposed;
 };
 
-inline LearnNet dqn_net(const Network& network, std::int64_t& transposed) {
-  LearnNet net{};
-  for (const DenseLayer& l : network.dense) {
-    net.layers[net.count] = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed, l.width};
-    if (net.count++ > 0) transposed += static_cast<std::int64_t>(l.outputs) * pad16(l.inputs);
-  }
-  return net;
-}
-
 // What follows from layout and options; returns how many floats the transposed weights take. The caller fills in pointers and what
 // is read.
 inline std::int64_t set_dqn_task(const MlpLayout& layout, const DqnOptions& o, DqnTask& task) {
   RM_ASSERT(layout.actor.conv.empty() && layout.shape.memory == MemoryKind::kNone);
   std::int64_t transposed = 0;
   task.options = o;
-  task.actor = dqn_net(layout.actor, transposed);
-  task.critic = dqn_net(layout.critic, transposed);
+  task.actor = dense_net(layout.actor, false, transposed);
+  task.critic = dense_net(layout.critic, false, transposed);
   RM_ASSERT(task.critic.count == 0 || o.duelling);
   task.activation = layout.shape.activation;
   task.shared = layout.shape.trunk == Trunk::kShared;
@@ -53,14 +44,8 @@ void launch_act(Launch&& launch, const DevicePolicy& policy, const DqnTask& task
 template <class Launch>
 void launch_update(Launch&& launch, const DqnTask& task, const DqnArrays& a) {
   launch("draw_kernel", draw_kernel, 1, kOneBlockThreads, 0, task);
-  for (const LearnNet* net : {&task.actor, &task.critic}) {
-    for (int l = 1; l < net->count; ++l) {
-      const LearnLayer& layer = net->layers[l];
-      const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
-      launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, a.params,
-             layer, a.transposed);
-    }
-  }
+  for (const LearnNet* net : {&task.actor, &task.critic})
+    launch_transposes(launch, *net, 1, a.params, a.transposed);
   launch("dqn_tile_kernel", dqn_tile_kernel, task.tiles, kLearnThreads,
          dqn_shared_floats(task, task.tile_rows), task);
   launch("add_tiles_kernel", add_tiles_kernel, element_blocks(task.parameters), kElementThreads, 0,

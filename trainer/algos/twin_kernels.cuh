@@ -204,15 +204,8 @@ __device__ inline void next_row_of(const TwinTask& task, const TwinTile& tile, i
 __device__ inline float twin_target(const TwinTask& task, const TwinTile& tile, int n, int row,
                                     std::int64_t drawn) {
   const int r = static_cast<int>(threadIdx.x);
-  const DeviceReplay& replay = task.replay;
   NStep sum;
-  if (r < n) {
-    const NStepEnd end =
-        add_n_steps(replay.ring, replay.rewards, replay.ends, replay.state->time, drawn);
-    sum = end.sum;
-    tile.rows[r] = (end.from == Bootstrap::kFinal ? replay.finals : replay.observations) +
-                   end.row * replay.row_words;
-  }
+  if (r < n) tile.rows[r] = n_step_observation(task.replay, drawn, sum);
   gather_rows(task.unpack, tile.rows, n, task.tile_rows, tile.input);
   actor_forward(task, task.soft ? task.actor_params : task.actor_target, tile);
   copy_observations(task, tile);

@@ -17,17 +17,6 @@ struct TwinArrays {
   float* transposed;
 };
 
-// first: the first layer's weights are transposed, too, for the gradient of its input.
-inline LearnNet twin_net(const Network& network, bool first, std::int64_t& transposed) {
-  LearnNet net{};
-  for (const DenseLayer& l : network.dense) {
-    net.layers[net.count] = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed, l.width};
-    if (net.count++ > 0 || first)
-      transposed += static_cast<std::int64_t>(l.outputs) * pad16(l.inputs);
-  }
-  return net;
-}
-
 // What follows from layouts and options; returns how many floats the transposed weights take. The caller fills in pointers and what
 // is read.
 inline std::int64_t set_twin_task(const DeviceTwinConfig& c, TwinTask& task) {
@@ -44,8 +33,8 @@ inline std::int64_t set_twin_task(const DeviceTwinConfig& c, TwinTask& task) {
   task.total_steps = c.total_steps;
   task.seed = c.seed;
   std::int64_t of_critic = 0, of_actor = 0;
-  task.critic = twin_net(critic.actor, true, of_critic);
-  task.actor = twin_net(actor.actor, false, of_actor);
+  task.critic = dense_net(critic.actor, true, of_critic);
+  task.actor = dense_net(actor.actor, false, of_actor);
   task.activation = actor.shape.activation;
   task.actions = actor.shape.reals;
   task.max_width = std::max(
@@ -55,17 +44,6 @@ inline std::int64_t set_twin_task(const DeviceTwinConfig& c, TwinTask& task) {
   task.critic_transposed = of_critic;
   task.tiles = (task.options.batch_size + kLearnRows - 1) / kLearnRows;
   return 2 * of_critic + of_actor;
-}
-
-template <class Launch>
-void launch_transposes(Launch&& launch, const LearnNet& net, int first, const float* params,
-                       float* transposed) {
-  for (int l = first; l < net.count; ++l) {
-    const LearnLayer& layer = net.layers[l];
-    const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
-    launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, params,
-           layer, transposed);
-  }
 }
 
 // One update.

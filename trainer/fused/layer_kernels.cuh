@@ -123,4 +123,31 @@ inline std::int64_t element_blocks(std::int64_t n) {
   return (n + kElementThreads - 1) / kElementThreads;
 }
 
+// A network of dense layers alone, whose transposed weights begin at `transposed`, which moves behind them. first: the first
+// layer's are transposed, too, for the gradient of its input.
+inline LearnNet dense_net(const Network& network, bool first, std::int64_t& transposed) {
+  LearnNet net{};
+  for (const DenseLayer& l : network.dense) {
+    net.layers[net.count] = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed, l.width};
+    if (net.count++ > 0 || first)
+      transposed += static_cast<std::int64_t>(l.outputs) * pad16(l.inputs);
+  }
+  return net;
+}
+
+template <class Launch>
+void launch_transpose(Launch&& launch, const LearnLayer& layer, const float* params,
+                      float* transposed) {
+  const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
+  launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, params, layer,
+         transposed);
+}
+// From layer `first` on.
+template <class Launch>
+void launch_transposes(Launch&& launch, const LearnNet& net, int first, const float* params,
+                       float* transposed) {
+  for (int l = first; l < net.count; ++l)
+    launch_transpose(launch, net.layers[l], params, transposed);
+}
+
 }  // namespace rollmill

@@ -165,10 +165,8 @@ template <class Launch>
 void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays& a,
                       const std::vector<ParamRange>& frozen, bool first_of_update) {
   const auto transpose = [&](const LearnLayer& layer) {
-    const std::int64_t n = static_cast<std::int64_t>(layer.outputs) * pad16(layer.inputs);
-    if (n == 0) return;  // no such matrix
-    launch("transpose_kernel", transpose_kernel, element_blocks(n), kElementThreads, 0, a.params,
-           layer, a.transposed);
+    if (layer.inputs == 0 || layer.outputs == 0) return;  // no such matrix
+    launch_transpose(launch, layer, a.params, a.transposed);
   };
   const auto round = [&](const LearnLayer& layer) {
     const std::int64_t n =

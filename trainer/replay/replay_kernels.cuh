@@ -108,6 +108,14 @@ RM_KERNEL void store_kernel(StepColumns step, DeviceReplay r, EpisodeLog log) {
   log.outcomes[at] = step.outcomes[i];
 }
 
+// The observation that a row's n steps end with, and what they add up to.
+__device__ inline const float* n_step_observation(const DeviceReplay& r, std::int64_t row,
+                                                  NStep& sum) {
+  const NStepEnd end = add_n_steps(r.ring, r.rewards, r.ends, r.state->time, row);
+  sum = end.sum;
+  return (end.from == Bootstrap::kFinal ? r.finals : r.observations) + end.row * r.row_words;
+}
+
 // One block: leaves [first, first + count) become `priority`; then the nodes above them, level by level.
 __device__ inline void set_leaves(const DeviceReplay& r, std::int64_t first, std::int64_t count,
                                   double priority) {
