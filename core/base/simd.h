@@ -20,6 +20,14 @@ inline F16 load16(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void store16(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
 inline F16 broadcast16(float a) { return {_mm512_set1_ps(a)}; }
 inline F16 fma16(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F16 operator*(F16 a, F16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F16 operator/(F16 a, F16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+// x held in [low, high]; a NaN stays a NaN, as these instructions give their second operand where one is.
+inline F16 clamp16(F16 x, float low, float high) {
+  constexpr __mmask16 kAll = 0xFFFF;
+  const __m512 bounded = _mm512_maskz_max_ps(kAll, _mm512_set1_ps(low), x.v);
+  return {_mm512_maskz_min_ps(kAll, _mm512_set1_ps(high), bounded)};
+}
 // Rows and feature vectors that one register block of the kernels holds (24 accumulators of 32 registers).
 inline constexpr int kBlockRows = 6;
 inline constexpr int kBlockVectors = 4;
@@ -37,6 +45,13 @@ inline void store16(float* p, F16 x) {
 inline F16 broadcast16(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
 inline F16 fma16(F16 a, F16 b, F16 c) {
   return {_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)};
+}
+inline F16 operator*(F16 x, F16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline F16 operator/(F16 x, F16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline F16 clamp16(F16 x, float low, float high) {
+  const __m256 least = _mm256_set1_ps(low), most = _mm256_set1_ps(high);
+  return {_mm256_min_ps(most, _mm256_max_ps(least, x.a)),
+          _mm256_min_ps(most, _mm256_max_ps(least, x.b))};
 }
 inline constexpr int kBlockRows = 6;
 inline constexpr int kBlockVectors = 1;
@@ -59,6 +74,18 @@ inline F16 broadcast16(float a) {
 inline F16 fma16(F16 a, F16 b, F16 c) {
   for (int i = 0; i < 16; ++i) c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
   return c;
+}
+inline F16 operator*(F16 a, F16 b) {
+  for (int i = 0; i < 16; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+inline F16 operator/(F16 a, F16 b) {
+  for (int i = 0; i < 16; ++i) a.v[i] /= b.v[i];
+  return a;
+}
+inline F16 clamp16(F16 x, float low, float high) {
+  for (float& v : x.v) v = v < low ? low : v > high ? high : v;
+  return x;
 }
 inline constexpr int kBlockRows = 4;
 inline constexpr int kBlockVectors = 1;

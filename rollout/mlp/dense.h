@@ -469,10 +469,18 @@ inline void add_numbers(const float* RM_RESTRICT from, int n, float* RM_RESTRICT
   for (int j = 0; j < n; j += 16) store16(to + j, fma16(one, load16(from + j), load16(to + j)));
 }
 
-// In place over n activations.
+inline F16 fused_multiply_add(F16 a, F16 b, F16 c) { return fma16(a, b, c); }
+
+// In place over n activations. tanh by vectors: of a scalar clamp GCC makes comparisons and blends, on AVX2 twice the time. (In the
+// products' epilogue, in registers, it is slower: the sums then spill inside the loop.)
 inline void activate(Activation kind, float* RM_RESTRICT y, std::int64_t n) {
   if (kind == Activation::kTanh) {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = activation_tanh(y[i]);
+    const std::int64_t whole = n / 16 * 16;
+    for (std::int64_t i = 0; i < whole; i += 16) {
+      const F16 x = clamp16(load16(y + i), -kTanhLimit, kTanhLimit);
+      store16(y + i, tanh_quotient(x, broadcast16));
+    }
+    for (std::int64_t i = whole; i < n; ++i) y[i] = activation_tanh(y[i]);
   } else {
     for (std::int64_t i = 0; i < n; ++i) y[i] = math::max(y[i], 0.0f);
   }

@@ -24,20 +24,26 @@ RM_HD float fused_multiply_add(float a, float b, float c) {
 }
 
 // tanh as an activation, where it costs as much as the matrix products: an odd rational function in fused multiply-adds, fitted
-// to the least relative error on [0, 7.9] (tools/fit_tanh.py), 5.7 ulp in float32; math::tanh has 2 ulp at three times the
+// to the least relative error on [0, kTanhLimit] (tools/fit_tanh.py), 5.7 ulp in float32; math::tanh has 2 ulp at three times the
 // cost. Within (-1, 1); NaN stays NaN. Kernels only: without FMA hardware it is slow.
+inline constexpr float kTanhLimit = 7.9f;
+
+// Of x within the limit: one number or, on the CPU, sixteen (rollout/mlp/dense.h). number(c): the constant c as such.
+template <class Number, class Make>
+RM_HD Number tanh_quotient(Number x, const Make& number) {
+  const Number z = x * x;
+  Number p = fused_multiply_add(z, number(0x1.090ceep-26f), number(0x1.717d1cp-16f));
+  p = fused_multiply_add(z, p, number(0x1.d51b0ap-9f));
+  p = fused_multiply_add(z, p, number(0x1.1377fep-3f));
+  p = fused_multiply_add(z, p, number(1.0f));
+  Number q = fused_multiply_add(z, number(0x1.cda4b8p-21f), number(0x1.66feeap-12f));
+  q = fused_multiply_add(z, q, number(0x1.ad2234p-6f));
+  q = fused_multiply_add(z, q, number(0x1.df1150p-2f));
+  q = fused_multiply_add(z, q, number(1.0f));
+  return x * p / q;
+}
 RM_HD float activation_tanh(float x) {
-  const float bounded = math::clamp(x, -7.9f, 7.9f);
-  const float z = bounded * bounded;
-  float p = fused_multiply_add(z, 0x1.090ceep-26f, 0x1.717d1cp-16f);
-  p = fused_multiply_add(z, p, 0x1.d51b0ap-9f);
-  p = fused_multiply_add(z, p, 0x1.1377fep-3f);
-  p = fused_multiply_add(z, p, 1.0f);
-  float q = fused_multiply_add(z, 0x1.cda4b8p-21f, 0x1.66feeap-12f);
-  q = fused_multiply_add(z, q, 0x1.ad2234p-6f);
-  q = fused_multiply_add(z, q, 0x1.df1150p-2f);
-  q = fused_multiply_add(z, q, 1.0f);
-  return bounded * p / q;
+  return tanh_quotient(math::clamp(x, -kTanhLimit, kTanhLimit), [](float c) { return c; });
 }
 
 // 1 / (1 + exp(-x)), by the program's own tanh: no overflow, one function to keep exact.

@@ -213,6 +213,29 @@ TEST(Dense, ReluAndItsDerivative) {
 
 // Against the C library's float64 tanh on every 64th float: 5.7 ulp is what eight rounded multiply-adds, a product and a quotient
 // leave; beyond 7.9, where the true value is within 2.3 ulp of 1, it stays where it is.
+TEST(Dense, VectorsOfTanhHaveTheBitsOfOne) {
+  std::vector<float> x{0.0f, -0.0f, 1e-40f,    -1e-40f,  7.9f, -7.9f,
+                       8.0f, 1e30f, -INFINITY, INFINITY, NAN,  -NAN};
+  for (std::uint32_t bits = 0x33000000u; bits < 0x41800000u; bits += 0x1FFFFu) {
+    x.push_back(__builtin_bit_cast(float, bits));
+    x.push_back(-x.back());
+  }
+  // With what is left after whole vectors, and without.
+  for (const std::size_t n : {x.size() / 16 * 16, x.size() / 16 * 16 - 5}) {
+    std::vector<float> y(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(n));
+    activate(Activation::kTanh, y.data(), static_cast<std::int64_t>(n));
+    for (std::size_t i = 0; i < n; ++i) {
+      const float one = activation_tanh(x[i]);
+      if (std::isnan(x[i])) {
+        EXPECT_TRUE(std::isnan(y[i]) && std::isnan(one));
+      } else {
+        EXPECT_EQ(__builtin_bit_cast(std::uint32_t, y[i]), __builtin_bit_cast(std::uint32_t, one))
+            << x[i];
+      }
+    }
+  }
+}
+
 TEST(Activation, TanhIsAccurateOddAndInsideItsRange) {
   double worst = 0;
   for (std::uint32_t bits = 0x2f800000u; bits < 0x41200000u; bits += 64) {

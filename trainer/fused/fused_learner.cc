@@ -244,7 +244,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
     const auto begin = static_cast<int>(mb.units * s / shards);
     const auto end = static_cast<int>(mb.units * (s + 1) / shards);
     shards_[static_cast<std::size_t>(index)]->compute(
-        task, mb.order + index / shards * group_units_ + begin, end - begin, part);
+        task, mb.order + index / shards * group_units_ + begin, end - begin, mb.units - end, part);
   });
   reduce_shards(shards);
   LossSums sums;

@@ -107,6 +107,33 @@ void gather_targets(const MinibatchTask& task, const std::int64_t* time, const s
   for (int k = 0; k < b.mask_columns; ++k) gather(b.masks, b.mask_columns, k, tile.masks.data());
 }
 
+// Asks for what gather_input and gather_targets will read of these units, which lie far apart: it comes into the cache while the
+// tile before is computed. Of many columns only the first, as too much would drive out what that tile needs.
+void prefetch_rows(const RolloutBuffer& b, const std::uint32_t* units, int rows) {
+  constexpr int kColumns = 8;
+  const auto n = static_cast<std::uint32_t>(b.num_envs);
+  const auto prefetch = [&](const auto* slot, int columns, std::int64_t env) {
+    for (int c = 0; c < std::min(columns, kColumns); ++c)
+      __builtin_prefetch(slot + c * b.stride + env);
+  };
+  for (int r = 0; r < rows; ++r) {
+    const int t = static_cast<int>(units[r] / n);
+    const std::int64_t env = units[r] % n, at = t * b.stride + env;
+    prefetch(b.observation_slot(t), b.observation_columns, env);
+    if (b.choice_columns > 0) prefetch(b.discrete_slot(t), b.choice_columns, env);
+    if (b.real_columns > 0) prefetch(b.raw_action_slot(t), b.real_columns, env);
+    for (const float* column : {b.logprobs, b.values, b.returns, b.advantages})
+      __builtin_prefetch(column + at);
+  }
+}
+
+// Whether a rollout is larger than a core's second-level cache, most often.
+bool worth_prefetching(const RolloutBuffer& b) {
+  constexpr std::int64_t kCacheWords = std::int64_t{1} << 16;
+  return std::int64_t{b.horizon} * b.stride * (b.observation_columns + b.action_size() + 4) >
+         kCacheWords;
+}
+
 }  // namespace
 
 void check_shard_memory(std::int64_t parameters, int shards, int threads) {
@@ -177,7 +204,7 @@ void Shard::clear(ShardPart part) {
   }
 }
 
-void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count,
+void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count, int following,
                     ShardPart part) {
   const bool sequences = task.buffer.memory_columns > 0;
   RM_ASSERT(part == ShardPart::kAll || (!sequences && layout_.shape.trunk == Trunk::kSeparate));
@@ -187,18 +214,20 @@ void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int c
   if (sequences) {
     sequences_gradient(task, units, count, scratch);
   } else {
-    samples_gradient(task, units, count, part, scratch);
+    samples_gradient(task, units, count, following, part, scratch);
   }
 }
 
 void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
-                             ShardPart part, ShardScratch& scratch) {
+                             int following, ShardPart part, ShardScratch& scratch) {
   const bool actor = part != ShardPart::kCritic;
   const bool critic = part != ShardPart::kActor && layout_.shape.trunk == Trunk::kSeparate;
   ForwardScratch& forward = scratch.forward;
   PatchWindow* window = forward.window.get();
   const auto n = static_cast<std::uint32_t>(task.buffer.num_envs);
   const float* params = task.weights.params.data();
+  const bool prefetches = window == nullptr && worth_prefetching(task.buffer);
+  const int known = count + following;
   Rows at;
   const auto locate = [&](int first) {
     const int rows = std::min(kTileRows, count - first);
@@ -223,6 +252,8 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
     }
     const int rows = locate(first);
     if (window == nullptr) gather_input(task, at.time, at.environment, rows, forward.input);
+    const int next = std::min(first + kTileRows, count);
+    if (prefetches) prefetch_rows(task.buffer, units + next, std::min(kTileRows, known - next));
     gather_targets(task, at.time, at.environment, rows, scratch.tile);
     forward.tile_row = row;
     if (actor) {

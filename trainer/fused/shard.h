@@ -72,8 +72,9 @@ class Shard {
   explicit Shard(const MlpLayout& layout);
 
   // Sets gradient and sums to those of `count` units, added in their order: unit u is environment u % num_envs in its
-  // sequence u / num_envs, or without memory at step u / num_envs. part: without memory; that network's gradient and losses.
-  void compute(const MinibatchTask& task, const std::uint32_t* units, int count,
+  // sequence u / num_envs, or without memory at step u / num_envs. following: how many units lie behind them, which this
+  // thread may be given next. part: without memory; that network's gradient and losses.
+  void compute(const MinibatchTask& task, const std::uint32_t* units, int count, int following,
                ShardPart part = ShardPart::kAll);
   LossSums losses() const {
     LossSums all = losses_;
@@ -88,7 +89,7 @@ class Shard {
   struct Sequence;
   void clear(ShardPart part);
   void samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
-                        ShardPart part, ShardScratch& scratch);
+                        int following, ShardPart part, ShardScratch& scratch);
   void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
                           ShardScratch& scratch);
   void sequence_forward(const MinibatchTask& task, const std::uint32_t* units, int rows,
