@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <set>
+
 #include "core/config/config.h"
 #include "tests/core/io/temp_dir.h"
 #include "trainer/train_job.h"
@@ -325,7 +328,10 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kSmall, {dqn, "env.frame_stack=4"}, "env.frame_stack");
   refused(kSmall, {dqn, "policy.normalize_observations=true"}, "policy.normalize_observations");
   refused(kSmall, {dqn, "policy.memory=gru"}, "policy.memory");
-  refused(kPendulum, {sac, "policy.distribution=gaussian"}, "policy.distribution");
+  refused(kPendulum, {sac, "policy.distribution=beta"}, "policy.distribution");
+  refused(kPendulum, {sac, "policy.distribution=squashed"}, "policy.distribution");
+  refused(kSmall, {dqn, "policy.memory_size=32"}, "policy.memory_size");
+  refused(kSmall, {dqn, "policy.log_std_init=-1"}, "policy.log_std_init");
   refused(kPendulum, {sac, "policy.trunk=shared"}, "policy.trunk");
   // Keys and sections of another algorithm.
   refused(kSmall, {dqn, "ppo.clip=0.1"}, "ppo");
@@ -339,6 +345,25 @@ TEST(TrainOptions, WhatAnAlgorithmDoesNotDoIsRefused) {
   refused(kSmall, {dqn, "dqn.duelling=false", "policy.trunk=shared"}, "policy.trunk");
   EXPECT_EQ(read(kSmall, {dqn, "env.num_envs=8", "dqn.train_every=4"}).dqn.replay.report_every,
             124);
+}
+
+// The config that a run's folder keeps is the same run's, whatever recipe it came from.
+TEST(TrainOptions, EveryRecipesResolvedConfigTrainsAgain) {
+  std::set<std::string> algorithms;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(RM_TEST_DATA_DIR) + "/../configs")) {
+    Config config = Config::from_file(entry.path().string());
+    if (!config.has("trainer")) continue;
+    algorithms.insert(read_train_options(config, 1).algorithm);
+    const std::string text = config.resolved_toml();
+    Config kept = Config::from_string(text, "config.toml");
+    EXPECT_NO_THROW({
+      read_train_options(kept, 1);
+      kept.finish();
+    }) << entry.path();
+    EXPECT_EQ(kept.resolved_toml(), text) << entry.path();
+  }
+  EXPECT_EQ(algorithms, (std::set<std::string>{"bc", "distill", "dqn", "ppo", "sac", "td3"}));
 }
 
 // A run's resolved config trains again; a curriculum can be switched off, and what it cannot read is named.

@@ -24,16 +24,17 @@ void refuse_what_is_not_done(Config& c, const std::string& section, const TrainO
     c.fail("env.frame_stack", who + " reads single frames; set it to 1");
   if (run.policy.memory != MemoryKind::kNone)
     c.fail("policy.memory", who + " draws single transitions; set it to \"none\"");
-  if (c.has("policy.memory_size"))
+  // Compared with the defaults, so that a run's resolved config can be trained again.
+  if (c.has("policy.memory_size") && c.get_int("policy.memory_size", 64) != 64)
     c.fail("policy.memory_size", "is for a policy with memory, which " + who + " has not");
-  if (c.has("policy.log_std_init") && section != "sac")
+  if (run.log_std_init != 0.0f && section != "sac")
     c.fail("policy.log_std_init", who + " has no deviations; leave it out");
   if (section != "dqn" && !run.policy.conv.empty())
     c.fail("policy.conv_channels", who + " has critics without convolutions; leave it out");
-  for (const char* key : {"policy.distribution", "policy.trunk"}) {
-    const bool duelling = section == "dqn" && key == std::string("policy.trunk");
-    if (c.has(key) && !duelling) c.fail(key, who + " has a network of its own kind; leave it out");
-  }
+  const PolicyChoices defaults;
+  const char* own = " has a network of its own kind; leave it out";
+  if (run.policy.distribution != defaults.distribution) c.fail("policy.distribution", who + own);
+  if (run.policy.trunk != defaults.trunk && section != "dqn") c.fail("policy.trunk", who + own);
   if (run.normalize_observations) {
     c.fail("policy.normalize_observations",
            who + " learns from observations older than any statistics; set it to false");
