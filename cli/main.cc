@@ -1,13 +1,11 @@
 // `rollmill SUBCOMMAND ...`: a table. Errors become one line and an exit code here and nowhere else.
 #include <cstring>
-#include <filesystem>
-#include <new>
 #include <string>
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "core/base/as_error.h"
 #include "core/base/build_info.h"
-#include "core/base/error.h"
 #include "core/config/nearest.h"
 #include "core/log/console.h"
 #include "core/log/log.h"
@@ -77,17 +75,9 @@ int main(int argc, char** argv) {
   rollmill::prepare_standard_streams();
   try {
     return rollmill::dispatch(argc, argv);
-  } catch (const rollmill::Error& e) {
-    if (!e.reported()) rollmill::log_error("{}", e.what());
-    return static_cast<int>(e.code());
-  } catch (const std::filesystem::filesystem_error& e) {
-    rollmill::log_error("{}: {}", e.path1().string(), e.code().message());
-    return static_cast<int>(rollmill::ExitCode::kIo);
-  } catch (const std::bad_alloc&) {
-    rollmill::log_error("out of memory; lower env.num_envs or ppo.horizon");
-    return static_cast<int>(rollmill::ExitCode::kIo);
   } catch (const std::exception& e) {
-    rollmill::log_error("unexpected: {}; please report it", e.what());
-    return static_cast<int>(rollmill::ExitCode::kIo);
+    const rollmill::Error error = rollmill::as_error(e);
+    if (!error.reported()) rollmill::log_error("{}", error.what());
+    return static_cast<int>(error.code());
   }
 }

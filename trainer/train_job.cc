@@ -1,7 +1,5 @@
 #include "trainer/train_job.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -12,12 +10,10 @@
 #include <sstream>
 #include <nlohmann/json.hpp>
 
-#include "core/base/build_info.h"
-#include "core/base/error.h"
+#include "core/base/as_error.h"
 #include "core/dist/from_rank_zero.h"
 #include "core/io/atomic_file.h"
 #include "core/io/dir_lock.h"
-#include "core/io/strict_json.h"
 #include "core/log/log.h"
 #include "core/log/metrics.h"
 #include "core/log/tensorboard.h"
@@ -25,6 +21,7 @@
 #include "rollout/fault_report.h"
 #include "trainer/checkpoint.h"
 #include "trainer/guards.h"
+#include "trainer/run_status.h"
 
 namespace rollmill {
 namespace {
@@ -137,12 +134,6 @@ bool asks_for_more(const std::string& there, const std::string& here) {
   return false;
 }
 
-std::string host_name() {
-  char name[256] = "unknown";
-  gethostname(name, sizeof name - 1);
-  return name;
-}
-
 MetricsRecord metrics_of(const UpdateReport& r, double seconds, bool with_curriculum) {
   MetricsRecord m;
   m.add("step", r.env_steps).add("update", r.update).add("episodes", r.episodes);
@@ -215,6 +206,8 @@ class Loop {
   Loop(const TrainJob& job, ProcessGroup& group)
       : job_(job), group_(group), faults_(job.out_dir + "/faults") {}
   TrainResult run(bool resume);
+  // Done so far, updates that failed apart; nothing before it has begun.
+  std::optional<std::int64_t> env_steps() const { return env_steps_; }
 
  private:
   struct Decision {
@@ -232,6 +225,7 @@ class Loop {
   const TrainJob& job_;
   ProcessGroup& group_;
   FaultReports faults_;
+  std::optional<std::int64_t> env_steps_;
   std::int64_t broken_ = 0;  // environments of this process, so far
   bool told_of_skipped_ = false;
 };
@@ -340,9 +334,11 @@ TrainResult Loop::run(bool resume) {
   TrainingWatch watch(trainer.spec());
   TrainResult result;
   const std::int64_t first_steps = trainer.progress().env_steps;
+  env_steps_ = first_steps;
   auto last_checkpoint = Clock::now();
   while (!trainer.finished()) {
     const UpdateReport report = step(trainer);
+    env_steps_ = trainer.progress().env_steps;
     if (report.stopped) {
       result.stopped_by = decide(trainer, last_checkpoint).stop;
       break;
@@ -403,30 +399,6 @@ std::string config_difference(const std::string& there, const std::string& here)
   return "";
 }
 
-void write_run_status(const std::string& dir, const std::string& state, int exit_code,
-                      std::int64_t env_steps, const std::string& message) {
-  nlohmann::ordered_json j;
-  j["state"] = state;
-  j["exit_code"] = exit_code;
-  j["step"] = env_steps;
-  j["host"] = host_name();
-  j["pid"] = static_cast<std::int64_t>(getpid());
-  j["build"] = build_info();
-  if (!message.empty()) j["message"] = message;
-  write_file_atomic(dir + "/RUN_STATUS.json", j.dump(2) + "\n");
-}
-
-std::string read_run_state(const std::string& dir) {
-  const std::string path = dir + "/RUN_STATUS.json";
-  try {
-    if (!file_exists(path)) return "";
-    const auto j = parse_json_strict(read_file(path, 1 << 20), path, 4);
-    return j.at("state").get<std::string>();
-  } catch (const std::exception&) {
-    return "";  // a damaged status only loses the shortcut "already done"
-  }
-}
-
 namespace {
 
 // What is needed to see a numerical failure again: training repeats itself bit for bit from its last good checkpoint.
@@ -474,19 +446,22 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group) {
     result.updates = info.update;
     return result;
   }
+  Loop loop(job, group);
   try {
-    return Loop(job, group).run(kind == "resume");
-  } catch (const Error& e) {
-    std::string message = e.what();
+    return loop.run(kind == "resume");
+  } catch (const std::exception& e) {
+    const Error error = as_error(e);
+    std::string message = error.what();
     if (group.rank() == 0) {
       try {
-        if (e.code() == ExitCode::kNumerical) message += write_failure(job, message);
-        write_run_status(job.out_dir, "failed", static_cast<int>(e.code()), -1, message);
-      } catch (const Error&) {
+        if (error.code() == ExitCode::kNumerical) message += write_failure(job, message);
+        write_run_status(job.out_dir, "failed", static_cast<int>(error.code()), loop.env_steps(),
+                         message);
+      } catch (const std::exception&) {
         // The same full disk, most likely: the first error is the one to report.
       }
     }
-    if (message != e.what()) throw Error(e.code(), message);
+    if (message != error.what()) throw Error(error.code(), message);
     throw;
   }
 }

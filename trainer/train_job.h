@@ -41,10 +41,4 @@ TrainResult run_train_job(const TrainJob& job, ProcessGroup& group);
 // may change over a resume differ (lengths, stopping, threads, checkpoints, evaluation).
 std::string config_difference(const std::string& there, const std::string& here);
 
-// RUN_STATUS.json, atomically: state "running" | "done" | "preempted" | "failed".
-void write_run_status(const std::string& dir, const std::string& state, int exit_code,
-                      std::int64_t env_steps, const std::string& message);
-// The state, or "" without a readable status file.
-std::string read_run_state(const std::string& dir);
-
 }  // namespace rollmill

@@ -15,6 +15,7 @@
 #include "evaluation/statistics.h"
 #include "rollout/checkpoint_folder.h"
 #include "rollout/mlp/policy_file.h"
+#include "trainer/run_status.h"
 
 namespace rollmill {
 namespace {
@@ -76,6 +77,12 @@ Json inspect_run(const std::string& dir) {
   if (file_exists(dir + "/RUN_STATUS.json")) {
     const std::string path = dir + "/RUN_STATUS.json";
     j["status"] = parse_json_strict(read_file(path, 1 << 20), path, 4);
+    if (run_has_died(dir)) {
+      j["status"]["state"] = "died";
+      j["status"]["exit_code"] = nullptr;
+      j["status"]["message"] =
+          "its process ended without a word: it crashed or was killed; continue with --resume";
+    }
   }
   j["checkpoints"] = Json::array();
   for (const std::string& folder : list_checkpoints(dir))

@@ -4,7 +4,7 @@
 #include <exception>
 #include <string>
 
-#include "core/base/error.h"
+#include "core/base/as_error.h"
 #include "core/dist/process_group.h"
 
 namespace rollmill {
@@ -18,12 +18,10 @@ std::string from_rank_zero(ProcessGroup& group, const char* what, Body&& body) {
   if (group.rank() == 0) {
     try {
       answer = "0 " + body();
-    } catch (const Error& e) {
-      mine = std::current_exception();
-      answer = std::to_string(static_cast<int>(e.code())) + " " + e.what();
     } catch (const std::exception& e) {
       mine = std::current_exception();
-      answer = std::to_string(static_cast<int>(ExitCode::kIo)) + " " + e.what();
+      const Error error = as_error(e);
+      answer = std::to_string(static_cast<int>(error.code())) + " " + error.what();
     }
   }
   answer = group.all_gather(answer, what).front();

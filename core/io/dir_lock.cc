@@ -76,14 +76,27 @@ void write_holder(int fd, const std::string& path, const std::string& job) {
 }
 
 // Without flock: the names decide.
+bool is_gone(const Holder& holder) {
+  if (holder.pid <= 0) return true;
+  if (holder.host != host_name()) return false;
+  return ::kill(static_cast<pid_t>(holder.pid), 0) != 0 && errno != EPERM;
+}
+
 void check_names(int fd, const std::string& path) {
   const Holder holder = read_holder(fd);
-  if (holder.pid <= 0) return;
-  if (holder.host != host_name()) {
-    refuse(fd, path, holder, "if that job is gone, remove the file and run again");
+  if (is_gone(holder)) return;
+  refuse(fd, path, holder,
+         holder.host != host_name() ? "if that job is gone, remove the file and run again"
+                                    : "wait for it or choose another --out");
+}
+
+// Who only asks (is_held) has the lock for a moment, which must not keep anybody from taking it.
+bool lock_it(int fd) {
+  for (int tries = 0;; ++tries) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK || tries == 10) return false;
+    ::usleep(5'000);
   }
-  const bool alive = ::kill(static_cast<pid_t>(holder.pid), 0) == 0 || errno == EPERM;
-  if (alive) refuse(fd, path, holder, "wait for it or choose another --out");
 }
 
 bool same_file(int fd, const std::string& path) {
@@ -101,7 +114,7 @@ DirLock::DirLock(const std::string& dir, const std::string& job_kind, const std:
     if (fd < 0)
       fail_io("cannot write " + path_ + ": " + std::strerror(errno) +
               "; check that the folder exists and may be written");
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_it(fd)) {
       if (errno == EWOULDBLOCK)
         refuse(fd, path_, read_holder(fd), "wait for it or choose another --out");
       check_names(fd, path_);
@@ -113,6 +126,15 @@ DirLock::DirLock(const std::string& dir, const std::string& job_kind, const std:
     fd_ = fd;
     return;
   }
+}
+
+bool is_held(const std::string& dir, const std::string& name) {
+  const int fd = ::open((dir + "/" + name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return errno != ENOENT;
+  bool held = false;
+  if (::flock(fd, LOCK_SH | LOCK_NB) != 0) held = errno == EWOULDBLOCK || !is_gone(read_holder(fd));
+  ::close(fd);
+  return held;
 }
 
 DirLock::~DirLock() {

@@ -23,4 +23,7 @@ class DirLock {
   int fd_ = -1;
 };
 
+// Whether some process holds the folder, as far as this one can tell. Takes nothing away from a process that is about to.
+bool is_held(const std::string& dir, const std::string& name = "lock.json");
+
 }  // namespace rollmill

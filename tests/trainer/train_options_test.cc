@@ -413,14 +413,5 @@ TEST(ConfigDifference, ValuesWrittenDifferentlyAreEqual) {
   EXPECT_EQ(config_difference(resolved({"ppo.clip=0.20"}), resolved({"ppo.clip=2e-1"})), "");
 }
 
-TEST(RunStatus, RoundTripAndAbsence) {
-  const testing::TempDir dir;
-  EXPECT_EQ(read_run_state(dir.path()), "");
-  write_run_status(dir.path(), "preempted", 75, 12345, "a \"quoted\" reason");
-  EXPECT_EQ(read_run_state(dir.path()), "preempted");
-  write_run_status(dir.path(), "done", 0, 20000, "");
-  EXPECT_EQ(read_run_state(dir.path()), "done");
-}
-
 }  // namespace
 }  // namespace rollmill

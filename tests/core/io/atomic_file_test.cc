@@ -1,11 +1,16 @@
 #include "core/io/atomic_file.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+#include <chrono>
+#include <thread>
 
 #include "core/io/dir_lock.h"
 #include "tests/core/io/temp_dir.h"
@@ -127,6 +132,36 @@ TEST(DirLock, LockOfAKilledHolderIsTakenOver) {
             128 + SIGKILL);
   EXPECT_TRUE(file_exists(dir / "lock.json"));
   EXPECT_NO_THROW(DirLock(dir.path(), "generate"));
+}
+
+TEST(DirLock, WhoAsksSeesWhetherItIsHeld) {
+  const TempDir dir;
+  EXPECT_FALSE(is_held(dir.path()));
+  {
+    const DirLock lock(dir.path(), "train");
+    EXPECT_TRUE(is_held(dir.path()));
+    EXPECT_FALSE(is_held(dir.path(), "lock.other.json"));
+  }
+  EXPECT_FALSE(is_held(dir.path()));
+  in_child([&] {
+    const DirLock lock(dir.path(), "train");
+    ::raise(SIGKILL);
+  });
+  EXPECT_TRUE(file_exists(dir / "lock.json"));
+  EXPECT_FALSE(is_held(dir.path()));
+}
+
+// What is_held() does to the lock, drawn out: nobody is refused because somebody looks.
+TEST(DirLock, IsTakenWhileSomebodyAsks) {
+  const TempDir dir;
+  write_file_atomic(dir / "lock.json", std::string_view(""));
+  const int asking = ::open((dir / "lock.json").c_str(), O_RDONLY);
+  ASSERT_EQ(::flock(asking, LOCK_SH | LOCK_NB), 0);
+  std::jthread done([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(15));
+    ::close(asking);
+  });
+  EXPECT_NO_THROW(DirLock(dir.path(), "train"));
 }
 
 }  // namespace
