@@ -15,6 +15,7 @@
 #include "core/device/device.h"
 #include "core/io/atomic_file.h"
 #include "core/log/console.h"
+#include "core/log/log.h"
 #include "core/log/progress.h"
 #include "evaluation/run_result.h"
 #include "generators/policies.h"
@@ -125,6 +126,8 @@ EvaluationReport evaluate_run(const TrainJob& run, const std::string& checkpoint
   job.policy = loaded.policy.get();
   job.count = o.evaluation_episodes;
   const EvaluationReport report = evaluate(job, o.evaluation_greedy, pool);
+  if (const std::string faults = not_finite_text(report); !faults.empty())
+    log_warn("{}evaluation: {}", run.label, faults);
   write_file_atomic(run.out_dir + "/evaluation.json", format_json(report));
   return report;
 }

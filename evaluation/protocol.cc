@@ -34,20 +34,24 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
   r.outcome_names = spec.outcomes;
   r.outcomes.assign(spec.outcomes.size(), 0);
   std::vector<double> lengths;
-  std::int64_t broken = 0;
   for (const EpisodeSummary& e : episodes) {
+    if (e.blind_step >= 0 && r.blind++ == 0) {
+      r.first_blind = fmt::format("observation '{}' of episode {} at step {}",
+                                  spec.observation[static_cast<std::size_t>(e.blind_element)].name,
+                                  job.first + (&e - episodes.data()), e.blind_step);
+    }
     r.returns.push_back(static_cast<double>(e.episode_return));
     r.lengths.push_back(e.length);
     lengths.push_back(e.length);
     if (e.outcome < r.outcomes.size()) {
       ++r.outcomes[e.outcome];
     } else {
-      ++broken;
+      ++r.broken;
     }
   }
-  if (broken > 0) {
+  if (r.broken > 0) {
     r.outcome_names.push_back(outcome_name(spec, kOutcomeNotFinite));
-    r.outcomes.push_back(broken);
+    r.outcomes.push_back(r.broken);
   }
   r.mean_return = mean(r.returns);
   r.median_return = median(r.returns);
@@ -57,6 +61,20 @@ EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) 
   r.mean_length = mean(lengths);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return r;
+}
+
+std::string not_finite_text(const EvaluationReport& r) {
+  std::string text;
+  if (r.broken > 0)
+    text = fmt::format("{} of {} episodes ended because a number was NaN or infinite (not_finite)",
+                       r.broken, r.returns.size());
+  if (r.blind > 0)
+    text += fmt::format(
+        "{}{} of {} episodes showed the policy a number that is NaN or infinite, {} first, though "
+        "no "
+        "state is: observe must not write such a number",
+        text.empty() ? "" : "; ", r.blind, r.returns.size(), r.first_blind);
+  return text.empty() ? text : text + "; `rollmill check-env " + r.env_id + "` looks for where";
 }
 
 std::string format_text(const EvaluationReport& r) {
@@ -98,6 +116,7 @@ std::string format_json(const EvaluationReport& r) {
   nlohmann::ordered_json ends = nlohmann::ordered_json::object();
   for (std::size_t k = 0; k < r.outcomes.size(); ++k) ends[r.outcome_names[k]] = r.outcomes[k];
   j["ends"] = ends;
+  if (r.blind > 0) j["blind"] = {{"episodes", r.blind}, {"first", r.first_blind}};
   j["seconds"] = r.seconds;
   return j.dump(2) + "\n";
 }

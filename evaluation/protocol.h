@@ -24,6 +24,10 @@ struct EvaluationReport {
   std::vector<std::int32_t> lengths;
   std::vector<std::int64_t> outcomes;  // episodes by reason code
   std::vector<std::string> outcome_names;
+  // Episodes that ended because a number of the state or the reward was NaN or infinite (an outcome as well), and those that
+  // showed the policy such a number, with the first of them in words.
+  std::int64_t broken = 0, blind = 0;
+  std::string first_blind;
   double mean_return = 0, median_return = 0, iqm_return = 0, std_return = 0;
   Interval mean_interval;
   double mean_length = 0;
@@ -32,6 +36,9 @@ struct EvaluationReport {
 
 // job.first and job.count are the episodes; outcome names come from the environment. Empty where job.stopped() afterwards.
 EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool);
+
+// What of the environments was NaN or infinite, for people; "" where all numbers were finite.
+std::string not_finite_text(const EvaluationReport& report);
 
 std::string format_text(const EvaluationReport& report);
 std::string format_json(const EvaluationReport& report);

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/thread_pool.h"
 #include "core/log/log.h"
+#include "envs/step_kernel.h"
 
 namespace rollmill {
 namespace {
@@ -61,6 +62,7 @@ class Block {
       if (episode_.back() < job.first + job.count) ++active_;
     }
     pending_.resize(static_cast<std::size_t>(count_));
+    sight_.resize(static_cast<std::size_t>(count_));
   }
 
   void run() {
@@ -68,6 +70,7 @@ class Block {
     batch_->reset(b.observation_slot(0), b.mask_slot(0));
     for (std::int64_t steps = kWindow; active_ > 0 && !job_.stopped(); steps += kWindow) {
       play_window();
+      blind_ = shows_not_finite();
       if (unlimited_ && steps % (1024 * kWindow) == 0) look_for_endless();
       if (job_.on_faults) {
         if (const auto faults = batch_->take_faults(); faults.count > 0) job_.on_faults(faults);
@@ -104,15 +107,43 @@ class Block {
         job_.env->id, longest, job_.max_steps);
   }
 
+  // Whether any policy was shown a number that is NaN or infinite in this window.
+  bool shows_not_finite() const {
+    const RolloutBuffer& b = rollout_->buffer();
+    if (batch_->spec().observed.kind != ObservationKind::kReal) return false;
+    std::uint32_t largest = 0;
+    for (int t = 0; t < kWindow; ++t) {
+      for (int k = 0; k < b.observation_columns; ++k) {
+        const float* column = b.observation_slot(t) + k * b.stride;
+        for (int i = 0; i < count_; ++i) largest = std::max(largest, magnitude_bits(column[i]));
+      }
+    }
+    return largest >= kExponent;
+  }
+
+  // The lane's steps [begin, end) of the window are its episode's next ones.
+  void take_steps(int lane, int begin, int end) {
+    if (record_) append_rows(lane, begin, end);
+    const RolloutBuffer& b = rollout_->buffer();
+    Sight& s = sight_[static_cast<std::size_t>(lane)];
+    for (int t = begin; blind_ && s.blind_step < 0 && t < end; ++t) {
+      for (int k = 0; k < b.observation_columns && s.blind_step < 0; ++k) {
+        if (magnitude_bits(b.observation_slot(t)[k * b.stride + lane]) < kExponent) continue;
+        s.blind_step = s.steps + t - begin;
+        s.blind_element = k;
+      }
+    }
+    s.steps += end - begin;
+  }
+
   void drain_lane(int lane) {
     if (episode_[lane] >= job_.first + job_.count) return;
     const RolloutBuffer& b = rollout_->buffer();
-    const std::int64_t first = 0;
-    std::int64_t begin = first;
+    int begin = 0;
     for (int t = 0; t < kWindow; ++t) {
       const std::uint8_t end = b.ends[t * b.stride + lane];
       if (end == kRunning) continue;
-      if (record_) append_rows(lane, static_cast<int>(begin), t + 1);
+      take_steps(lane, begin, t + 1);
       finish(lane, t, end);
       begin = t + 1;
       if (episode_[lane] >= job_.first + job_.count) {
@@ -120,7 +151,7 @@ class Block {
         return;
       }
     }
-    if (record_) append_rows(lane, static_cast<int>(begin), kWindow);
+    take_steps(lane, begin, kWindow);
   }
 
   // Rows [begin, end) of the window, transposed from columns.
@@ -155,12 +186,15 @@ class Block {
   void finish(int lane, int t, std::uint8_t end) {
     const RolloutBuffer& b = rollout_->buffer();
     const std::int64_t at = t * b.stride + lane;
-    EpisodeRows rows{
-        episode_[lane],
-        record_ ? pending_[lane].data() : nullptr,
-        width_,
-        {b.episode_returns[at], b.episode_lengths[at], b.outcomes[at], end == kTerminated},
-        {}};
+    EpisodeRows rows{episode_[lane], record_ ? pending_[lane].data() : nullptr, width_, {}, {}};
+    Sight& sight = sight_[static_cast<std::size_t>(lane)];
+    rows.summary.episode_return = b.episode_returns[at];
+    rows.summary.length = b.episode_lengths[at];
+    rows.summary.outcome = b.outcomes[at];
+    rows.summary.terminated = end == kTerminated;
+    rows.summary.blind_step = sight.blind_step;
+    rows.summary.blind_element = sight.blind_element;
+    sight = {};
     if (record_) {
       const auto* final_words =
           reinterpret_cast<const Word*>(b.final_observations) + t * b.slot_words() + lane;
@@ -179,7 +213,13 @@ class Block {
   const EpisodeSink& sink_;
   std::unique_ptr<EnvBatch> batch_;
   std::unique_ptr<HostRollout> rollout_;
+  // What the lane's episode has shown so far.
+  struct Sight {
+    std::int32_t steps = 0, blind_step = -1, blind_element = -1;
+  };
+  bool blind_ = false;  // somewhere in this window
   std::vector<std::int64_t> episode_;
+  std::vector<Sight> sight_;
   std::vector<std::vector<std::uint32_t>> pending_;
 };
 

@@ -31,6 +31,7 @@ bool already_answered(const std::string& path, const EvaluationReport& asked, st
   try {
     const auto j = parse_json_strict(text, path, 8);
     mean_return = j.at("mean_return").get<double>();
+    if (j.contains("blind") || j.at("ends").contains("not_finite")) return false;
     return j.at("policy_hash") == asked.policy_hash && j.at("env") == asked.env_id &&
            j.at("env_params") == asked.env_params && j.at("seed") == asked.seed &&
            j.at("greedy") == asked.greedy && j.at("episodes") == episodes;
@@ -117,7 +118,7 @@ int run_evaluate(const Arguments& arguments) {
     }
     if (!out.empty()) {
       if (const auto faults = broken.before(episodes); !faults.described.empty()) {
-        log_warn("episodes ended because a number was NaN or infinite (not_finite); {}",
+        log_warn("episodes ended because a number was NaN or infinite; {}",
                  FaultReports(out + "/faults").write(entry.spec(), job.seed, faults));
       }
       make_dirs(out);
@@ -125,6 +126,7 @@ int run_evaluate(const Arguments& arguments) {
     }
     if (json || !quiet) print_out(json ? format_json(report) : format_text(report));
   }
+  if (const std::string faults = not_finite_text(report); !faults.empty()) fail_numerical(faults);
   if (!std::isfinite(report.mean_return)) {
     fail_numerical(
         "the mean return is not a number: the policy or the environment produced NaN or infinity");

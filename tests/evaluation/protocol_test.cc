@@ -7,7 +7,9 @@
 #include <string>
 #include <nlohmann/json.hpp>
 
+#include "envs/cpu_entry.h"
 #include "tests/generators/episodes.h"
+#include "tests/support/fragile_env.h"
 
 namespace rollmill {
 namespace {
@@ -84,6 +86,38 @@ TEST(Report, JsonHasEveryField) {
   const std::string text = format_text(r);
   EXPECT_NE(text.find("40 episodes of CartPole-v1"), std::string::npos) << text;
   EXPECT_NE(text.find("95 % interval"), std::string::npos) << text;
+}
+
+EvaluationReport random_episodes(const EnvEntry& entry, int count, int threads) {
+  const RandomPolicy policy(entry.spec(), 3);
+  EpisodeJob job;
+  job.env = &entry;
+  job.policy = &policy;
+  job.seed = 3;
+  job.count = count;
+  ThreadPool pool(threads);
+  return evaluate(job, false, pool);
+}
+
+// Its 9th step is the first whose observation is 1 / 0, and so are all after it: what comes before must not be blamed.
+TEST(Evaluate, SaysWhichObservationsWereNotFinite) {
+  const EnvEntry blinding = cpu_entry<testing::Blinding>();
+  for (const int threads : {1, 3}) {
+    const EvaluationReport r = random_episodes(blinding, 40, threads);
+    EXPECT_EQ(r.broken, 0);
+    EXPECT_EQ(r.blind, 40);
+    EXPECT_EQ(r.first_blind, "observation 'nearness' of episode 0 at step 9");
+    EXPECT_NE(not_finite_text(r).find("40 of 40 episodes showed"), std::string::npos);
+    EXPECT_EQ(nlohmann::json::parse(format_json(r)).at("blind").at("episodes"), 40);
+  }
+}
+
+TEST(Evaluate, CountsEpisodesThatBroke) {
+  const EvaluationReport r = random_episodes(cpu_entry<testing::Fragile>(), 40, 2);
+  EXPECT_EQ(r.broken, 40);
+  EXPECT_EQ(r.blind, 0);  // what is not finite ends its episode before it is shown
+  EXPECT_NE(not_finite_text(r).find("40 of 40 episodes ended"), std::string::npos);
+  EXPECT_EQ(not_finite_text(random_episodes(find_env("CartPole-v1"), 40, 2)), "");
 }
 
 }  // namespace
