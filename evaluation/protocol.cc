@@ -12,7 +12,7 @@
 
 namespace rollmill {
 
-EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool) {
+EvaluationReport evaluate(const EpisodeJob& job, std::optional<bool> greedy, ThreadPool& pool) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<EpisodeSummary> episodes(static_cast<std::size_t>(job.count));
   run_episodes(job, /*record_rows=*/false, pool, [&](int, const EpisodeRows& rows) {
@@ -84,15 +84,16 @@ std::string format_text(const EvaluationReport& r) {
       ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", r.outcome_names[k], r.outcomes[k]);
   }
   const auto [low, high] = std::minmax_element(r.lengths.begin(), r.lengths.end());
+  const std::string how = !r.greedy ? r.policy_id : *r.greedy ? "greedy" : "sampled";
   return fmt::format(
       "{} episodes of {} ({}, seed {:#x})\n"
       "  mean return  {:.2f}  95 % interval [{:.2f}, {:.2f}]\n"
       "  median {:.2f}  IQM {:.2f}  std {:.2f}\n"
       "  length       mean {:.1f}  min {}  max {}\n"
       "  ends         {}\n",
-      r.returns.size(), r.env_id, r.greedy ? "greedy" : "sampled", r.seed, r.mean_return,
-      r.mean_interval.low, r.mean_interval.high, r.median_return, r.iqm_return, r.std_return,
-      r.mean_length, *low, *high, ends);
+      r.returns.size(), r.env_id, how, r.seed, r.mean_return, r.mean_interval.low,
+      r.mean_interval.high, r.median_return, r.iqm_return, r.std_return, r.mean_length, *low, *high,
+      ends);
 }
 
 std::string format_json(const EvaluationReport& r) {
@@ -102,7 +103,7 @@ std::string format_json(const EvaluationReport& r) {
   j["policy"] = r.policy_id;
   j["policy_hash"] = r.policy_hash;
   j["seed"] = r.seed;
-  j["greedy"] = r.greedy;
+  if (r.greedy) j["greedy"] = *r.greedy;
   j["episodes"] = r.returns.size();
   j["mean_return"] = r.mean_return;
   j["mean_return_95"] = {r.mean_interval.low, r.mean_interval.high};

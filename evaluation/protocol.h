@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ inline constexpr std::uint64_t kEvaluationSeed = 0x524D4556414C3031;  // "RMEVAL
 struct EvaluationReport {
   std::string env_id, env_params, policy_id, policy_hash;
   std::uint64_t seed = 0;
-  bool greedy = true;
+  std::optional<bool> greedy;   // of a trained policy: whether it took the most probable actions
   std::vector<double> returns;  // by episode number
   std::vector<std::int32_t> lengths;
   std::vector<std::int64_t> outcomes;  // episodes by reason code
@@ -35,7 +36,8 @@ struct EvaluationReport {
 };
 
 // job.first and job.count are the episodes; outcome names come from the environment. Empty where job.stopped() afterwards.
-EvaluationReport evaluate(const EpisodeJob& job, bool greedy, ThreadPool& pool);
+// greedy: how job.policy acts, for the report; nothing where it has no such choice.
+EvaluationReport evaluate(const EpisodeJob& job, std::optional<bool> greedy, ThreadPool& pool);
 
 // What of the environments was NaN or infinite, for people; "" where all numbers were finite.
 std::string not_finite_text(const EvaluationReport& report);

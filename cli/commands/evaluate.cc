@@ -34,7 +34,9 @@ bool already_answered(const std::string& path, const EvaluationReport& asked, st
     if (j.contains("blind") || j.at("ends").contains("not_finite")) return false;
     return j.at("policy_hash") == asked.policy_hash && j.at("env") == asked.env_id &&
            j.at("env_params") == asked.env_params && j.at("seed") == asked.seed &&
-           j.at("greedy") == asked.greedy && j.at("episodes") == episodes;
+           (j.contains("greedy") ? std::optional(j["greedy"].get<bool>()) : std::nullopt) ==
+               asked.greedy &&
+           j.at("episodes") == episodes;
   } catch (const nlohmann::json::exception&) {
     return false;
   } catch (const Error&) {
@@ -98,7 +100,7 @@ int run_evaluate(const Arguments& arguments) {
   report.env_id = env.id;
   report.env_params = env_params_json(entry, env);
   report.seed = job.seed;
-  report.greedy = !sampled;
+  if (loaded.file.weights) report.greedy = !sampled;  // "random" and "expert" have no such choice
   std::string text;
   if (resume && !out.empty() &&
       already_answered(out + "/evaluation.json", report, episodes, text, report.mean_return)) {
@@ -111,7 +113,7 @@ int run_evaluate(const Arguments& arguments) {
     BrokenEpisodes broken;
     broken.watch(job);
     job.stop = [] { return stop_signal() != 0; };
-    report = evaluate(job, !sampled, pool);
+    report = evaluate(job, report.greedy, pool);
     if (job.stopped()) {
       log_info("stopped before all episodes had ended: nothing to report");
       return stop_signal() == SIGINT ? 130 : 75;

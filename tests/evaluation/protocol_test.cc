@@ -96,7 +96,21 @@ EvaluationReport random_episodes(const EnvEntry& entry, int count, int threads) 
   job.seed = 3;
   job.count = count;
   ThreadPool pool(threads);
-  return evaluate(job, false, pool);
+  return evaluate(job, std::nullopt, pool);
+}
+
+TEST(Report, SaysHowATrainedPolicyActsAndWhoElseDoes) {
+  const Job j("CartPole-v1", 0, 10, true, 60);
+  ThreadPool pool(1);
+  const auto first_line = [](const EvaluationReport& r) {
+    const std::string text = format_text(r);
+    return text.substr(0, text.find(", seed"));
+  };
+  EXPECT_EQ(first_line(evaluate(j.job, true, pool)), "10 episodes of CartPole-v1 (greedy");
+  EXPECT_EQ(first_line(evaluate(j.job, false, pool)), "10 episodes of CartPole-v1 (sampled");
+  const EvaluationReport r = random_episodes(find_env("CartPole-v1"), 10, 1);
+  EXPECT_EQ(first_line(r), "10 episodes of CartPole-v1 (random");
+  EXPECT_FALSE(nlohmann::json::parse(format_json(r)).contains("greedy"));
 }
 
 // Its 9th step is the first whose observation is 1 / 0, and so are all after it: what comes before must not be blamed.
