@@ -52,8 +52,13 @@ struct SeedTable {
   }
 };
 
-std::string interval_text(const Interval& i) {
-  return fmt::format("[{:.2f}, {:.2f}]", i.low, i.high);
+std::string interval_text(const std::optional<Interval>& i, const std::string& none) {
+  return i ? fmt::format("[{:.2f}, {:.2f}]", i->low, i->high) : none;
+}
+
+std::optional<Interval> interval_of(const std::vector<double>& returns) {
+  if (returns.size() < kFewestForInterval) return std::nullopt;
+  return t_mean_interval(returns);
 }
 
 std::string format_text(const SeedTable& t) {
@@ -64,17 +69,19 @@ std::string format_text(const SeedTable& t) {
                              : row.evaluation ? fmt::format("{:.2f}", row.evaluation->mean_return)
                                               : "-";
     rows.push_back({std::to_string(row.seed), mean,
-                    row.evaluation ? interval_text(row.evaluation->interval) : "-",
+                    row.evaluation ? interval_text(row.evaluation->interval, "-") : "-",
                     human(static_cast<double>(row.length.steps)),
                     fmt::format("{:.2f}", row.length.seconds)});
     all.steps += row.length.steps;
     all.seconds += row.length.seconds;
   }
   const std::vector<double> returns = t.returns();
-  rows.push_back({"all", returns.empty() ? "-" : fmt::format("{:.2f}", mean(returns)),
-                  returns.size() < 2 ? "-" : interval_text(t_mean_interval(returns)),
-                  human(static_cast<double>(all.steps)),
-                  fmt::format("{:.2f} in sum", all.seconds)});
+  rows.push_back(
+      {"all", returns.empty() ? "-" : fmt::format("{:.2f}", mean(returns)),
+       returns.empty() ? "-"
+                       : interval_text(interval_of(returns),
+                                       fmt::format("of {} seeds or more", kFewestForInterval)),
+       human(static_cast<double>(all.steps)), fmt::format("{:.2f} in sum", all.seconds)});
   return fmt::format("{} seeds of {}\n{}runs        {}/seed_*\n", t.rows.size(), t.environment,
                      format_table(rows), t.out);
 }
@@ -92,7 +99,7 @@ std::string format_json(const SeedTable& t, bool finished) {
     if (!row.failure.empty()) r["failure"] = row.failure;
     if (row.evaluation) {
       r["mean_return"] = row.evaluation->mean_return;
-      r["mean_return_95"] = {row.evaluation->interval.low, row.evaluation->interval.high};
+      if (const auto& i = row.evaluation->interval) r["mean_return_95"] = {i->low, i->high};
     }
     r["steps"] = row.length.steps;
     r["seconds"] = row.length.seconds;
@@ -100,10 +107,7 @@ std::string format_json(const SeedTable& t, bool finished) {
   }
   const std::vector<double> returns = t.returns();
   if (!returns.empty()) j["mean_return"] = mean(returns);
-  if (returns.size() > 1) {
-    const Interval i = t_mean_interval(returns);
-    j["mean_return_95"] = {i.low, i.high};
-  }
+  if (const auto i = interval_of(returns)) j["mean_return_95"] = {i->low, i->high};
   return j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -53,7 +53,7 @@ void make_curve(CurveGroup& group) {
     for (const RunCurve& run : group.runs) values.push_back(interpolate(run, x));
     group.x.push_back(x);
     group.mean.push_back(mean(values));
-    if (values.size() < 2) continue;
+    if (values.size() < kFewestForInterval) continue;
     const Interval interval = t_mean_interval(values);
     group.low.push_back(interval.low);
     group.high.push_back(interval.high);
@@ -75,7 +75,7 @@ void summarise(CurveGroup& group, std::optional<double> threshold) {
   if (s.reached > 0) s.mean_to_threshold /= s.reached;
   s.mean = mean(s.finals);
   s.iqm = interquartile_mean(s.finals);
-  if (s.finals.size() > 1) s.interval = t_mean_interval(s.finals);
+  if (s.finals.size() >= kFewestForInterval) s.interval = t_mean_interval(s.finals);
 }
 
 // Each group by its run's name; where names are not enough, by the settings in which groups differ.

@@ -15,16 +15,16 @@ struct CurveSummary {
   std::vector<double> finals;  // of each run
   double mean = 0, iqm = 0;    // of the finals
   std::optional<Interval>
-      interval;                  // of the mean over seeds, 95 % by Student's t; two runs or more
-  double best = 0;               // the highest value of any run
-  int reached = 0;               // runs that came to the threshold
+      interval;     // of the mean over seeds, 95 % by Student's t; kFewestForInterval runs or more
+  double best = 0;  // the highest value of any run
+  int reached = 0;  // runs that came to the threshold
   double mean_to_threshold = 0;  // x at which they did, on average
 };
 
 struct CurveGroup {
   std::string label;
   std::vector<RunCurve> runs;
-  // The runs' mean over x, and where there are two or more its 95 % interval (else low and high are empty). x: equally
+  // The runs' mean over x, and where there are enough (kFewestForInterval) its 95 % interval (else low and high are empty). x: equally
   // spaced over the part that every run of the group covers; values between records are interpolated.
   std::vector<double> x, mean, low, high;
   CurveSummary summary;

@@ -57,7 +57,8 @@ EvaluationReport evaluate(const EpisodeJob& job, std::optional<bool> greedy, Thr
   r.median_return = median(r.returns);
   r.iqm_return = interquartile_mean(r.returns);
   r.std_return = standard_deviation(r.returns);
-  r.mean_interval = bootstrap_mean_interval(r.returns, job.seed);
+  if (r.returns.size() >= kFewestForInterval)
+    r.mean_interval = bootstrap_mean_interval(r.returns, job.seed);
   r.mean_length = mean(lengths);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return r;
@@ -84,16 +85,19 @@ std::string format_text(const EvaluationReport& r) {
       ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", r.outcome_names[k], r.outcomes[k]);
   }
   const auto [low, high] = std::minmax_element(r.lengths.begin(), r.lengths.end());
+  const std::string interval =
+      r.mean_interval ? fmt::format("95 % interval [{:.2f}, {:.2f}]", r.mean_interval->low,
+                                    r.mean_interval->high)
+                      : fmt::format("no interval of fewer than {} episodes", kFewestForInterval);
   const std::string how = !r.greedy ? r.policy_id : *r.greedy ? "greedy" : "sampled";
   return fmt::format(
       "{} episodes of {} ({}, seed {:#x})\n"
-      "  mean return  {:.2f}  95 % interval [{:.2f}, {:.2f}]\n"
+      "  mean return  {:.2f}  {}\n"
       "  median {:.2f}  IQM {:.2f}  std {:.2f}\n"
       "  length       mean {:.1f}  min {}  max {}\n"
       "  ends         {}\n",
-      r.returns.size(), r.env_id, how, r.seed, r.mean_return, r.mean_interval.low,
-      r.mean_interval.high, r.median_return, r.iqm_return, r.std_return, r.mean_length, *low, *high,
-      ends);
+      r.returns.size(), r.env_id, how, r.seed, r.mean_return, interval, r.median_return,
+      r.iqm_return, r.std_return, r.mean_length, *low, *high, ends);
 }
 
 std::string format_json(const EvaluationReport& r) {
@@ -106,7 +110,7 @@ std::string format_json(const EvaluationReport& r) {
   if (r.greedy) j["greedy"] = *r.greedy;
   j["episodes"] = r.returns.size();
   j["mean_return"] = r.mean_return;
-  j["mean_return_95"] = {r.mean_interval.low, r.mean_interval.high};
+  if (r.mean_interval) j["mean_return_95"] = {r.mean_interval->low, r.mean_interval->high};
   j["median_return"] = r.median_return;
   j["iqm_return"] = r.iqm_return;
   j["std_return"] = r.std_return;

@@ -30,7 +30,7 @@ struct EvaluationReport {
   std::int64_t broken = 0, blind = 0;
   std::string first_blind;
   double mean_return = 0, median_return = 0, iqm_return = 0, std_return = 0;
-  Interval mean_interval;
+  std::optional<Interval> mean_interval;  // of kFewestForInterval episodes or more
   double mean_length = 0;
   double seconds = 0;
 };

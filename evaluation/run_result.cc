@@ -16,8 +16,11 @@ std::optional<EvaluationSummary> read_evaluation(const std::string& run) {
     const auto j = parse_json_strict(read_file(path, 1 << 24), path, 8);
     EvaluationSummary s;
     j.at("mean_return").get_to(s.mean_return);
-    j.at("mean_return_95").at(0).get_to(s.interval.low);
-    j.at("mean_return_95").at(1).get_to(s.interval.high);
+    if (j.contains("mean_return_95")) {
+      s.interval.emplace();
+      j["mean_return_95"].at(0).get_to(s.interval->low);
+      j["mean_return_95"].at(1).get_to(s.interval->high);
+    }
     j.at("policy_hash").get_to(s.policy_hash);
     j.at("episodes").get_to(s.episodes);
     j.at("seed").get_to(s.seed);

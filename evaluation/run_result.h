@@ -12,7 +12,7 @@ namespace rollmill {
 // Of RUN/evaluation.json.
 struct EvaluationSummary {
   double mean_return = 0;
-  Interval interval;  // of it over the episodes, 95 %
+  std::optional<Interval> interval;  // of it over the episodes, 95 %
   std::string policy_hash;
   std::int64_t episodes = 0;
   std::uint64_t seed = 0;

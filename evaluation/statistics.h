@@ -1,6 +1,7 @@
 // Statistics of evaluation returns, after Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -23,6 +24,10 @@ Interval bootstrap_mean_interval(const std::vector<double>& values, std::uint64_
 
 // 97.5 % quantile of Student's t with so many degrees of freedom (>= 1).
 double student_t_quantile(int degrees);
+
+// From so many values on an interval of their mean says something: of two it is 12.7 standard errors to each side, mostly beyond
+// any return that there is, and a bootstrap of two knows nothing but the two.
+inline constexpr std::size_t kFewestForInterval = 3;
 
 // 95 % interval of the mean of a few values that are about normal (seeds): mean -+ t s / sqrt(n), n >= 2. Of so few a
 // bootstrap's interval is too narrow.

@@ -72,7 +72,7 @@ std::optional<double> TrialRecord::score() const {
 }
 
 std::optional<Interval> TrialRecord::interval() const {
-  if (!score() || returns.size() < 2) return std::nullopt;
+  if (!score() || returns.size() < kFewestForInterval) return std::nullopt;
   std::vector<double> all;
   for (const auto& x : returns) all.push_back(*x);
   return t_mean_interval(all);

@@ -51,27 +51,40 @@ TEST(Compare, SeedsAreOneCurve) {
   // Straight lines, recorded at different steps: interpolation gives back the lines.
   RunCurve other = run("c", "1", {0, 40}, {1, 1});
   other.settings["ppo.clip"] = "0.1";
-  const Comparison c = compare_runs({run("a", "1", {0, 10, 100}, {0, 10, 100}), other,
-                                     run("b", "2", {20, 60, 200}, {40, 120, 400})},
-                                    "return_mean", CurveAxis::kSteps, 50.0);
+  const Comparison c = compare_runs(
+      {run("a", "1", {0, 10, 100}, {0, 10, 100}), other,
+       run("b", "2", {20, 60, 200}, {40, 120, 400}), run("d", "3", {0, 200}, {0, 300})},
+      "return_mean", CurveAxis::kSteps, 50.0);
   ASSERT_EQ(c.groups.size(), 2u);
   const CurveGroup& g = c.groups[0];
-  ASSERT_EQ(g.runs.size(), 2u);
+  ASSERT_EQ(g.runs.size(), 3u);
   EXPECT_EQ(g.x.front(), 20);
   EXPECT_EQ(g.x.back(), 100);
   for (std::size_t i = 0; i < g.x.size(); ++i) {
     EXPECT_NEAR(g.mean[i], 1.5 * g.x[i], 1e-9);
-    EXPECT_NEAR(g.high[i] - g.low[i], 2 * 12.7062047 * 0.5 * g.x[i], 1e-5 * g.x[i]);
+    EXPECT_NEAR(g.high[i] - g.low[i], 2 * 4.3026527 * 0.5 / std::sqrt(3.0) * g.x[i], 1e-5 * g.x[i]);
   }
   EXPECT_TRUE(c.groups[1].low.empty());
   EXPECT_EQ(g.label, "ppo ppo.clip=0.2");
   EXPECT_EQ(c.groups[1].label, "ppo ppo.clip=0.1");
-  EXPECT_EQ(g.summary.reached, 2);
-  EXPECT_NEAR(g.summary.mean_to_threshold, (50 + 25) / 2.0, 1e-9);
+  EXPECT_EQ(g.summary.reached, 3);
+  EXPECT_NEAR(g.summary.mean_to_threshold, (50 + 25 + 100 / 3.0) / 3, 1e-9);
   EXPECT_EQ(g.summary.best, 400);
-  EXPECT_EQ(g.summary.finals, (std::vector<double>{100, 400}));
+  EXPECT_EQ(g.summary.finals, (std::vector<double>{100, 400, 300}));
   EXPECT_FALSE(c.groups[1].summary.interval);
   EXPECT_EQ(c.groups[1].summary.reached, 0);
+}
+
+// Of two seeds an interval reaches 12.7 standard errors to each side: it would say nothing.
+TEST(Compare, TwoSeedsHaveAMeanAndNoInterval) {
+  const Comparison c =
+      compare_runs({run("a", "1", {0, 10}, {0, 10}), run("b", "2", {0, 10}, {0, 30})},
+                   "return_mean", CurveAxis::kSteps, {});
+  ASSERT_EQ(c.groups.size(), 1u);
+  EXPECT_EQ(c.groups[0].mean.back(), 20);
+  EXPECT_TRUE(c.groups[0].low.empty());
+  EXPECT_FALSE(c.groups[0].summary.interval);
+  EXPECT_EQ(comparison_table(c)[1][3], "-");
 }
 
 TEST(Compare, NamesAreLabelsWhereTheyTellCurvesApart) {
@@ -126,7 +139,8 @@ TEST(NiceTicks, RoundNumbersWithin) {
 
 TEST(CurvePlot, PicturesShowCurveAndBand) {
   const Comparison c =
-      compare_runs({run("a", "1", {0, 100}, {0, 100}), run("b", "2", {0, 100}, {10, 110})},
+      compare_runs({run("a", "1", {0, 100}, {0, 100}), run("b", "2", {0, 100}, {10, 110}),
+                    run("c", "3", {0, 100}, {20, 120})},
                    "return_mean", CurveAxis::kSteps, {});
   const Figure figure = plot_curves(c);
   const Picture picture = to_picture(figure, 1);

@@ -40,8 +40,8 @@ TEST(Evaluate, CountsWholeEpisodes) {
   EXPECT_EQ(r.outcomes, outcomes);
   EXPECT_NEAR(r.mean_return, sum / 250, 1e-9);
   EXPECT_NEAR(r.mean_length, steps / 250, 1e-9);
-  EXPECT_LE(r.mean_interval.low, r.mean_return);
-  EXPECT_GE(r.mean_interval.high, r.mean_return);
+  EXPECT_LE(r.mean_interval.value().low, r.mean_return);
+  EXPECT_GE(r.mean_interval.value().high, r.mean_return);
   EXPECT_EQ(r.env_id, "CartPole-v1");
   EXPECT_EQ(r.policy_hash, j.policy->hash());
   EXPECT_EQ(r.outcome_names.at(0), "time_limit");
@@ -70,8 +70,8 @@ TEST(Report, JsonHasEveryField) {
   EXPECT_EQ(json.at("greedy"), false);
   EXPECT_EQ(json.at("episodes"), 40);
   EXPECT_EQ(json.at("mean_return"), r.mean_return);
-  EXPECT_EQ(json.at("mean_return_95").at(0), r.mean_interval.low);
-  EXPECT_EQ(json.at("mean_return_95").at(1), r.mean_interval.high);
+  EXPECT_EQ(json.at("mean_return_95").at(0), r.mean_interval.value().low);
+  EXPECT_EQ(json.at("mean_return_95").at(1), r.mean_interval.value().high);
   EXPECT_EQ(json.at("median_return"), r.median_return);
   EXPECT_EQ(json.at("iqm_return"), r.iqm_return);
   EXPECT_EQ(json.at("std_return"), r.std_return);
@@ -97,6 +97,15 @@ EvaluationReport random_episodes(const EnvEntry& entry, int count, int threads) 
   job.count = count;
   ThreadPool pool(threads);
   return evaluate(job, std::nullopt, pool);
+}
+
+// One return or two tell nothing about how far off their mean is.
+TEST(Report, HasNoIntervalOfOneOrTwoEpisodes) {
+  for (const int count : {1, 2, 3}) {
+    const EvaluationReport r = random_episodes(find_env("CartPole-v1"), count, 1);
+    EXPECT_EQ(nlohmann::json::parse(format_json(r)).contains("mean_return_95"), count == 3);
+    EXPECT_EQ(format_text(r).find("no interval") == std::string::npos, count == 3);
+  }
 }
 
 TEST(Report, SaysHowATrainedPolicyActsAndWhoElseDoes) {

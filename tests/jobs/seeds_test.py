@@ -14,7 +14,7 @@ SHORT = [
     for key in ("trainer.total_steps=40000", "evaluation.episodes=50", "checkpoint.every_seconds=1000")
     for part in ("--set", key)
 ]
-T_975 = {2: 12.7062, 3: 4.3027}  # Student's t, two-sided 5 %, one and two degrees of freedom
+T_975 = {3: 4.3027}  # Student's t, two-sided 5 %, two degrees of freedom
 
 
 class Seeds(JobTest):
@@ -56,6 +56,8 @@ class Seeds(JobTest):
         lines = out.splitlines()
         self.assertEqual(lines[0], "2 seeds of CartPole-v1")
         self.assertEqual([line.split()[0] for line in lines[1:5]], ["seed", "7", "3", "all"])
+        self.assertIn("of 3 seeds or more", lines[4])  # two returns are no interval
+        self.assertNotIn("[", lines[4])
         self.assertEqual(sorted(p.name for p in (self.dir / "some").iterdir()), ["seed_3", "seed_7"])
 
     def stop_by(self, number, code):

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/io/atomic_file.h"
 #include "tests/core/io/temp_dir.h"
 
@@ -41,8 +43,11 @@ TEST(TrialRecord, LinesReadBackTheSame) {
   EXPECT_EQ(back[0].score(), 2.5);
   EXPECT_FALSE(back[1].score().has_value());
   EXPECT_FALSE(back[1].interval().has_value());
-  // s / sqrt(n) = 1, and 12.7062 is Student's t with one degree of freedom.
-  EXPECT_NEAR(back[0].interval()->low, 2.5 - 12.7062, 1e-3);
+  EXPECT_FALSE(back[0].interval().has_value());  // of two seeds
+  TrialRecord three = back[0];
+  three.returns = {1.5, 3.5, 2.5};
+  // s / sqrt(n) = 1 / sqrt(3), and 4.3027 is Student's t with two degrees of freedom.
+  EXPECT_NEAR(three.interval()->low, 2.5 - 4.3027 / std::sqrt(3.0), 1e-3);
 }
 
 TEST(TrialRecord, DamagedAndForeignLinesAreRefusedWithTheirPlace) {
