@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import support
 
@@ -170,6 +171,94 @@ class Skeleton(support.JobTest):
         self.new_env("Walk", "--plugin", "p", "--dir", "envs/x", code=2, says="exclude")
         self.new_env("Walk", code=2, says="no checkout")
         self.assertEqual(os.listdir(self.dir), [])
+
+
+# Environments with one defect each: from its fifth step on.
+DEFECTS = """#pragma once
+#include <string>
+#include "envs/env.h"
+namespace rollmill {
+enum Defect { kBlinds, kBreaks, kHangs, kCrashes };
+constexpr const char* kIds[] = {"My/Blinding-v0", "My/Breaking-v0", "My/Hanging-v0", "My/Crashing-v0"};
+template <Defect kDefect>
+struct Defective {
+  static constexpr EnvInfo info{
+      .id = kIds[kDefect], .summary = "Has a defect.", .time_limit = 20, .reward_low = 0, .reward_high = 1, .solved_at = 20, .outcomes = {},
+      .references = "none"};
+  struct Params {
+    float unused = 0.0f;
+    template <class V>
+    RM_HD constexpr void visit(V&& param) { param(FieldInfo{"unused", "", 0, 1}, unused); }
+  };
+  struct State {
+    std::int32_t steps;
+    float x;
+    template <class V>
+    RM_HD constexpr void visit(V&& field) { field("steps", steps); field("x", x); }
+  };
+  using Observation = Box<1>;
+  using Action = Discrete<2>;
+  static constexpr FieldInfo observation_fields[] = {{"nearness", "", -1e9, 1e9}};
+  static constexpr FieldInfo action_fields[] = {{"push", "", 0, 1}};
+  RM_HD static void reset(State& s, const Params&, Rng&) { s.steps = 0; s.x = 1.0f; }
+  RM_HD static Transition step(State& s, const Params&, Action::Value, Rng&) {
+    s.steps += 1;
+    volatile bool broken = s.steps > 4;
+    s.x *= kDefect == kBreaks && broken ? 1e30f : 1.0f;
+    while (kDefect == kHangs && broken) {}
+    if (kDefect == kCrashes && broken) __builtin_trap();
+    return {1.0f, 0u};
+  }
+  RM_HD static void observe(const State& s, const Params&, Strided<float> out) {
+    const float distance = kDefect == kBlinds && s.steps > 4 ? 0.0f : 1.0f;
+    out[0] = 1.0f / distance;
+  }
+};
+using Blinding = Defective<kBlinds>;
+using Breaking = Defective<kBreaks>;
+using Hanging = Defective<kHangs>;
+using Crashing = Defective<kCrashes>;
+}  // namespace rollmill
+"""
+PROJECT = """cmake_minimum_required(VERSION 3.25)
+project(defects LANGUAGES CXX)
+find_package(rollmill REQUIRED)
+foreach(type Blinding Breaking Hanging Crashing)
+  rollmill_add_env(${type} defects.h)
+endforeach()
+"""
+
+
+class Defects(support.JobTest):
+    def test_each_is_told_in_words(self):
+        source = self.dir / "defects"
+        source.mkdir()
+        (source / "defects.h").write_text(DEFECTS)
+        (source / "CMakeLists.txt").write_text(PROJECT)
+        plugin = ("--plugin", build_plugin(source, self.dir / "build", build_folder()))
+
+        said = self.ok("check-env", "My/Crashing-v0", *plugin, code=1).out
+        self.assertRegex(said, r"(?m)^repeatable +BROKEN .*\n +it crashed with signal \d+ \([A-Za-z ]+\)$")
+
+        begin = time.monotonic()
+        said = self.ok("check-env", "My/Hanging-v0", "--timeout", "1", *plugin, code=1).out
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertEqual(said.count("did not end within 1 s"), 1, said)
+        self.assertRegex(said, r"\d+ more were not run")
+
+        score = ["evaluate", "random", "--env", "My/Blinding-v0", "--episodes", "30", *plugin]
+        result = self.ok(*score, code=6)
+        self.assertIn("mean return  20.00", result.out)
+        self.assertIn("30 of 30 episodes showed the policy a number that is NaN or infinite", result.err)
+        self.assertIn("'nearness' of episode 0 at step 5", result.err)
+        self.assertEqual(json.loads(self.ok(*score, "--json", code=6).out)["blind"]["episodes"], 30)
+
+        score = ["evaluate", "random", "--env", "My/Breaking-v0", "--episodes", "30", "--out", self.dir / "score", *plugin]
+        for more in ([], ["--resume"]):  # which does not take it for an answer
+            result = self.ok(*score, *more, code=6)
+            self.assertIn("30 of 30 episodes ended because a number was NaN or infinite (not_finite)", result.err)
+            self.assertIn("rollmill replay", result.err)
+        self.assertEqual(support.read_json(self.dir / "score" / "evaluation.json")["ends"]["not_finite"], 30)
 
 
 class Refused(support.JobTest):
