@@ -43,11 +43,17 @@ EvaluationReport evaluate(const EpisodeJob& job, std::optional<bool> greedy, Thr
     r.returns.push_back(static_cast<double>(e.episode_return));
     r.lengths.push_back(e.length);
     lengths.push_back(e.length);
-    if (e.outcome < r.outcomes.size()) {
+    if (e.cut) {
+      ++r.cut;
+    } else if (e.outcome < r.outcomes.size()) {
       ++r.outcomes[e.outcome];
     } else {
       ++r.broken;
     }
+  }
+  if (r.cut > 0) {
+    r.outcome_names.emplace_back("cut");
+    r.outcomes.push_back(r.cut);
   }
   if (r.broken > 0) {
     r.outcome_names.push_back(outcome_name(spec, kOutcomeNotFinite));

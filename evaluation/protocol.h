@@ -25,6 +25,8 @@ struct EvaluationReport {
   std::vector<std::int32_t> lengths;
   std::vector<std::int64_t> outcomes;  // episodes by reason code
   std::vector<std::string> outcome_names;
+  std::int64_t cut =
+      0;  // episodes without a time limit that went on for EpisodeJob::max_steps; an outcome of its own
   // Episodes that ended because a number of the state or the reward was NaN or infinite (an outcome as well), and those that
   // showed the policy such a number, with the first of them in words.
   std::int64_t broken = 0, blind = 0;

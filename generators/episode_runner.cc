@@ -192,6 +192,7 @@ class Block {
     rows.summary.length = b.episode_lengths[at];
     rows.summary.outcome = b.outcomes[at];
     rows.summary.terminated = end == kTerminated;
+    rows.summary.cut = unlimited_ && end == kTruncated;
     rows.summary.blind_step = sight.blind_step;
     rows.summary.blind_element = sight.blind_element;
     sight = {};

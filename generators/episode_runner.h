@@ -44,6 +44,7 @@ struct EpisodeSummary {
   std::int32_t length = 0;
   std::uint8_t outcome = 0;
   bool terminated = false;
+  bool cut = false;  // by EpisodeJob::max_steps, which is no time limit of the environment's
   // The first step at which the policy was shown a number that is NaN or infinite, and which; -1: there was none. (A state that is
   // not finite ends its episode before it is shown: kOutcomeNotFinite.)
   std::int32_t blind_step = -1, blind_element = -1;

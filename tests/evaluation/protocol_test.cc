@@ -99,6 +99,24 @@ EvaluationReport random_episodes(const EnvEntry& entry, int count, int threads) 
   return evaluate(job, std::nullopt, pool);
 }
 
+// Where nothing limits an episode, the runner's own bound is no time limit: one that is given is.
+TEST(Evaluate, EpisodesThatItCutsAreNoTimeLimit) {
+  const EnvEntry endless = cpu_entry<testing::Endless>();
+  const RandomPolicy policy(endless.spec(), 3);
+  EpisodeJob job;
+  job.env = &endless;
+  job.policy = &policy;
+  job.count = 5;
+  job.max_steps = 100;
+  ThreadPool pool(1);
+  const auto ends = [&] {
+    return nlohmann::json::parse(format_json(evaluate(job, std::nullopt, pool))).at("ends");
+  };
+  EXPECT_EQ(ends(), nlohmann::json({{"time_limit", 0}, {"cut", 5}}));
+  job.time_limit = 100;
+  EXPECT_EQ(ends(), nlohmann::json({{"time_limit", 5}}));
+}
+
 // One return or two tell nothing about how far off their mean is.
 TEST(Report, HasNoIntervalOfOneOrTwoEpisodes) {
   for (const int count : {1, 2, 3}) {

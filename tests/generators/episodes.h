@@ -22,7 +22,7 @@ struct Episode {
     return words == o.words && width == o.width && final_observation == o.final_observation &&
            summary.episode_return == o.summary.episode_return &&
            summary.length == o.summary.length && summary.outcome == o.summary.outcome &&
-           summary.terminated == o.summary.terminated &&
+           summary.terminated == o.summary.terminated && summary.cut == o.summary.cut &&
            summary.blind_step == o.summary.blind_step &&
            summary.blind_element == o.summary.blind_element;
   }

@@ -232,10 +232,10 @@ class Evaluate(Faults):
                 self.assertEqual(support.read_json(self.path), anew)
 
     def test_environment_without_a_time_limit_ends(self):
-        """Pendulum has no other end: a million steps count as its limit."""
+        """Pendulum has no other end: it is cut after a million steps, which is no limit of its own."""
         endless = ["--env", "Pendulum-v1", "--set", "env.time_limit=0", "--episodes", "2"]
         report = json.loads(self.ok("evaluate", "random", *endless, "--json").out)
-        self.assertEqual(report["ends"], {"time_limit": 2})
+        self.assertEqual(report["ends"], {"time_limit": 0, "cut": 2})
         self.assertEqual((report["min_length"], report["max_length"]), (1000000, 1000000))
 
 
