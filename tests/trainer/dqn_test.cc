@@ -193,6 +193,22 @@ TEST(Dqn, ShortTrainingHasItsGoldenHash) {
 }
 
 // Whatever is drawn and whoever chooses, only allowed actions are played.
+// Of one block and of several: a part of the time of the steps, which the policy has its share of.
+TEST(Dqn, MeasuresTheEnvironmentsSteps) {
+  for (const int envs : {6, 1'600}) {
+    TrainOptions o = options("CartPole-v1");
+    o.env.num_envs = envs;
+    o.threads = envs == 6 ? 1 : 3;
+    o.dqn.replay.buffer_size = 100 * envs;
+    testing::Run run(o);
+    for (int k = 0; k < 2; ++k) {
+      const UpdateReport r = run->step();
+      EXPECT_GT(r.env_seconds, 0);
+      EXPECT_LT(r.env_seconds, r.collect_seconds);
+    }
+  }
+}
+
 TEST(Dqn, PlaysAllowedActionsOnly) {
   for (const double epsilon : {0.0, 1.0}) {
     TrainOptions o = options("Rollmill/IcePush-v0");

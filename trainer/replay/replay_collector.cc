@@ -56,7 +56,11 @@ void ReplayCollector::step(const Policy& policy, std::vector<EpisodeRecord>& fin
   const EpisodeColumns keys = batch_->episodes();
   StepBuffers buffers = b.step_buffers(0);
   buffers.final_masks = final_masks_.empty() ? nullptr : final_masks_.data();
-  pool_.run((b.num_envs + block_ - 1) / block_, [&](int task) {
+  const int blocks = (b.num_envs + block_ - 1) / block_;
+  times_.resize(static_cast<std::size_t>(blocks));
+  const auto start = Clock::now();
+  pool_.run(blocks, [&](int task) {
+    const auto begun = Clock::now();
     ActRequest q = request_for_slot(b, 0);
     q.keys = keys;
     q.batch = batch_.get();
@@ -64,8 +68,19 @@ void ReplayCollector::step(const Policy& policy, std::vector<EpisodeRecord>& fin
     q.end = std::min(b.num_envs, q.begin + block_);
     q.logprobs = q.values = nullptr;
     policy.act(q);
+    const auto acted = Clock::now();
     batch_->step_range(buffers, q.begin, q.end);
+    const auto stepped = Clock::now();
+    times_[static_cast<std::size_t>(task)] = {stepped - acted, stepped - begun};
   });
+  const std::chrono::duration<double> passed = Clock::now() - start;
+  BlockTime total;
+  for (const BlockTime& time : times_) {
+    total.environment += time.environment;
+    total.all += time.all;
+  }
+  environment_seconds_ += passed.count() * static_cast<double>(total.environment.count()) /
+                          static_cast<double>(std::max<std::int64_t>(1, total.all.count()));
   if (exchange_) {
     exchange_->add(b, buffers.final_masks);
     if (exchange_->full()) share(finished);

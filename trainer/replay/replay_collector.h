@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/device/device.h"
@@ -40,11 +41,19 @@ class ReplayCollector {
   // that ended: in (time, environment) order, as a single rank's. Collective.
   void share(std::vector<EpisodeRecord>& finished);
 
+  // Seconds of the steps since the last call that went into the environments: of several threads the share of their time together.
+  double take_environment_seconds() { return std::exchange(environment_seconds_, 0.0); }
+
   void save(H5Group& root) const { replay_.save(root); }
   // As Trainer::read. The batch must have been restored when the result is called.
   std::function<void()> read(const H5Group& root, const std::string& path);
 
  private:
+  using Clock = std::chrono::steady_clock;
+  struct BlockTime {
+    Clock::duration environment{}, all{};
+  };
+
   void store(const RolloutBuffer& step, const Word* final_masks,
              std::vector<EpisodeRecord>& finished);
 
@@ -55,6 +64,8 @@ class ReplayCollector {
   std::optional<StepExchange> exchange_;  // of several ranks
   ThreadPool& pool_;
   int block_;
+  std::vector<BlockTime> times_;  // of each block of the last step
+  double environment_seconds_ = 0;
 };
 
 // The turns of one report: train_every times act(finished), a step of all environments, then updates_per_step times learn(), once
@@ -81,6 +92,7 @@ void run_turns(const OffPolicyOptions& r, ReplayCollector& collector, std::int64
     for (int u = 0; ready && u < r.updates_per_step; ++u) learn();
     report.learn_seconds += seconds_since(learn_start);
   }
+  report.env_seconds = collector.take_environment_seconds();
 }
 
 }  // namespace rollmill
