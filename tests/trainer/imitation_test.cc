@@ -201,6 +201,24 @@ TEST(Bc, ResumesAndRepeatsBitForBit) {
   EXPECT_EQ(testing::weights_hash(pendulum, 5), "70f8df79d92b554c0e7773c5524774e0");
 }
 
+// A pass of whole windows counts each step of the dataset once, however much padding streams of whole episodes have.
+TEST(Bc, CountsTheStepsItLearnsFrom) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "Rollmill/MemoryCorridor-v0", "expert", 120);
+  TrainOptions o = cloning(dir.path() + "/d", "Rollmill/MemoryCorridor-v0");
+  o.policy.memory = MemoryKind::kGru;
+  o.policy.memory_size = 12;
+  const EnvSpec spec = find_env(o.env.id).spec();
+  Demonstrations d(o.bc.dataset, spec, shape_for(spec, o.policy), 0.9f, 1.0f);
+  d.begin_pass(o.seed, 0, o.ppo.horizon);
+  o.bc.streams = static_cast<int>(d.streams()) / o.ppo.minibatches * o.ppo.minibatches;
+  ASSERT_GT(d.streams() * o.ppo.horizon, d.steps());  // there is padding
+  testing::Run run(o);
+  EXPECT_EQ(run->step().new_steps, d.steps_in(0, o.bc.streams));
+  EXPECT_EQ(d.steps_in(0, d.streams()), d.steps());
+  EXPECT_EQ(run->progress().env_steps, d.steps_in(0, o.bc.streams));
+}
+
 // Padding has no weight whatever the distribution: a Beta's density is 0, and its logarithm infinite, at the ends of its range.
 TEST(Bc, PaddingIsHarmlessForEveryDistribution) {
   const TempDir dir;

@@ -47,7 +47,7 @@ UpdateReport BcTrainer::step() {
                     {"learning_rate", now_.learning_rate},
                     {"skipped", static_cast<double>(stats.skipped)},
                     {"passes", static_cast<double>(imitation_->pass())}};
-  run_.count({}, imitation_->window_steps(), *batch_, report);
+  run_.count({}, imitation_->steps_learned(), *batch_, report);
   return report;
 }
 

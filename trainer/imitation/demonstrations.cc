@@ -168,18 +168,19 @@ void Demonstrations::begin_pass(std::uint64_t seed, std::int64_t pass, int horiz
   close();
 }
 
-std::int64_t Demonstrations::valid_steps(std::int64_t stream) const {
+std::int64_t Demonstrations::steps_in(std::int64_t first, std::int64_t count) const {
   std::int64_t sum = 0;
-  const auto s = static_cast<std::size_t>(stream % streams());
-  for (std::int64_t p = stream_begin_[s]; p < stream_begin_[s + 1]; ++p)
-    sum += pieces_[static_cast<std::size_t>(p)].length;
+  for (std::int64_t stream = first; stream < first + count; ++stream) {
+    const auto s = static_cast<std::size_t>(stream % streams());
+    for (std::int64_t p = stream_begin_[s]; p < stream_begin_[s + 1]; ++p)
+      sum += pieces_[static_cast<std::size_t>(p)].length;
+  }
   return sum;
 }
 
 void Demonstrations::fill(const RolloutBuffer& b, std::int64_t first, std::int64_t window_first,
                           std::int64_t window_streams) const {
-  std::int64_t valid = 0;
-  for (std::int64_t s = 0; s < window_streams; ++s) valid += valid_steps(window_first + s);
+  const std::int64_t valid = steps_in(window_first, window_streams);
   const auto weight = static_cast<float>(static_cast<double>(window_streams) * horizon_ /
                                          static_cast<double>(valid));
   for (int i = 0; i < b.num_envs; ++i) fill_stream(b, i, (first + i) % streams(), weight);

@@ -38,6 +38,8 @@ class Demonstrations {
   // Lays out a pass: its streams are a function of (seed, pass, horizon).
   void begin_pass(std::uint64_t seed, std::int64_t pass, int horizon);
   std::int64_t streams() const { return static_cast<std::int64_t>(stream_begin_.size()) - 1; }
+  // Steps of the dataset in streams first .. first + count - 1: without what only fills a stream up.
+  std::int64_t steps_in(std::int64_t first, std::int64_t count) const;
   // Fills the buffer's environments 0 .. n - 1 with streams first .. first + n - 1 (after the last comes the first again).
   // advantages: the weight of a step; the window's [first - before, first - before + all) mean 1. returns: discounted
   // rewards to the episode's end (a time limit counts as one).
@@ -55,7 +57,6 @@ class Demonstrations {
   void load(const std::string& dir, const EnvSpec& spec);
   void add_returns(float gamma, float reward_scale);
   void fill_stream(const RolloutBuffer& b, int i, std::int64_t stream, float weight) const;
-  std::int64_t valid_steps(std::int64_t stream) const;
 
   PolicyShape shape_;
   std::string content_hash_;

@@ -39,6 +39,7 @@ void Imitation::go_to(std::int64_t pass, std::int64_t stream) {
 
 UpdateStats Imitation::update(double learning_rate) {
   const RolloutBuffer& b = rollout_.buffer();
+  steps_learned_ = demonstrations_.steps_in(next_, streams_);
   demonstrations_.fill(b, next_ + std::int64_t{b.num_envs} * run_.group.rank(), next_, streams_);
   // Numbered so that no two windows have their minibatches in the same order.
   const std::int64_t number = (pass_ << 20) + next_ / streams_;

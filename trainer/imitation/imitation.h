@@ -24,7 +24,8 @@ class Imitation {
 
   const Demonstrations& demonstrations() const { return demonstrations_; }
   std::int64_t pass() const { return pass_; }  // passes that are complete
-  std::int64_t window_steps() const { return std::int64_t{streams_} * options_.horizon; }
+  // Steps of the dataset that the last update learned from, of all ranks: padding is none.
+  std::int64_t steps_learned() const { return steps_learned_; }
   // Where the next window is: a checkpoint's two numbers.
   std::int64_t next_stream() const { return next_; }
   void go_to(std::int64_t pass, std::int64_t stream);
@@ -36,7 +37,7 @@ class Imitation {
   int streams_;  // of all ranks
   HostRollout rollout_;
   std::unique_ptr<Learner> learner_;
-  std::int64_t pass_ = 0, next_ = 0;
+  std::int64_t pass_ = 0, next_ = 0, steps_learned_ = 0;
 };
 
 // [init] dataset: `epochs` passes, with an optimiser of its own. Logs a line a pass (rank 0). Returns false where run.stopped()
