@@ -117,37 +117,29 @@ void HostCollector::finish_block(const AdvantageOptions& options, int begin, int
 Staleness HostCollector::correct(const AdvantageOptions& options, ThreadPool& pool) {
   RM_ASSERT(buffer_.memory_columns == 0);
   ratios_.resize(static_cast<std::size_t>(buffer_.horizon * buffer_.stride));
-  // Blocks of a fixed size, so that sums over them do not depend on threads.
-  constexpr int kEnvs = kTileRows;
-  const int blocks = (buffer_.num_envs + kEnvs - 1) / kEnvs;
-  std::vector<double> sums(static_cast<std::size_t>(3 * blocks));
+  const int blocks = staleness_blocks(buffer_.num_envs);
+  std::vector<RatioSums> parts(static_cast<std::size_t>(blocks * buffer_.horizon));
   pool.run(blocks, [&](int b) {
-    correct_block(options, b * kEnvs, std::min((b + 1) * kEnvs, buffer_.num_envs),
-                  sums.data() + 3 * b);
+    correct_block(options, b * kStalenessEnvs, std::min((b + 1) * kStalenessEnvs, buffer_.num_envs),
+                  parts.data() + b * buffer_.horizon);
   });
-  double total[3] = {};
-  for (std::size_t i = 0; i < sums.size(); ++i) total[i % 3] += sums[i];
-  const double n = static_cast<double>(buffer_.horizon) * buffer_.num_envs;
-  return {total[0] / n, total[1] / n, total[2] / n};
+  return staleness_of(parts, buffer_.horizon, buffer_.num_envs);
 }
 
 void HostCollector::correct_block(const AdvantageOptions& options, int begin, int end,
-                                  double* sums) {
-  float then[kTileRows];
+                                  RatioSums* parts) {
+  float change[kStalenessEnvs];  // of log-probabilities
   for (int t = 0; t < buffer_.horizon; ++t) {
     ActRequest q = request_for_slot(buffer_, t);
     q.begin = begin;
     q.end = end;
+    float then[kStalenessEnvs];
     std::copy(q.logprobs + begin, q.logprobs + end, then);
     policy_.judge(q);
     float* RM_RESTRICT ratio = ratios_.data() + t * buffer_.stride + begin;
-    for (int r = 0; r < end - begin; ++r) ratio[r] = math::exp(q.logprobs[begin + r] - then[r]);
-    for (int r = 0; r < end - begin; ++r) {
-      const auto now = static_cast<double>(ratio[r]);
-      sums[0] += now;
-      sums[1] += now > 1.0 ? 1.0 : 0.0;
-      sums[2] += (now - 1.0) - static_cast<double>(q.logprobs[begin + r] - then[r]);
-    }
+    for (int r = 0; r < end - begin; ++r) change[r] = q.logprobs[begin + r] - then[r];
+    for (int r = 0; r < end - begin; ++r) ratio[r] = math::exp(change[r]);
+    for (int r = 0; r < end - begin; ++r) parts[t].add(ratio[r], change[r]);
   }
   const int last = buffer_.horizon;
   policy_.value({buffer_.observation_slot(last), buffer_.stride, buffer_.slot_words(),

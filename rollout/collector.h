@@ -11,6 +11,7 @@
 #include "rollout/buffer.h"
 #include "rollout/mlp/mlp_policy.h"
 #include "rollout/normalizer.h"
+#include "rollout/staleness.h"
 
 namespace rollmill {
 
@@ -23,13 +24,6 @@ struct EpisodeRecord {
   std::uint8_t outcome;
   std::uint32_t level = 0;   // 0 where the world has no levels
   float value_error = 0.0f;  // mean |advantage| of its steps in this rollout; host rollouts only
-};
-
-// How far a policy has moved from the one that made a rollout.
-struct Staleness {
-  double mean_ratio = 1;  // of its actions' probabilities, now over then
-  double cut = 0;         // part of them above 1, which V-trace cuts off
-  double kl = 0;          // mean of (ratio - 1) - log ratio, as UpdateStats::approx_kl
 };
 
 class HostCollector {
@@ -65,7 +59,7 @@ class HostCollector {
   void play_block(int begin, int end, BlockTime& time);
   void value_tile(std::int64_t tile);
   void finish_block(const AdvantageOptions& options, int begin, int end);
-  void correct_block(const AdvantageOptions& options, int begin, int end, double* sums);
+  void correct_block(const AdvantageOptions& options, int begin, int end, RatioSums* parts);
   void value_truncated(int first, int last, int begin, int end);
 
   EnvBatch& batch_;

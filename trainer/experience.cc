@@ -6,6 +6,8 @@
 #include "core/base/assert.h"
 #include "envs/device_batch.h"
 #include "rollout/device_collector.h"
+#include "rollout/device_rollout_pair.h"
+#include "trainer/host_rollouts.h"
 #include "trainer/overlapped_experience.h"
 
 namespace rollmill {
@@ -60,15 +62,24 @@ class HostExperience final : public Experience {
   HostCollector collector_;
 };
 
+RolloutMemory memory_of(const ExperienceConfig& c, const PolicyWeights& weights) {
+  return {weights.layout.shape.memory_columns(), c.sequence_length, c.burn_in};
+}
+
+DeviceCollectorConfig device_config(const ExperienceConfig& c, const PolicyWeights& weights) {
+  return {c.env->id,        c.batch,
+          c.horizon,        c.seed,
+          /*greedy=*/false, c.device.gpu(c.local_rank),
+          c.frame_stack,    memory_of(c, weights),
+          /*fused=*/true,   device_products(c.bf16, c.exact)};
+}
+
 class CudaExperience final : public Experience {
  public:
   CudaExperience(const ExperienceConfig& c, const PolicyWeights& weights)
       : weights_(weights),
         shape_(c.env->spec(), c.horizon, c.batch.num_envs, c.frame_stack, memory_of(c, weights)),
-        collector_(
-            make_device_collector({c.env->id, c.batch, c.horizon, c.seed, /*greedy=*/false,
-                                   c.device.gpu(c.local_rank), c.frame_stack, memory_of(c, weights),
-                                   /*fused=*/true, device_products(c.bf16, c.exact)})) {}
+        collector_(make_device_collector(device_config(c, weights))) {}
 
   EnvBatch& batch() override { return collector_->batch(); }
   const RolloutBuffer& buffer() const override { return collector_->buffer(); }
@@ -104,9 +115,6 @@ class CudaExperience final : public Experience {
   std::size_t buffer_bytes() const override { return shape_.bytes(); }
 
  private:
-  static RolloutMemory memory_of(const ExperienceConfig& c, const PolicyWeights& weights) {
-    return {weights.layout.shape.memory_columns(), c.sequence_length, c.burn_in};
-  }
   const PolicyWeights& weights_;
   HostRollout shape_;  // the host's copy
   std::unique_ptr<DeviceCollector> collector_;
@@ -116,9 +124,14 @@ class CudaExperience final : public Experience {
 
 std::unique_ptr<Experience> make_experience(const ExperienceConfig& config,
                                             const PolicyWeights& weights, ThreadPool& pool) {
-  if (config.device.kind == DeviceChoice::Kind::kCuda)
-    return std::make_unique<CudaExperience>(config, weights);
-  if (config.overlap) return make_overlapped_experience(config, weights, pool);
+  const bool cuda = config.device.kind == DeviceChoice::Kind::kCuda;
+  if (config.overlap) {
+    return make_overlapped_experience(cuda
+                                          ? make_device_rollout_pair(device_config(config, weights))
+                                          : make_host_rollouts(config, weights, pool),
+                                      weights);
+  }
+  if (cuda) return std::make_unique<CudaExperience>(config, weights);
   return std::make_unique<HostExperience>(config, weights, pool);
 }
 

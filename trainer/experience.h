@@ -56,7 +56,7 @@ struct ExperienceConfig {
   std::uint64_t seed = 0;  // of the policy's sampling
   int frame_stack = 1;
   int sequence_length = 0, burn_in = 0;  // of a policy with memory
-  bool overlap = false;                  // on the CPU, without memory
+  bool overlap = false;                  // without memory
   int threads = 1;                       // of the learner's pool
   bool bf16 = false;                     // MlpPolicy's, and with `exact` its bits on a GPU
   bool exact = false;                    // trainer.reduction

@@ -1,16 +1,16 @@
-// Rollouts that are made while the learner works (ppo.overlap): two buffers by turns, the environments' own thread pool, and a
-// copy of the weights that the learner starts from. What comes out does not depend on who is faster.
+// Rollouts that are made while the learner works (ppo.overlap): which of two is learned from, which waits, and what a checkpoint keeps.
+// What comes out does not depend on who is faster.
 #pragma once
 
 #include <memory>
 
+#include "rollout/rollout_pair.h"
 #include "trainer/experience.h"
 
 namespace rollmill {
 
-// weights and pool, the learner's, outlive the result.
-std::unique_ptr<Experience> make_overlapped_experience(const ExperienceConfig& config,
-                                                       const PolicyWeights& weights,
-                                                       ThreadPool& pool);
+// weights, the learner's, outlive the result.
+std::unique_ptr<Experience> make_overlapped_experience(std::unique_ptr<RolloutPair> rollouts,
+                                                       const PolicyWeights& weights);
 
 }  // namespace rollmill

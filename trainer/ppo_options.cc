@@ -151,7 +151,6 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   read_ppo(c, o.ppo);
   if (cuda && o.ppo.normalize_rewards)
     c.fail("ppo.normalize_rewards", "is for env.device = \"cpu\" so far; set trainer.reward_scale");
-  if (o.ppo.overlap && cuda) c.fail("ppo.overlap", "is for env.device = \"cpu\" so far");
   if (o.ppo.overlap && o.policy.memory != MemoryKind::kNone)
     c.fail("ppo.overlap", "is for policies without memory so far");
   if (o.ppo.overlap && o.algorithm != "ppo")

@@ -34,7 +34,7 @@ struct PpoOptions {
   // burn_in steps before them (Kapturowski et al. 2019). Minibatches are of whole sequences.
   int sequence_length = 0, burn_in = 0;
   // The next rollout is made while the learner works on the last one, by weights one update older than those that will learn from
-  // it; V-trace corrects for that, and ratios are to the policy before the update.
+  // it; V-trace corrects for that, and ratios are to the policy before the update. On the CPU and on a GPU; without a memory.
   bool overlap = false;
   bool normalize_advantages = true;  // per minibatch, over all ranks
   bool normalize_rewards = false;    // trainer/reward_normalizer.h; before trainer.reward_scale

@@ -14,7 +14,6 @@
 #include "trainer/guards.h"
 #include "trainer/imitation/imitation.h"
 #include "trainer/imitation/initial_policy.h"
-#include "trainer/make_learner.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
@@ -53,7 +52,8 @@ void check_learner_memory(const TrainRun& run, const MlpLayout& layout) {
 
 }  // namespace
 
-PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank)
+PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank,
+                       const PpoParts& parts)
     : run_(options, group), now_(options.ppo), weights_(shape_for(run_.spec, options.policy)) {
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
@@ -84,7 +84,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   }
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
-  experience_ = make_experience(config, weights_, *run_.pool);
+  experience_ = parts.experience(config, weights_, *run_.pool);
   if (options.ppo.normalize_rewards) rewards_.emplace(config.batch.num_envs, options.ppo.gamma);
   LearnerContext context{&now_, &weights_, &optimizer_, &group, run_.pool.get(), options.seed};
   context.cuda = experience_->cuda();
@@ -92,7 +92,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   context.groups = options.groups;
   context.frozen = frozen_;
   context.bf16 = options.bf16;
-  learner_ = make_learner(options.kernels, context);
+  learner_ = parts.learner(options.kernels, context);
   experience_->reset();
   if (options.algorithm == "distill") {
     const RolloutBuffer& b = experience_->buffer();

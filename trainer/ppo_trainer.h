@@ -12,14 +12,22 @@
 #include "trainer/experience.h"
 #include "trainer/imitation/teacher.h"
 #include "trainer/learner.h"
+#include "trainer/make_learner.h"
 #include "trainer/reward_normalizer.h"
 #include "trainer/trainer.h"
 
 namespace rollmill {
 
+// What a trainer is made of, for those that bring parts of their own.
+struct PpoParts {
+  std::function<decltype(make_experience)> experience = make_experience;
+  std::function<decltype(make_learner)> learner = make_learner;
+};
+
 class PpoTrainer final : public Trainer {
  public:
-  PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank = 0);
+  PpoTrainer(const TrainOptions& options, ProcessGroup& group, int local_rank = 0,
+             const PpoParts& parts = {});
   ~PpoTrainer() override;
 
   UpdateReport step() override;  // one rollout and one update

@@ -2,7 +2,8 @@
 //
 // Work goes to the default stream of the current device, which is torch's, too, or to a blocking
 // stream, which waits for it and is waited for: the order of the program is the order on the device,
-// and a copy to the host waits for what came before it.
+// and a copy to the host waits for what came before it. Only the rollouts of ppo.overlap have a stream that must be told what to wait
+// for (core/device/side_stream.cuh).
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,4 +1,4 @@
-// Uploads of weights and launches of rollout/mlp/policy_kernels.cuh.
+// Uploads of weights and launches of rollout/mlp/policy_kernels.cuh and judge_kernels.cuh.
 #include "rollout/mlp/policy_cuda.cuh"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "core/device/cuda_check.cuh"
 #include "core/device/cuda_module.h"
 #include "rollout/mlp/acting_weights.h"
+#include "rollout/mlp/judge_kernels.cuh"
 #include "rollout/mlp/policy_kernels.cuh"
 
 namespace rollmill {
@@ -133,6 +134,8 @@ void CudaPolicy::choose_tile() {
                                cudaFuncAttributeMaxDynamicSharedMemorySize, most));
   RM_CUDA(cudaFuncSetAttribute(bf16() ? value_kernel<true> : value_kernel<false>,
                                cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  RM_CUDA(cudaFuncSetAttribute(bf16() ? judge_kernel<true> : judge_kernel<false>,
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, most));
 }
 
 void CudaPolicy::set_normalizer(const PolicyWeights& weights) {
@@ -171,17 +174,32 @@ void CudaPolicy::value(const RolloutBuffer& b, int t, const std::uint32_t* steps
   RM_CUDA_LAUNCHED("value_kernel");
 }
 
-void CudaPolicy::final_values(const RolloutBuffer& b, int first, int last) const {
+template <class Launch>
+void CudaPolicy::for_slots(const RolloutBuffer& b, int first, int last, Launch&& launch) const {
   constexpr int kMaxSlots = 65535;  // of a grid's second dimension
   RM_ASSERT(policy_.params != nullptr);
   const DeviceScope scope(device_);
-  const auto kernel = bf16() ? value_kernel<true> : value_kernel<false>;
   for (int t = first; t < last; t += kMaxSlots) {
-    const dim3 grid(blocks_for(b.num_envs, policy_.tile_rows),
-                    static_cast<unsigned>(std::min(last - t, kMaxSlots)));
+    launch(t, dim3(blocks_for(b.num_envs, policy_.tile_rows),
+                   static_cast<unsigned>(std::min(last - t, kMaxSlots))));
+  }
+}
+
+void CudaPolicy::final_values(const RolloutBuffer& b, int first, int last) const {
+  const auto kernel = bf16() ? value_kernel<true> : value_kernel<false>;
+  for_slots(b, first, last, [&](int t, const dim3& grid) {
     kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, true, nullptr);
     RM_CUDA_LAUNCHED("value_kernel");
-  }
+  });
+}
+
+void CudaPolicy::judge(const RolloutBuffer& b, float* log_ratios) const {
+  RM_ASSERT(policy_.memory_size == 0);
+  const auto kernel = bf16() ? judge_kernel<true> : judge_kernel<false>;
+  for_slots(b, 0, b.horizon, [&](int t, const dim3& grid) {
+    kernel<<<grid, kThreads, shared_bytes(), launch_stream>>>(policy_, b, t, log_ratios);
+    RM_CUDA_LAUNCHED("judge_kernel");
+  });
 }
 
 }  // namespace rollmill

@@ -34,10 +34,15 @@ class CudaPolicy {
   // Final values of slots [first, last), where an episode was truncated; others are left as they were. With memory one slot at a
   // time, right after its step.
   void final_values(const RolloutBuffer& buffer, int first, int last) const;
+  // MlpPolicy::judge of all slots: log-probabilities and values anew; log_ratios [T][stride]: the former's changes. Without memory.
+  void judge(const RolloutBuffer& buffer, float* log_ratios) const;
 
  private:
   bool bf16() const { return policy_.products != Products::kFloat32; }
   std::size_t shared_bytes() const;
+  // launch(t, grid) for slots from t on, as many as a grid takes at a time, until all of [first, last) have had theirs.
+  template <class Launch>
+  void for_slots(const RolloutBuffer& buffer, int first, int last, Launch&& launch) const;
   void choose_tile();
   void upload_tables(const ObservationSpec& observed, const std::vector<int>& choices);
 

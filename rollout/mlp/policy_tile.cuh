@@ -187,6 +187,15 @@ __device__ inline const float* network_tile(const DevicePolicy& p, const DeviceN
   }
 }
 
+// Excludes what row i's mask does not allow of the choices [first, first + n), whose logits are z.
+__device__ inline void exclude_masked_row(const DevicePolicy& p, const ActRequest& q,
+                                          std::int64_t i, float* z, int first, int n) {
+  if (q.masks == nullptr) return;
+  Word mask[kMaxDeviceMaskWords];
+  for (int m = 0; m < p.mask_columns; ++m) mask[m] = q.masks[m * q.stride + i];
+  exclude_masked<1>(z, mask, first, n, 1);
+}
+
 // Discrete columns of row i; head: logits in, log-probabilities out. Returns the actions' log-probability.
 __device__ inline float sample_choices_row(const DevicePolicy& p, const ActRequest& q,
                                            std::int64_t i, float* head) {
@@ -197,11 +206,7 @@ __device__ inline float sample_choices_row(const DevicePolicy& p, const ActReque
     const int n = p.choices[column];
     float* z = head + first;
     std::int32_t action;
-    if (q.masks != nullptr) {
-      Word mask[kMaxDeviceMaskWords];
-      for (int m = 0; m < p.mask_columns; ++m) mask[m] = q.masks[m * q.stride + i];
-      exclude_masked<1>(z, mask, first, n, 1);
-    }
+    exclude_masked_row(p, q, i, z, first, n);
     log_softmax<1>(z, n, 1);
     if (p.greedy) {
       argmax_categorical<1>(z, n, 1, &action);
@@ -277,12 +282,12 @@ RM_HD int tile_floats(const DevicePolicy& p) {
   return p.tile_rows * (tile_row(p.observations) + 2 * p.max_width + p.memory_row);
 }
 
-// The whole of an action for environments [begin, begin + rows), by all threads of a block: row r's outputs are written by thread
-// r. `input`: tile_floats(p); threads may still read it when the first ones return. kBf16: p.products are bfloat16's; float32's
-// kernels would grow and slow down if they held both.
-template <bool kBf16>
-__device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std::int64_t begin,
-                                int rows, float* input) {
+// The networks on environments [begin, begin + rows), by all threads of a block: values are written, and say(i, head) called, by
+// thread r for row r. `input`: tile_floats(p); threads may still read it when the first ones return. kBf16: p.products are
+// bfloat16's; float32's kernels would grow and slow down if they held both.
+template <bool kBf16, class Say>
+__device__ inline void policy_tile(const DevicePolicy& p, const ActRequest& q, std::int64_t begin,
+                                   int rows, float* input, Say&& say) {
   float* a = input + p.tile_rows * tile_row(p.observations);
   float* b = a + p.tile_rows * p.max_width;
   float* memory = b + p.tile_rows * p.max_width;
@@ -304,7 +309,7 @@ __device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std:
   if (remembers) store(p.actor, 0);
   if (r < rows && q.values != nullptr && p.trunk == Trunk::kShared)
     q.values[begin + r] = head[p.outputs];
-  if (r < rows) sample_row(p, q, begin + r, head);
+  if (r < rows) say(begin + r, head);
   if (q.values == nullptr || p.trunk != Trunk::kSeparate) return;
   __syncthreads();  // the critic overwrites the actor's head
   const std::int64_t offset = p.memory_size * q.stride;
@@ -312,6 +317,14 @@ __device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std:
   const float* value = network_tile<kBf16>(p, p.critic, input, a, b, memory);
   if (remembers) store(p.critic, offset);
   if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
+}
+
+// The whole of an action.
+template <bool kBf16>
+__device__ inline void act_tile(const DevicePolicy& p, const ActRequest& q, std::int64_t begin,
+                                int rows, float* input) {
+  policy_tile<kBf16>(p, q, begin, rows, input,
+                     [&](std::int64_t i, float* head) { sample_row(p, q, i, head); });
 }
 
 // The tile of this block among environments [first, end): where it begins, and its rows.

@@ -378,6 +378,33 @@ TEST_F(OnDevice, TensorProductsLearnWhatTheyAct) {
   }
 }
 
+// Updates with ppo.overlap, whose rollouts run beside the learner: the checkpoints' bytes, the rollout that waits included; resumed, too.
+TEST_F(OnDevice, OverlappedPpoHasTheCpusBits) {
+  for (const char* id : {"CartPole-v1", "Pendulum-v1", "Taxi-v3", "MinAtar/Breakout-v1"}) {
+    TrainOptions o;
+    o.env.id = id;
+    o.env.num_envs = 304;
+    o.env.time_limit = 30;
+    o.policy.hidden = {64, 40};
+    o.total_steps = 1'000'000;
+    o.ppo.overlap = true;
+    o.ppo.horizon = 64;
+    o.groups = 4;
+    o.normalize_observations = std::string(id) == "Pendulum-v1";
+    testing::Run cpu(o);
+    o.env.device = "cuda:0";
+    testing::Run gpu(o);
+    for (int update = 0; update < 6; ++update) {
+      const UpdateReport a = cpu->step(), b = gpu->step();
+      EXPECT_EQ(a.episodes, b.episodes);
+      EXPECT_EQ(a.metric("stale_kl"), b.metric("stale_kl")) << id << ", update " << update;
+      EXPECT_EQ(a.metric("policy_loss"), b.metric("policy_loss")) << id << ", update " << update;
+      EXPECT_EQ(testing::hash_of(cpu), testing::hash_of(gpu)) << id << ", update " << update;
+    }
+    testing::expect_resume_equals_no_interruption(o);
+  }
+}
+
 // Reports of deep Q-learning, environments and replay buffer included, turn by turn and as graphs: the checkpoints' bytes.
 TEST_F(OnDevice, DqnHasTheCpusBits) {
   for (const char* id : {"CartPole-v1", "Taxi-v3", "MinAtar/Breakout-v1"}) {

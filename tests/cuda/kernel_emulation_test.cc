@@ -14,28 +14,19 @@
 #include "envs/classic/pendulum.h"
 #include "rollout/advantage.h"
 #include "rollout/collector.h"
-#include "rollout/collector_kernels.cuh"
 #include "rollout/fused_rollout.cuh"
-#include "rollout/mlp/acting_weights.h"
 #include "rollout/mlp/mlp_policy.h"
-#include "rollout/mlp/policy_kernels.cuh"
 #include "rollout/rollout_fields.h"
+#include "tests/cuda/policy_emulation.h"
 #include "tests/support/counter_env.h"
 
 namespace rollmill {
 namespace {
 
-// At least a tile's rows. (Fewer under the thread sanitizer, to which a barrier of 64 threads is minutes of the whole test.)
-#if defined(__SANITIZE_THREAD__)
-constexpr int kThreads = 32;
-#else
-constexpr int kThreads = 64;
-#endif
-constexpr int kHorizon = 12;
+using testing::blocks_of, testing::EmulatedElements, testing::EmulatedPolicy;
 
-unsigned blocks(int n, int per_block) {
-  return static_cast<unsigned>((n + per_block - 1) / per_block);
-}
+constexpr int kThreads = testing::kActThreads;
+constexpr int kHorizon = 12;
 
 bool same_bits(const void* a, const void* b, std::size_t bytes) {
   return std::memcmp(a, b, bytes) == 0;
@@ -68,7 +59,6 @@ struct Scene {
     for (int k = 0; k < spec.observed.elements; ++k) moments.push_back({10.0, 0.01 * k, 2.0 + k});
     weights.normalizer.set_moments(moments);
     policy.refresh();
-    acting = acting_weights(weights.layout, weights.params.data(), products);
   }
   // Sequences and a burn-in that meet in some steps.
   RolloutMemory memory() const {
@@ -86,120 +76,65 @@ struct Scene {
   BatchConstants constants() const {
     return {config.seed, config.episode_stride, static_cast<std::uint32_t>(config.time_limit), {}};
   }
-  // What CudaPolicy::set_weights makes, with host pointers.
-  DevicePolicy device_policy(bool greedy, int tile_rows) {
-    DevicePolicy p{};
-    p.actor = acting.actor;
-    p.critic = acting.critic;
-    p.params = acting.values.data();
-    p.products = products;
-    if (weights.normalizer.enabled()) {
-      p.shift = weights.normalizer.shift();
-      p.scale = weights.normalizer.scale();
-      p.clip = weights.normalizer.clip();
-    }
-    const PolicyShape& shape = weights.layout.shape;
-    p.unpack = {spec.observed.kind, spec.observed.elements, elements.column_of.data(),
-                elements.choice_of.data()};
-    p.frame_stack = shape.frame_stack;
-    p.observations = shape.observations();
-    p.choices = shape.choices.data();
-    p.choice_columns = static_cast<int>(shape.choices.size());
-    p.mask_columns = spec.mask_columns;
-    p.reals = shape.reals;
-    p.activation = shape.activation;
-    p.trunk = shape.trunk;
-    p.distribution = shape.distribution;
-    p.outputs = shape.outputs();
-    p.max_width = std::max(widest(p.actor), widest(p.critic));
-    p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
-    p.memory_size = shape.memory_size;
-    p.tile_rows = tile_rows;
-    p.greedy = greedy;
-    p.seed = 17;
-    if (p.reals == 0) return p;
-    p.log_std = weights.layout.has_log_std() ? p.params + acting.log_std : nullptr;
-    const auto n = static_cast<std::size_t>(p.reals);
-    bounds.resize(4 * n);
-    for (std::size_t a = 0; a < n; ++a) {
-      const FieldSpec& f = spec.action[shape.choices.size() + a];
-      bounds[a] = static_cast<float>(0.5 * (f.low + f.high));
-      bounds[n + a] = static_cast<float>(0.5 * (f.high - f.low));
-      bounds[2 * n + a] = static_cast<float>(f.low);
-      bounds[3 * n + a] = static_cast<float>(f.high);
-    }
-    p.middle = bounds.data();
-    p.half_range = p.middle + n, p.low = p.middle + 2 * n, p.high = p.middle + 3 * n;
-    return p;
-  }
-
   EnvSpec spec;
-  ChoiceElements elements{spec.observed};
   BatchConfig config;
   CpuBatch<Env> batch;
   PolicyWeights weights;
   Products products;
-  ActingWeights acting;
   MlpPolicy policy;
   HostRollout rollout;
   ThreadPool pool;
   HostCollector collector;
-  std::vector<float> bounds;
 };
 
 // How the steps of a rollout are launched: policy and environments in turn; or all in one kernel, the weights in shared memory or
 // not.
 enum class Launch { kStepByStep, kOneKernel, kOneKernelGlobalWeights };
 
+// CudaBatch (envs/batch_cuda.cuh), as far as a rollout wants it.
+template <class Env>
+struct EmulatedBatch {
+  BatchColumns columns;
+  BatchConstants constants;
+  typename Env::Params params;
+  int num_envs;
+  EpisodeColumns episodes() const { return {columns.environment, columns.episode, columns.step}; }
+  void step(const StepBuffers& buffers) const {
+    emulate(blocks_of(num_envs), 1, kThreads, 0,
+            [&] { step_kernel<Env, false>(columns, constants, params, 0, num_envs, buffers); });
+  }
+};
+
 // The whole of CudaCollector::collect, kernel by kernel, into a rollout of its own.
 template <class Env>
 void collect(Scene<Env>& scene, bool greedy, int tile_rows, const RolloutBuffer& b,
              BatchColumns columns, Launch launch) {
-  const int n = b.num_envs;
-  const DevicePolicy p = scene.device_policy(greedy, tile_rows);
-  const auto shared = static_cast<std::size_t>(tile_floats(p));
-  const BatchConstants constants = scene.constants();
-  const auto params = make_params<Env>(scene.config.params);
-  const bool bf16 = p.products != Products::kFloat32;
-  const auto act = bf16 ? act_kernel<true> : act_kernel<false>;
-  const auto value = bf16 ? value_kernel<true> : value_kernel<false>;
-  const auto rollout = bf16 ? rollout_kernel<Env, false, true> : rollout_kernel<Env, false, false>;
-  const auto count_frames = [&](int t) {
-    if (b.frame_stack == 1) return;
-    emulate(blocks(n, kThreads), 1, kThreads, 0, [&] { frames_kernel(b, t, columns.step); });
-  };
-  const auto final_values = [&](int first, int slots) {
-    emulate(blocks(n, p.tile_rows), static_cast<unsigned>(slots), kThreads, shared,
-            [&] { value(p, b, first, true, nullptr); });
-  };
-  if (launch != Launch::kStepByStep) {
-    const int kept =
-        launch == Launch::kOneKernel ? static_cast<int>(scene.acting.values.size()) : 0;
-    emulate(blocks(n, p.tile_rows), 1, kThreads, static_cast<std::size_t>(rollout_floats(p, kept)),
-            [&] { rollout(p, b, columns, constants, params, kept); });
+  EmulatedPolicy policy(scene.spec, 17, greedy, tile_rows, scene.products);
+  policy.set_weights(scene.weights);
+  EmulatedBatch<Env> batch{columns, scene.constants(), make_params<Env>(scene.config.params),
+                           b.num_envs};
+  if (launch == Launch::kStepByStep) {
+    launch_steps(policy, EmulatedElements{}, batch, b);
+  } else {
+    const DevicePolicy& p = policy.device();
+    const int kept = launch == Launch::kOneKernel ? policy.parameters() : 0;
+    const auto rollout =
+        policy.bf16() ? rollout_kernel<Env, false, true> : rollout_kernel<Env, false, false>;
+    emulate(policy.tiles(b), 1, kThreads, static_cast<std::size_t>(rollout_floats(p, kept)),
+            [&] { rollout(p, b, columns, batch.constants, batch.params, kept); });
   }
-  for (int t = 0; launch == Launch::kStepByStep && t < b.horizon; ++t) {
-    count_frames(t);
-    for (int k = 0; k < b.sequences(); ++k) {
-      if (b.sequence_start(k) != t) continue;
-      emulate(blocks(n * b.memory_columns, kThreads), 1, kThreads, 0,
-              [&] { keep_memory_kernel(b, k, columns.step); });
-    }
-    ActRequest q = request_for_slot(b, t);
-    q.keys = {columns.environment, columns.episode, columns.step};
-    q.end = n;
-    emulate(blocks(n, p.tile_rows), 1, kThreads, shared, [&] { act(p, q); });
-    emulate(blocks(n, kThreads), 1, kThreads, 0,
-            [&] { step_kernel<Env, false>(columns, constants, params, 0, n, b.step_buffers(t)); });
-    if (b.memory_columns > 0) final_values(t, 1);
-  }
-  count_frames(b.horizon);
-  emulate(blocks(n, p.tile_rows), 1, kThreads, shared,
-          [&] { value(p, b, b.horizon, false, columns.step); });
-  if (b.memory_columns == 0) final_values(0, b.horizon);
-  emulate(blocks(n, kThreads), 1, kThreads, 0, [&] {
-    gae_kernel(b, AdvantageOptions{0.97f, 0.9f, 0.5f});
-  });
+  launch_estimates(policy, EmulatedElements{}, columns.step, b,
+                   AdvantageOptions{0.97f, 0.9f, 0.5f});
+  if (b.memory_columns > 0) return;
+  // What the policy says of its own actions afterwards is what it said, and then V-trace is GAE: a correction changes nothing.
+  std::vector<float> log_ratios(static_cast<std::size_t>(b.horizon * b.stride));
+  std::vector<RatioSums> parts(static_cast<std::size_t>(staleness_blocks(b.num_envs) * b.horizon));
+  launch_correction(policy, EmulatedElements{}, b, AdvantageOptions{0.97f, 0.9f, 0.5f},
+                    log_ratios.data(), parts.data());
+  const Staleness stale = staleness_of(parts, b.horizon, b.num_envs);
+  EXPECT_EQ(stale.mean_ratio, 1);
+  EXPECT_EQ(stale.cut, 0);
+  EXPECT_EQ(stale.kl, 0);
 }
 
 template <class Env>
@@ -209,7 +144,7 @@ void reset(Scene<Env>& scene, const RolloutBuffer& b, BatchColumns columns) {
   const auto params = make_params<Env>(c.params);
   const FirstEpisodes first{c.first_environment, c.environment_stride, c.first_episode,
                             c.episode_offset};
-  emulate(blocks(b.num_envs, kThreads), 1, kThreads, 0, [&] {
+  emulate(blocks_of(b.num_envs), 1, kThreads, 0, [&] {
     reset_kernel<Env, false>(columns, constants, params, first, b.num_envs, b.observation_slot(0),
                              b.mask_slot(0));
   });
@@ -262,8 +197,7 @@ void expect_equal_rollouts(int num_envs, bool normalize, bool greedy, int tile_r
     const int parts = groups * kHorizon * b.observation_columns;
     std::vector<Moments> moments(static_cast<std::size_t>(parts)),
         total(static_cast<std::size_t>(groups * b.observation_columns));
-    emulate(blocks(parts, kThreads), 1, kThreads, 0,
-            [&] { moments_kernel(b, groups, moments.data()); });
+    emulate(blocks_of(parts), 1, kThreads, 0, [&] { moments_kernel(b, groups, moments.data()); });
     const std::size_t of_group = moments.size() / static_cast<std::size_t>(groups),
                       size = static_cast<std::size_t>(b.observation_columns);
     for (std::size_t i = 0; i < moments.size(); ++i)
@@ -334,7 +268,7 @@ TEST(KernelEmulation, MasksOfFinalObservations) {
       const BatchColumns columns =
           layout_columns(words.data(), a.stride, CpuBatch<Env>::kStateWords, false);
       batch.step(from);
-      emulate(blocks(config.num_envs, kThreads), 1, kThreads, 0, [&] {
+      emulate(blocks_of(config.num_envs), 1, kThreads, 0, [&] {
         step_kernel<Env, false>(columns, batch_constants(config, batch.spec().time_limit), params,
                                 0, config.num_envs, to);
       });

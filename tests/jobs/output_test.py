@@ -126,7 +126,7 @@ class Options(Faults):
                 ],
                 "policy.memory",
             ),
-            (['env.device="cuda"', "ppo.overlap=true"], "ppo.overlap"),
+            (['env.device="cuda"', "ppo.overlap=true", 'policy.memory="gru"'], ("ppo.overlap", "is for policies without memory")),
             (["env.num_envs=2097152", "ppo.horizon=1024"], "ppo.horizon"),
             (["env.num_envs=1048576", "ppo.horizon=2048"], "ppo.horizon"),
         ):

@@ -23,7 +23,7 @@ struct DeviceUpdate {
 class DeviceLearner {
  public:
   virtual ~DeviceLearner() = default;
-  // buffer: in device memory, the same arrays in each call. Weights and optimiser state are copied in and out.
+  // buffer: in device memory, one of at most two of one shape. Weights and optimiser state are copied in and out.
   virtual DeviceUpdate update(const RolloutBuffer& buffer, std::int64_t update,
                               double learning_rate) = 0;
 };

@@ -1,9 +1,9 @@
 // Launches of trainer/fused/learner_sequence.cuh.
 //
 // An update is the same sequence of kernels each time, on arrays that stay where they are: it is captured once as a CUDA graph
-// and replayed. What differs from update to update (settings, the epochs' order) lies in device memory. Only a limit on the KL
-// divergence needs the host between epochs, and only very many minibatches make a graph too large: then the kernels are
-// launched one by one.
+// (with ppo.overlap once for each of the two rollouts) and replayed. What differs from update to update (settings, the epochs'
+// order) lies in device memory. Only a limit on the KL divergence needs the host between epochs, and only very many minibatches
+// make a graph too large: then the kernels are launched one by one.
 #include <algorithm>
 
 #include "core/base/assert.h"
@@ -84,7 +84,7 @@ class CudaDeviceLearner final : public DeviceLearner {
       return run(buffer, update, learning_rate);
     } catch (...) {
       if (ranks_ > 1) {
-        graph_.reset();
+        for (Recorded& r : recorded_) r.graph.reset();
         c_.group->abort_device();
       }
       throw;
@@ -100,16 +100,21 @@ class CudaDeviceLearner final : public DeviceLearner {
     const bool watched = o.target_kl > 0.0f;
     int epochs = o.epochs;
     // The first update is launched kernel by kernel, so that all of them are loaded before a capture, and an error has a name.
+    const bool as_graph =
+        !watched && updates_ > 0 && std::int64_t{o.epochs} * o.minibatches <= kMostCaptured;
+    CapturedGraph& graph = graph_of(buffer);
     // (Ranks meet first, with a deadline: what comes then has none until it is launched.)
-    if (ranks_ > 1 && updates_ < 2) c_.group->barrier("an update's first collectives");
-    if (!watched && updates_ > 0 && std::int64_t{o.epochs} * o.minibatches <= kMostCaptured) {
-      if (!graph_.recorded()) {
-        graph_.record([&] {
+    if (ranks_ > 1 && (updates_ == 0 || (as_graph && !graph.recorded())))
+      c_.group->barrier("an update's first collectives");
+    if (as_graph) {
+      if (!graph.recorded()) {
+        graph.record([&] {
           for (int epoch = 0; epoch < o.epochs; ++epoch)
-            launch_epoch(launcher(true), task_, arrays_, o, c_.frozen, epoch);
+            launch_epoch(Launcher{graph.stream(), c_.group, true, &gathers_}, task_, arrays_, o,
+                         c_.frozen, epoch);
         });
       }
-      graph_.launch();
+      graph.launch(stream());
     } else {
       for (int epoch = 0; epoch < o.epochs; ++epoch) {
         launch_epoch(launcher(), task_, arrays_, o, c_.frozen, epoch);
@@ -124,8 +129,17 @@ class CudaDeviceLearner final : public DeviceLearner {
     return download(epochs);
   }
 
-  Launcher launcher(bool recording = false) {
-    return {graph_.stream(), c_.group, recording, &gathers_};
+  // All updates go to one stream, a blocking one, whichever graph they are.
+  cudaStream_t stream() { return recorded_[0].graph.stream(); }
+  Launcher launcher() { return {stream(), c_.group, false, &gathers_}; }
+
+  // A graph keeps pointers into the rollout that it was recorded with. There are one or two, by turns.
+  CapturedGraph& graph_of(const RolloutBuffer& buffer) {
+    const float* first = recorded_[0].observations;
+    Recorded& r = recorded_[first == nullptr || first == buffer.observations ? 0 : 1];
+    if (r.observations == nullptr) r.observations = buffer.observations;
+    RM_ASSERT(r.observations == buffer.observations);
+    return r.graph;
   }
 
   // A block's shared memory beyond 48 KB must be asked for. (As much as there is: the setting is the kernel's, not this
@@ -180,10 +194,11 @@ class CudaDeviceLearner final : public DeviceLearner {
 
   bool remembers() const { return task_.actor.memory.kind != MemoryKind::kNone; }
 
-  // Everything that depends on the rollout, at the first update; a graph keeps its pointers.
+  // Everything that depends on the rollout, at the first update: later ones have its shape.
   void prepare(const RolloutBuffer& buffer) {
     if (ready_) {
-      RM_ASSERT(buffer.observations == task_.buffer.observations);
+      RM_ASSERT(buffer.horizon == task_.buffer.horizon && buffer.stride == task_.buffer.stride);
+      task_.buffer = buffer;
       return;
     }
     const PpoOptions& o = *c_.options;
@@ -266,8 +281,8 @@ class CudaDeviceLearner final : public DeviceLearner {
 
   // With several ranks what waits looks out for those that are lost.
   void wait() {
-    if (ranks_ > 1) c_.group->wait_device(graph_.stream(), "gradients");
-    graph_.wait();
+    if (ranks_ > 1) c_.group->wait_device(stream(), "gradients");
+    RM_CUDA(cudaStreamSynchronize(stream()));
   }
 
   LearnState read_state() {
@@ -289,16 +304,7 @@ class CudaDeviceLearner final : public DeviceLearner {
     done.spreads.resize(static_cast<std::size_t>(spread_count(task_)));
     spreads_.copy_out(done.spreads.data(), done.spreads.size() * sizeof(Spread));
     done.longest_skipped = state.longest;
-    UpdateStats& s = done.stats;
-    s.policy_loss = state.total.policy / state.count;
-    s.value_loss = state.total.value / state.count;
-    s.entropy = state.total.entropy / state.count;
-    s.clip_fraction = state.total.clipped / state.count;
-    s.grad_norm = state.grad_norm / state.minibatches;
-    s.approx_kl = state.epoch_kl;
-    s.first_ratio_error = state.first_ratio_error;
-    s.skipped = state.all_skipped;
-    s.epochs = epochs;
+    done.stats = stats_of(state, epochs);
     return done;
   }
 
@@ -317,7 +323,11 @@ class CudaDeviceLearner final : public DeviceLearner {
   bool ready_ = false;
   std::int64_t updates_ = 0;
   int gathers_ = 0;
-  CapturedGraph graph_;  // of an update
+  struct Recorded {
+    const float* observations = nullptr;  // of the rollout that it learns from
+    CapturedGraph graph;                  // of an update
+  };
+  Recorded recorded_[2];
 };
 
 }  // namespace

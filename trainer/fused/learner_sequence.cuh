@@ -252,6 +252,21 @@ void launch_epoch(Launch&& launch, const LearnTask& base, const LearnArrays& a, 
   }
 }
 
+// Of an update that has made `epochs` of them; all but the explained variance.
+inline UpdateStats stats_of(const LearnState& state, int epochs) {
+  UpdateStats s;
+  s.policy_loss = state.total.policy / state.count;
+  s.value_loss = state.total.value / state.count;
+  s.entropy = state.total.entropy / state.count;
+  s.clip_fraction = state.total.clipped / state.count;
+  s.grad_norm = state.grad_norm / state.minibatches;
+  s.approx_kl = state.epoch_kl;
+  s.first_ratio_error = state.first_ratio_error;
+  s.skipped = state.all_skipped;
+  s.epochs = epochs;
+  return s;
+}
+
 template <class Launch>
 void launch_spreads(Launch&& launch, const LearnTask& task, Spread* spreads) {
   launch("spread_kernel", spread_kernel, element_blocks(spread_count(task)), kElementThreads, 0,
