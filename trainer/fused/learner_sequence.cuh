@@ -1,5 +1,5 @@
 // The kernels of an update in their order, once for the GPU (trainer/fused/learner_cuda.cu) and for host threads
-// (tests/cuda/learner_emulation_test.cc):
+// (tests/cuda/learner_emulation.h):
 //
 //   launch(name, kernel, blocks, threads, shared floats, arguments...)
 //   launch.gather(all, bytes, what)   every rank's own part of all [ranks][bytes] to all others
