@@ -37,6 +37,14 @@ struct Bf16Product {
   static __device__ float add(float a, float b, float sum) { return fma_flushed(a, b, sum); }
 };
 
+// Room for numbers that holds pairs.
+__device__ inline std::uint32_t* as_pairs(float* room) {
+  return reinterpret_cast<std::uint32_t*>(room);
+}
+__device__ inline const std::uint32_t* as_pairs(const float* room) {
+  return reinterpret_cast<const std::uint32_t*>(room);
+}
+
 // Where a layer's results go: as they are, [row][width], rounded, [row][bf16_row(width)], or both; null: not there.
 struct TileResult {
   float* numbers;

@@ -64,8 +64,7 @@ void load_memory(const MemoryLayer& layer, const float* columns, std::int64_t st
 void store_memory(const MemoryLayer& layer, const float* after, std::int64_t stride,
                   std::int64_t begin, int rows, float* columns);
 
-// Weights of the layers whose products may be bfloat16's: all dense ones but a first that reads observations, whose numbers
-// need their digits, or patches, which are looked up. Convolutions and memories stay in float32.
+// Weights of the layers whose products may be bfloat16's: of dense layer first_bf16_layer() and all after it.
 class Bf16Weights {
  public:
   explicit Bf16Weights(const Network& net);
@@ -76,8 +75,9 @@ class Bf16Weights {
   int first_;
   std::vector<Bf16Matrix> layers_;
 };
-// The first of those layers.
-inline int first_bf16_layer(const Network& net) { return net.conv.empty() || net.by_patch ? 1 : 0; }
+inline int first_bf16_layer(const Network& net) {
+  return first_bf16_layer(!net.conv.empty(), net.by_patch);
+}
 
 // Runs a network on `rows` rows of input, with memory from activations.before(). patches: of a network with by_patch, which then
 // reads nothing of the input. rounded: packed with the same parameters; null: all products in float32.

@@ -85,6 +85,12 @@ struct Network {
   const DenseLayer& head() const { return dense.back(); }
 };
 
+// The first dense layer whose products may be bfloat16's (trainer.precision = "bf16"): the others are of a first layer that reads
+// observations, whose numbers need their digits, or patches, which are looked up. Convolutions and memories stay in float32.
+RM_HD constexpr int first_bf16_layer(bool convolves, bool by_patch) {
+  return convolves && !by_patch ? 0 : 1;
+}
+
 struct ConvShape {
   int channels = 0, kernel = 0, stride = 1;
   bool operator==(const ConvShape&) const = default;

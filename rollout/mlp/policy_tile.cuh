@@ -148,30 +148,47 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   return input;
 }
 
-// forward_tile of bfloat16 products: hidden layers leave pairs of rounded numbers in a and b.
+// forward_tile of bfloat16 products: hidden layers leave pairs of rounded numbers in a and b, but the last before a memory, which
+// reads numbers.
 __device__ inline const float* bf16_forward_tile(const DevicePolicy& p, const DeviceNet& net,
-                                                 const float* input, float* a, float* b) {
-  const std::uint32_t* x = nullptr;
-  int x_row = 0;
+                                                 const float* input, float* a, float* b,
+                                                 float* memory) {
+  const MemoryLayer& m = net.memory;
+  const bool remembers = m.kind != MemoryKind::kNone;
+  const float* x = input;  // from layer `rounded` on pairs
+  int x_row = tile_row(p.observations);
   float* out = a;
+  const int rounded = first_bf16_layer(net.convs > 0, net.by_patch);
   for (int l = 0; l < net.count; ++l) {
     const DeviceNet::Layer layer = net.layers[l];
     const bool hidden = l + 1 < net.count;
-    auto* pairs = reinterpret_cast<std::uint32_t*>(out);
-    const TileResult y{hidden ? nullptr : out, hidden ? pairs : nullptr};
+    if (!hidden && remembers) {
+      remember_tile(p, m, x, x_row, memory);
+      x = memory;
+      x_row = m.width;
+      if (l >= rounded) {
+        float* gates = memory + m.width * p.tile_rows;  // done with
+        round_tile(memory, m.width, p.tile_rows, p.tile_rows, as_pairs(gates));
+        __syncthreads();
+        x = gates;
+        x_row = bf16_row(m.width);
+      }
+    }
+    const bool numbers = !hidden || (remembers && l + 2 == net.count);
+    const TileResult y{numbers ? out : nullptr, numbers ? nullptr : as_pairs(out)};
     const ActivateHidden finish{p.activation, hidden};
     const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
-    if (l == 0) {
-      dense_tile<kRowsPerThread>(input, tile_row(p.observations), layer.inputs, w, bias,
-                                 layer.width, p.tile_rows, y, finish);
+    if (l < rounded) {
+      dense_tile<kRowsPerThread>(x, x_row, layer.inputs, w, bias, layer.width, p.tile_rows, y,
+                                 finish);
     } else {
-      bf16_dense_tile<kRowsPerThread>(p.products, x, x_row, layer.inputs, w, bias, layer.width,
-                                      p.tile_rows, y, finish);
+      bf16_dense_tile<kRowsPerThread>(p.products, as_pairs(x), x_row, layer.inputs, w, bias,
+                                      layer.width, p.tile_rows, y, finish);
     }
     __syncthreads();
     if (!hidden) break;
-    x = pairs;
-    x_row = bf16_row(layer.width);
+    x = out;
+    x_row = numbers ? layer.width : bf16_row(layer.width);
     out = out == a ? b : a;
   }
   return out;
@@ -181,7 +198,7 @@ template <bool kBf16>
 __device__ inline const float* network_tile(const DevicePolicy& p, const DeviceNet& net,
                                             const float* input, float* a, float* b, float* memory) {
   if constexpr (kBf16) {
-    return bf16_forward_tile(p, net, input, a, b);
+    return bf16_forward_tile(p, net, input, a, b, memory);
   } else {
     return forward_tile(p, net, input, a, b, memory);
   }

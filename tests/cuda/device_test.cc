@@ -279,6 +279,13 @@ TEST_F(OnDevice, TheFusedLearnerOfConvolutionsHasTheCpusBits) {
   }
 }
 
+PolicyChoices remembering(std::vector<int> hidden) {
+  PolicyChoices network{.hidden = std::move(hidden)};
+  network.memory = MemoryKind::kGru;
+  network.memory_size = 40;
+  return network;
+}
+
 // Two learners that start from the same weights.
 struct Learners {
   Learners(Pair& pair, const PpoOptions& options, int groups)
@@ -305,7 +312,8 @@ TEST_F(OnDevice, Bf16HasTheCpusBits) {
   PolicyChoices odd{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
   odd.trunk = Trunk::kShared;
   for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1", "Taxi-v3"}) {
-    for (const auto& [network, fused] : {std::pair{PolicyChoices{{64, 40}}, true}, {odd, false}}) {
+    for (const auto& [network, fused] :
+         {std::pair{PolicyChoices{{64, 40}}, true}, {odd, false}, {remembering({64, 40}), false}}) {
       Pair pair(id, false, network, fused, Products::kBf16);
       PpoOptions options;
       options.entropy_coefficient = 0.01f;
@@ -317,7 +325,7 @@ TEST_F(OnDevice, Bf16HasTheCpusBits) {
         pair.device->set_weights(learners.other);
         pair.host.collect({});
         pair.device->collect({});
-        HostRollout copy(pair.batch->spec(), 64, 300, 1);
+        HostRollout copy(pair.batch->spec(), 64, 300, 1, pair.memory());
         pair.device->copy_to_host(copy.buffer());
         const RolloutBuffer &a = pair.rollout.buffer(), &b = copy.buffer();
         const auto bytes = static_cast<std::size_t>(a.horizon * a.stride) * sizeof(float);
@@ -343,7 +351,7 @@ TEST_F(OnDevice, TensorProductsLearnWhatTheyAct) {
   PolicyChoices odd{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
   odd.trunk = Trunk::kShared;
   for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1"}) {
-    for (const PolicyChoices& network : {PolicyChoices{{64, 40}}, odd}) {
+    for (const PolicyChoices& network : {PolicyChoices{{64, 40}}, odd, remembering({7, 40, 33})}) {
       std::vector<PolicyWeights> ends;
       for (const bool fused : {true, false}) {
         Pair pair(id, false, network, fused, Products::kBf16Tensor);

@@ -341,6 +341,23 @@ TEST(KernelEmulation, Bf16HasTheCpusBits) {
   expect_equal(testing::PlanesEnv{}, network, 8, Launch::kOneKernel);
   expect_equal(testing::ChoicesEnv{}, {.hidden = {}}, 8);
 }
+// The last hidden layer in float32 for the memory, which stays in float32 itself; the head, wider layers and narrower ones rounded.
+TEST(KernelEmulation, Bf16MemoriesHaveTheCpusBits) {
+  for (const auto memory : {MemoryKind::kGru, MemoryKind::kMinGru}) {
+    PolicyChoices network{.hidden = {7, 40, 33}};
+    network.memory = memory;
+    network.memory_size = 20;
+    const auto expect_equal = [&](auto env, int tile_rows) {
+      expect_equal_rollouts<decltype(env)>(21, false, false, tile_rows, network,
+                                           Launch::kStepByStep, Products::kBf16);
+    };
+    expect_equal(CartPole{}, 8);
+    network.hidden = {16};
+    network.memory_size = 70;  // wider than all layers
+    network.trunk = Trunk::kShared;
+    expect_equal(testing::MixedEnv{}, 4);
+  }
+}
 // Tensor cores' bits are their own, but a row has the same ones in every tile and launch.
 TEST(KernelEmulation, TensorProductsOfARowAreTheSameInEveryTile) {
   const auto rollout = [](int num_envs, int tile_rows, Launch launch) {

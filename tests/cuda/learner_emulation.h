@@ -129,7 +129,7 @@ class EmulatedLearner {
     return {{parts_.begin(), parts_.begin() + task.parameters}, sums_.front()};
   }
 
-  // Plays the actions of a rollout with the policy as CudaPolicy would make it now: its log-probabilities.
+  // Plays the actions of a rollout with the policy as CudaPolicy would make it now: its log-probabilities, and what it remembers.
   void act() {
     const RolloutBuffer& b = task_.buffer;
     const ActingWeights acting =
@@ -141,13 +141,20 @@ class EmulatedLearner {
     p.products = task_.products;
     p.mask_columns = b.mask_columns;
     p.log_std = weights_.layout.has_log_std() ? p.params + acting.log_std : nullptr;
+    p.max_width = std::max(widest(p.actor), widest(p.critic));
+    p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
+    p.memory_size = weights_.layout.shape.memory_size;
     p.tile_rows = kTensorRows;
     std::vector<float> bounds(static_cast<std::size_t>(p.reals), 1.0f);
     p.middle = p.half_range = p.low = p.high = bounds.data();
     std::vector<std::uint32_t> zeros(static_cast<std::size_t>(b.num_envs)), ids = zeros;
     for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::uint32_t>(i);
     for (int t = 0; t < b.horizon; ++t) {
-      const std::vector<std::uint32_t> steps(ids.size(), static_cast<std::uint32_t>(t));
+      std::vector<std::uint32_t> steps(ids.size(), static_cast<std::uint32_t>(t) + 1);
+      for (std::size_t i = 0; i < steps.size(); ++i) {
+        if (starts_episode(b, t, static_cast<std::int64_t>(i))) steps[i] = 0;
+      }
+      keep_memory(b, t, steps.data(), 0, b.num_envs);
       ActRequest q = request_for_slot(b, t);
       q.keys = {ids.data(), zeros.data(), steps.data()};
       q.end = b.num_envs;

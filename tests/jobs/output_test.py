@@ -113,7 +113,13 @@ class Options(Faults):
         for sets, says in (
             (['env.device="cuda"', 'trainer.reduction="exact"'], "trainer.reduction"),
             (
-                ['env.device="cuda"', 'trainer.kernels="fused"', 'trainer.precision="bf16"', 'policy.memory="gru"'],
+                [
+                    'env.device="cuda"',
+                    'trainer.kernels="fused"',
+                    'trainer.precision="bf16"',
+                    'env.id="MinAtar/Breakout-v1"',
+                    "policy.conv_channels=[16]",
+                ],
                 "trainer.precision",
             ),
             (

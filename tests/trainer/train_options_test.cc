@@ -217,16 +217,12 @@ TEST(TrainOptions, KernelsOfAGpu) {
   EXPECT_EQ(fails({"trainer.precision=\"bf16\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "trainer.precision=\"bf16\""}, &message), 0) << message;
   for (const char* reduction : {"trainer.reduction=\"fast\"", "trainer.reduction=\"exact\""}) {
-    EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\"", reduction},
-                    &message),
-              0)
-        << message;
+    for (const char* memory : {"policy.memory=\"none\"", "policy.memory=\"gru\""}) {
+      EXPECT_EQ(fails({cuda[0], fused, "trainer.precision=\"bf16\"", reduction, memory}, &message),
+                0)
+          << message;
+    }
   }
-  EXPECT_EQ(fails({cuda[0], "trainer.kernels=\"fused\"", "trainer.precision=\"bf16\"",
-                   "policy.memory=\"gru\""},
-                  &message),
-            2);  // dense networks so far
-  EXPECT_NE(message.find("trainer.precision"), std::string::npos) << message;
   EXPECT_EQ(fails({"trainer.precision=\"bf16\"", "trainer.kernels=\"reference\""}, &message), 0)
       << message;
 }

@@ -31,6 +31,7 @@ struct LearnConv {
 struct LearnNet {
   LearnLayer layers[kMaxDeviceLayers];
   int count;                                  // 0: there is no such network
+  int rounded;                                // the first of bfloat16 products; count: none
   MemoryLayer memory;                         // before the last of those
   LearnLayer memory_input, memory_recurrent;  // its matrices; the second is a GRU's
   LearnConv conv[kMaxDeviceConvs];            // before the layers

@@ -1,5 +1,6 @@
 // The learner's part for policies with a memory: a block takes tiles of kSequenceRows sequences of a shard through time and back,
-// as Shard::sequences_gradient (trainer/fused/shard.cc) does.
+// as Shard::sequences_gradient (trainer/fused/shard.cc) does. Dense layers in float32; with products of bfloat16 numbers:
+// learner_memory_bf16.cuh.
 //
 //   forward, step by step   place, gather -> a -> b -> ... -> gates -> state
 //   backward, last to first   the head from the state, loss -> head -> gates, state -> hidden layers
@@ -32,13 +33,19 @@ RM_HD int sequence_width(const LearnTask& task) {
   return memory > task.dense_width ? memory : task.dense_width;
 }
 
+// Of a row's gates; what the layers above and below the memory multiply with bfloat16 products lies there by turns.
+RM_HD int gates_room(const LearnTask& task) {
+  const MemoryLayer& m = task.actor.memory;
+  const int gates = (m.kind == MemoryKind::kGru ? 2 : 1) * m.gates() * m.width;
+  const int pairs = task.products == Products::kFloat32 ? 0 : 2 * bf16_row(sequence_width(task));
+  return gates > pairs ? gates : pairs;
+}
+
 // Floats of sequence_kernel's shared memory.
 inline std::size_t sequence_shared_floats(const LearnTask& task) {
-  const MemoryLayer& m = task.actor.memory;
-  const int parts = m.kind == MemoryKind::kGru ? 2 : 1;
   const int head = task.actor.layers[task.actor.count - 1].width;
   const int row = tile_row(task.policy.observations) + 2 * sequence_width(task) +
-                  (1 + parts * m.gates()) * m.width + head + task.policy.reals + 3;
+                  task.actor.memory.width + gates_room(task) + head + task.policy.reals + 3;
   return static_cast<std::size_t>(row) * kSequenceRows + std::size_t{6} * kLearnRows;
 }
 
@@ -47,14 +54,14 @@ struct SequenceTile {
   LearnTile heads;  // its dhead, dlog_std and terms
   float *input, *a, *b;
   float* state;              // forward: h; backward: d loss / d h
-  float *gates, *recurrent;  // forward: x W + b, h U + c; backward: d loss / d those
+  float *gates, *recurrent;  // forward: x W + b, h U + c (a GRU's); backward: d loss / d those
   std::uint32_t* sample;     // of the step in hand: where it lies in the rollout
   int *from, *begins;        // StateFrom; whether an episode begins with it
 };
 
 __device__ inline SequenceTile sequence_tile(const LearnTask& task) {
   const MemoryLayer& m = task.actor.memory;
-  const int width = sequence_width(task), gates = m.gates() * m.width;
+  const int width = sequence_width(task);
   SequenceTile t{};
   float* next = shared_memory();
   const auto take = [&](int row) {
@@ -66,8 +73,8 @@ __device__ inline SequenceTile sequence_tile(const LearnTask& task) {
   t.a = take(width);
   t.b = take(width);
   t.state = take(m.width);
-  t.gates = take(gates);
-  t.recurrent = take(m.kind == MemoryKind::kGru ? gates : 0);
+  t.gates = take(gates_room(task));
+  t.recurrent = t.gates + m.gates() * m.width * kSequenceRows;
   t.heads.dhead = take(task.actor.layers[task.actor.count - 1].width);
   t.heads.dlog_std = take(task.policy.reals);
   t.sample = reinterpret_cast<std::uint32_t*>(take(1));
@@ -184,7 +191,75 @@ __device__ inline void remember_step(const LearnTask& task, const LearnNet& net,
   }
 }
 
+// What a layer reads, `row` words apart.
+struct LayerInput {
+  const float* x;
+  int row;
+};
+
+// The dense layers of a step.
+struct SequenceLayers {
+  // Hidden layer l to `out`; kept: where its numbers stay, null in burn-in. Ends with a barrier; returns what is read next.
+  static __device__ LayerInput hidden(const LearnTask& task, const LearnNet& net, int l,
+                                      LayerInput x, float* out, float* kept) {
+    const LearnLayer& layer = net.layers[l];
+    dense_tile<kSequenceBlockRows>(x.x, x.row, layer.inputs, task.policy.params + layer.weight,
+                                   task.policy.params + layer.bias, layer.width, kSequenceRows, out,
+                                   Activate{task.policy.activation});
+    __syncthreads();
+    const int n = layer.width * kSequenceRows;
+    for (int i = threadIdx.x; kept != nullptr && i < n; i += blockDim.x) kept[i] = out[i];
+    return {out, layer.width};
+  }
+
+  // The head's results from the state, into t.a. Ends with a barrier.
+  static __device__ void head(const LearnTask& task, const LearnNet& net, const KeptStep& kept,
+                              const SequenceTile& t, int) {
+    const LearnLayer& head = net.layers[net.count - 1];
+    dense_tile<kSequenceBlockRows>(kept.after, net.memory.width, head.inputs,
+                                   task.policy.params + head.weight, task.policy.params + head.bias,
+                                   head.width, kSequenceRows, t.a, LeaveAsIs{});
+    __syncthreads();
+  }
+
+  // From dhead to d loss / d the state, into t.b. Ends with a barrier.
+  static __device__ void head_backward(const LearnTask& task, const LearnNet& net,
+                                       const KeptStep& kept, int rows, const SequenceTile& t,
+                                       float* gradient) {
+    const LearnLayer& head = net.layers[net.count - 1];
+    const int w = net.memory.width;
+    weight_grad_tile(kept.after, w, head.inputs, t.heads.dhead, head.width, rows,
+                     gradient + head.weight, gradient + head.bias);
+    dense_tile<kSequenceBlockRows>(t.heads.dhead, head.width, head.outputs,
+                                   task.transposed + head.transposed, nullptr, w, kSequenceRows,
+                                   t.b, LeaveAsIs{});
+    __syncthreads();
+  }
+
+  // From d loss / d hidden layer l's results to its sums, in place. Ends without a barrier.
+  static __device__ void activate_backward(const LearnTask& task, const LearnNet& net, int l,
+                                           const KeptStep& kept, int, float* d,
+                                           const SequenceTile&) {
+    activate_backward_tile(task.policy.activation, kept_layer(net, kept, l), d,
+                           kSequenceRows * net.layers[l].width);
+  }
+
+  // From d loss / d hidden layer l's sums to what it reads, the layer before. Ends without a barrier.
+  static __device__ void hidden_backward(const LearnTask& task, const LearnNet& net, int l,
+                                         const KeptStep& kept, int rows, const float* dy, float* dx,
+                                         const SequenceTile&, float* gradient) {
+    const LearnLayer& layer = net.layers[l];
+    const int x_row = net.layers[l - 1].width;
+    weight_grad_tile(kept_layer(net, kept, l - 1), x_row, layer.inputs, dy, layer.width, rows,
+                     gradient + layer.weight, gradient + layer.bias);
+    dense_tile<kSequenceBlockRows>(dy, layer.width, layer.outputs,
+                                   task.transposed + layer.transposed, nullptr, x_row,
+                                   kSequenceRows, dx, LeaveAsIs{});
+  }
+};
+
 // Through time as the collector went, from the state that the rollout kept: burn-in first, of which nothing is kept.
+template <class Layers>
 __device__ inline void sequence_forward(const LearnTask& task, const LearnNet& net, int offset,
                                         const std::uint32_t* units, int rows,
                                         const SequenceTile& t) {
@@ -194,40 +269,23 @@ __device__ inline void sequence_forward(const LearnTask& task, const LearnNet& n
     place_rows(b, units, rows, j, t);
     begin_state(b, net.memory, offset, units, t);
     gather_samples(task.policy, b, t.sample, rows, kSequenceRows, t.input);  // ends with a barrier
-    const float* x = t.input;
-    int x_row = tile_row(task.policy.observations);
+    LayerInput x{t.input, tile_row(task.policy.observations)};
     float* kept = step.layers;
     for (int l = 0; l + 1 < net.count; ++l) {
-      const LearnLayer& layer = net.layers[l];
-      float* out = l % 2 == 0 ? t.a : t.b;
-      dense_tile<kSequenceBlockRows>(x, x_row, layer.inputs, task.policy.params + layer.weight,
-                                     task.policy.params + layer.bias, layer.width, kSequenceRows,
-                                     out, Activate{task.policy.activation});
-      __syncthreads();
-      // (The layer after the next one writes over `out`; the next one's barrier is before that.)
-      const int n = layer.width * kSequenceRows;
-      for (int i = threadIdx.x; j >= 0 && i < n; i += blockDim.x) kept[i] = out[i];
-      kept += n;
-      x = out;
-      x_row = layer.width;
+      // (The layer after the next one writes over what this one does; the next one's barrier is before that.)
+      x = Layers::hidden(task, net, l, x, l % 2 == 0 ? t.a : t.b, j < 0 ? nullptr : kept);
+      kept += net.layers[l].width * kSequenceRows;
     }
-    remember_step(task, net, x, x_row, t, j < 0 ? nullptr : &step);
+    remember_step(task, net, x.x, x.row, t, j < 0 ? nullptr : &step);
   }
 }
 
-// From dhead to d loss / d the gates, in t.gates and t.recurrent; t.state becomes what goes back by the state's own way.
-__device__ inline void head_backward(const LearnTask& task, const LearnNet& net,
-                                     const KeptStep& kept, int rows, const SequenceTile& t,
-                                     float* gradient) {
+// From d loss / d the state by the head, in t.b, to d loss / d the gates, in t.gates and t.recurrent; t.state becomes what goes back
+// by the state's own way. Ends with a barrier.
+__device__ inline void gates_backward(const LearnNet& net, const KeptStep& kept,
+                                      const SequenceTile& t) {
   const MemoryLayer& m = net.memory;
-  const LearnLayer& head = net.layers[net.count - 1];
   const int w = m.width, width = m.gates() * w;
-  weight_grad_tile(kept.after, w, head.inputs, t.heads.dhead, head.width, rows,
-                   gradient + head.weight, gradient + head.bias);
-  dense_tile<kSequenceBlockRows>(t.heads.dhead, head.width, head.outputs,
-                                 task.transposed + head.transposed, nullptr, w, kSequenceRows, t.b,
-                                 LeaveAsIs{});
-  __syncthreads();
   for (int item = threadIdx.x; item < w * kSequenceRows; item += blockDim.x) {
     const int at = item / w * width + item % w;
     const float* g = kept.gates + at;
@@ -251,7 +309,8 @@ __device__ inline void head_backward(const LearnTask& task, const LearnNet& net,
   __syncthreads();
 }
 
-// From there to d loss / d the last hidden layer's sums, in t.b, and to what the step before gets, in t.state.
+// From there to d loss / d the last hidden layer's sums, in t.b, and to what the step before gets, in t.state. Ends with a barrier.
+template <class Layers>
 __device__ inline void remember_backward(const LearnTask& task, const LearnNet& net,
                                          const KeptStep& kept, int rows, const SequenceTile& t,
                                          float* gradient) {
@@ -277,27 +336,21 @@ __device__ inline void remember_backward(const LearnTask& task, const LearnNet& 
     // Nothing goes back beyond an episode's beginning.
     t.state[item] = t.begins[item / w] != 0 ? 0.0f : d;
   }
-  activate_backward_tile(task.policy.activation, x, t.b, kSequenceRows * x_row);
+  Layers::activate_backward(task, net, net.count - 2, kept, rows, t.b, t);
   __syncthreads();
 }
 
 // From there, in t.b, to the input. Ends without a barrier.
+template <class Layers>
 __device__ inline void hidden_backward(const LearnTask& task, const LearnNet& net,
                                        const KeptStep& kept, int rows, const SequenceTile& t,
                                        float* gradient) {
   const float* dy = t.b;
   float* dx = t.a;
   for (int l = net.count - 2; l > 0; --l) {
-    const LearnLayer& layer = net.layers[l];
-    const float* x = kept_layer(net, kept, l - 1);
-    const int x_row = net.layers[l - 1].width;
-    weight_grad_tile(x, x_row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
-                     gradient + layer.bias);
-    dense_tile<kSequenceBlockRows>(dy, layer.width, layer.outputs,
-                                   task.transposed + layer.transposed, nullptr, x_row,
-                                   kSequenceRows, dx, LeaveAsIs{});
+    Layers::hidden_backward(task, net, l, kept, rows, dy, dx, t, gradient);
     __syncthreads();
-    activate_backward_tile(task.policy.activation, x, dx, kSequenceRows * x_row);
+    Layers::activate_backward(task, net, l - 1, kept, rows, dx, t);
     __syncthreads();
     dy = dx;
     dx = dx == t.a ? t.b : t.a;
@@ -308,11 +361,11 @@ __device__ inline void hidden_backward(const LearnTask& task, const LearnNet& ne
 }
 
 // Back through time from the last step. sum: thread q's of term q.
+template <class Layers>
 __device__ inline void sequence_backward(const LearnTask& task, const LearnNet& net, bool actor,
                                          const std::uint32_t* units, int rows,
                                          const SequenceTile& t, float* gradient, double& sum) {
   const RolloutBuffer& b = task.buffer;
-  const LearnLayer& head = net.layers[net.count - 1];
   const int thread = static_cast<int>(threadIdx.x), w = net.memory.width;
   // (No barrier since the last step forward: a thread clears the numbers that it wrote there.)
   for (int i = thread; i < w * kSequenceRows; i += static_cast<int>(blockDim.x)) t.state[i] = 0.0f;
@@ -320,10 +373,7 @@ __device__ inline void sequence_backward(const LearnTask& task, const LearnNet& 
     const KeptStep kept = kept_step(task, net, j);
     place_rows(b, units, rows, j, t);
     gather_samples(task.policy, b, t.sample, rows, kSequenceRows, t.input);
-    dense_tile<kSequenceBlockRows>(kept.after, w, head.inputs, task.policy.params + head.weight,
-                                   task.policy.params + head.bias, head.width, kSequenceRows, t.a,
-                                   LeaveAsIs{});
-    __syncthreads();
+    Layers::head(task, net, kept, t, rows);
     if (thread < rows) {
       if (actor) {
         actor_row(task, t.heads, t.a, t.sample[thread], thread);
@@ -334,12 +384,14 @@ __device__ inline void sequence_backward(const LearnTask& task, const LearnNet& 
     __syncthreads();
     add_terms(t.heads, rows, actor ? 0 : 1, actor ? 5 : 1, sum);
     if (actor) add_log_std(task, t.heads, rows, gradient);
-    head_backward(task, net, kept, rows, t, gradient);
-    remember_backward(task, net, kept, rows, t, gradient);
-    hidden_backward(task, net, kept, rows, t, gradient);
+    Layers::head_backward(task, net, kept, rows, t, gradient);
+    gates_backward(net, kept, t);
+    remember_backward<Layers>(task, net, kept, rows, t, gradient);
+    hidden_backward<Layers>(task, net, kept, rows, t, gradient);
   }
 }
 
+template <class Layers>
 __device__ inline void shard_sequences(const LearnTask& task, unsigned shard,
                                        const SequenceTile& t) {
   const auto [order, begin, end, gradient] = begin_shard(task, shard);
@@ -347,21 +399,22 @@ __device__ inline void shard_sequences(const LearnTask& task, unsigned shard,
   for (int first = begin; first < end; first += kSequenceRows) {
     const int rows = end - first < kSequenceRows ? end - first : kSequenceRows;
     const std::uint32_t* units = order + first;
-    sequence_forward(task, task.actor, 0, units, rows, t);
-    sequence_backward(task, task.actor, true, units, rows, t, gradient, sum);
+    sequence_forward<Layers>(task, task.actor, 0, units, rows, t);
+    sequence_backward<Layers>(task, task.actor, true, units, rows, t, gradient, sum);
     if (task.policy.trunk != Trunk::kSeparate) continue;
-    sequence_forward(task, task.critic, task.actor.memory.size, units, rows, t);
-    sequence_backward(task, task.critic, false, units, rows, t, gradient, sum);
+    sequence_forward<Layers>(task, task.critic, task.actor.memory.size, units, rows, t);
+    sequence_backward<Layers>(task, task.critic, false, units, rows, t, gradient, sum);
   }
   end_shard(task, shard, sum);
 }
 
 // Block b: shards b, b + resident_blocks, ..., of group 0, of group 1, ...
+template <class Layers>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) sequence_kernel(LearnTask task) {
   const SequenceTile tile = sequence_tile(task);
   const auto shards = static_cast<unsigned>(task.groups * task.shards);
   for (unsigned s = blockIdx.x; s < shards; s += task.resident_blocks)
-    shard_sequences(task, s, tile);
+    shard_sequences<Layers>(task, s, tile);
 }
 
 }  // namespace rollmill

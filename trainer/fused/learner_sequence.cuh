@@ -13,6 +13,7 @@
 #include "trainer/fused/learner_conv.cuh"
 #include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/learner_memory.cuh"
+#include "trainer/fused/learner_memory_bf16.cuh"
 #include "trainer/fused/learner_patches.cuh"
 #include "trainer/fused/minibatch_shards.h"
 #include "trainer/ignored_inputs.h"
@@ -49,12 +50,15 @@ inline LearnNet learn_net(const Network& network, Products products, std::int64_
     net.conv[net.convs] = {c, transposed};
     if (net.convs++ > 0) room(c.patch(), c.channels);
   }
+  net.rounded = products == Products::kFloat32 ? static_cast<int>(network.dense.size())
+                                               : first_bf16_layer(network);
   for (const DenseLayer& l : network.dense) {
     LearnLayer& layer = net.layers[net.count];
     layer = {l.inputs, l.outputs, l.width, l.weight, l.bias, transposed, l.width, transposed};
     if (products != Products::kFloat32 && &l != &network.head()) layer.room += bf16_row(l.width);
-    if (net.count++ == 0 && net.convs == 0) continue;
-    if (products == Products::kFloat32) {
+    const int place = net.count++;
+    if (place == 0 && net.convs == 0) continue;
+    if (place < net.rounded) {
       room(l.inputs, l.outputs);
     } else {
       layer.transposed += forward_floats(layer, products);
@@ -71,13 +75,13 @@ inline LearnNet learn_net(const Network& network, Products products, std::int64_
 }
 
 // What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
-// policy and the pointers. bfloat16 products: of dense networks without memory; convolutions: without memory.
+// policy and the pointers. Convolutions: without memory and in float32.
 inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
                              const PpoOptions& o, int groups, int ranks, LearnTask& task,
                              Products products = Products::kFloat32) {
-  RM_ASSERT(products == Products::kFloat32 ||
-            (layout.actor.conv.empty() && layout.shape.memory == MemoryKind::kNone));
-  RM_ASSERT(layout.actor.conv.empty() || layout.shape.memory == MemoryKind::kNone);
+  const bool remembers = layout.shape.memory != MemoryKind::kNone;
+  RM_ASSERT(layout.actor.conv.empty() || (products == Products::kFloat32 && !remembers));
+  RM_ASSERT(!remembers || layout.actor.dense.size() > 1);
   std::int64_t transposed = 0;
   task.products = products;
   task.actor = learn_net(layout.actor, products, transposed);
@@ -146,8 +150,12 @@ struct ShardKernel {
   std::int64_t kept_floats;
 };
 inline ShardKernel shard_kernel_of(const LearnTask& task) {
-  if (task.actor.memory.kind != MemoryKind::kNone)
-    return {"sequence_kernel", sequence_kernel, sequence_shared_floats(task), kept_floats(task)};
+  const bool bf16 = task.products != Products::kFloat32;
+  if (task.actor.memory.kind != MemoryKind::kNone) {
+    return {"sequence_kernel",
+            bf16 ? sequence_kernel<Bf16SequenceLayers> : sequence_kernel<SequenceLayers>,
+            sequence_shared_floats(task), kept_floats(task)};
+  }
   if (task.actor.by_patch) {
     return {"patch_shard_kernel", patch_shard_kernel, patch_shared_floats(task),
             patch_kept_floats(task)};
@@ -156,8 +164,7 @@ inline ShardKernel shard_kernel_of(const LearnTask& task) {
     return {"conv_shard_kernel", conv_shard_kernel, learn_shared_floats(task),
             conv_kept_floats(task)};
   }
-  if (task.products != Products::kFloat32)
-    return {"bf16_shard_kernel", bf16_shard_kernel, learn_shared_floats(task), 0};
+  if (bf16) return {"bf16_shard_kernel", bf16_shard_kernel, learn_shared_floats(task), 0};
   return {"shard_kernel", shard_kernel, learn_shared_floats(task), 0};
 }
 
@@ -180,7 +187,7 @@ void launch_minibatch(Launch&& launch, const LearnTask& task, const LearnArrays&
       transpose({c.patch(), c.channels, c.channels, c.weight, c.bias, net->conv[l].transposed});
     }
     for (int l = net->convs > 0 ? 0 : 1; l < net->count; ++l) {
-      if (task.products == Products::kFloat32) {
+      if (l < net->rounded) {
         transpose(net->layers[l]);
       } else {
         round(net->layers[l]);
