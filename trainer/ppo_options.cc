@@ -136,12 +136,6 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
   o.bf16 = c.get_choice("trainer.precision", "float32", {"float32", "bf16"}) == "bf16";
-  if (o.bf16 && cuda && o.kernels == "fused" && !o.policy.conv.empty()) {
-    c.fail("trainer.precision",
-           "\"bf16\" in a GPU's fused kernels is for policies without policy.conv_channels so far; "
-           "set "
-           "\"float32\" or trainer.kernels = \"reference\"");
-  }
   if (cuda && o.policy.memory != MemoryKind::kNone && !o.policy.conv.empty() &&
       o.kernels == "fused")
     c.fail("policy.memory", "after convolutions on a GPU is for trainer.kernels = \"reference\"");

@@ -38,12 +38,19 @@ inline std::int64_t append(const float* from, std::int64_t n, std::vector<float>
   return offset;
 }
 
-// A memory's matrices, which stay as they are.
-inline void append_memory(const float* params, MemoryLayer& m, std::vector<float>& values) {
-  const std::int64_t width = std::int64_t{m.gates()} * m.width;
+// Convolutions and a memory, which stay as they are.
+inline void append_others(const float* params, DeviceNet& net, std::vector<float>& values) {
   const auto place = [&](std::int64_t& offset, std::int64_t n) {
     offset = append(params + offset, n, values);
   };
+  for (int l = 0; l < net.convs; ++l) {
+    ConvLayer& c = net.conv[l];
+    place(c.weight, std::int64_t{c.patch()} * c.channels);
+    place(c.bias, c.channels);
+  }
+  MemoryLayer& m = net.memory;
+  if (m.kind == MemoryKind::kNone) return;
+  const std::int64_t width = std::int64_t{m.gates()} * m.width;
   place(m.input_weight, m.inputs * width);
   place(m.input_bias, width);
   if (m.kind != MemoryKind::kGru) return;
@@ -69,16 +76,14 @@ inline void append_fragments(const Network& network, const float* params, Device
     }
     place.bias = append(params + layer.bias, layer.width, values);
   }
-  if (net.memory.kind != MemoryKind::kNone) append_memory(params, net.memory, values);
+  append_others(params, net, values);
 }
 
 }  // namespace internal
 
-// bfloat16 products: of networks without convolutions.
 inline ActingWeights acting_weights(const MlpLayout& layout, const float* params,
                                     Products products) {
   ActingWeights a{{}, device_net(layout.actor), device_net(layout.critic), layout.log_std};
-  RM_ASSERT(products == Products::kFloat32 || layout.actor.conv.empty());
   if (products != Products::kBf16Tensor) {
     a.values.assign(params, params + layout.size);
     if (products == Products::kFloat32) return a;

@@ -80,9 +80,9 @@ __device__ inline void dense_tile(const typename Product::Row* x, int x_row, int
 
 // y [tile_rows][positions][channels] = finish(bias + patches W) of a convolution (rollout/mlp/conv.h): a thread has two channels of
 // one position in kRows rows. A patch's numbers lie in runs of neighbours.
-template <int kRows, class Finish>
+template <int kRows, class Result, class Finish>
 __device__ inline void conv_tile(const ConvLayer& c, const float* x, int x_row, const float* params,
-                                 int tile_rows, float* y, Finish&& finish) {
+                                 int tile_rows, const Result& y, Finish&& finish) {
   const int pairs = c.channels / 2, positions = c.positions(), outputs = c.outputs();
   const int runs = c.planes ? c.channels_in * c.kernel : c.kernel;
   const int run_length = c.planes ? c.kernel : c.kernel * c.channels_in;
@@ -109,8 +109,7 @@ __device__ inline void conv_tile(const ConvLayer& c, const float* x, int x_row, 
       }
     }
     for (int r = 0; r < kRows; ++r) {
-      float* to = y + (first + r) * outputs + place * c.channels + j;
-      *reinterpret_cast<float2*>(to) = {finish(sum[r].x), finish(sum[r].y)};
+      put_two(y, outputs, first + r, place * c.channels + j, {finish(sum[r].x), finish(sum[r].y)});
     }
   }
 }

@@ -3,15 +3,16 @@
 #pragma once
 
 #include "core/device/kernel.cuh"
+#include "rollout/mlp/dense_kernels.cuh"
 
 namespace rollmill {
 
 // y [tile_rows][width] = finish(bias + the sum over positions of x's `channels` numbers there times W's rows of them): a thread has
 // two neighbouring features of kRows rows. x_row: positions * channels. Ends without a barrier.
-template <int kRows, class Finish>
+template <int kRows, class Result, class Finish>
 __device__ inline void dense_patches_tile(const float* x, int x_row, int channels, const float* w,
-                                          const float* bias, int width, int tile_rows, float* y,
-                                          Finish&& finish) {
+                                          const float* bias, int width, int tile_rows,
+                                          const Result& y, Finish&& finish) {
   const int pairs = width / 2;
   for (int item = threadIdx.x; item < pairs * (tile_rows / kRows); item += blockDim.x) {
     const int j = item % pairs * 2, first = item / pairs * kRows;
@@ -40,10 +41,8 @@ __device__ inline void dense_patches_tile(const float* x, int x_row, int channel
         total[r].y = sum[r].y + total[r].y;
       }
     }
-    for (int r = 0; r < kRows; ++r) {
-      float* to = y + (first + r) * width + j;
-      *reinterpret_cast<float2*>(to) = {finish(total[r].x), finish(total[r].y)};
-    }
+    for (int r = 0; r < kRows; ++r)
+      put_two(y, width, first + r, j, {finish(total[r].x), finish(total[r].y)});
   }
 }
 

@@ -148,50 +148,69 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   return input;
 }
 
-// forward_tile of bfloat16 products: hidden layers leave pairs of rounded numbers in a and b, but the last before a memory, which
-// reads numbers.
+// The state of a tile's memory as pairs, where its gates were. Ends with a barrier.
+__device__ inline const float* round_memory_tile(const DevicePolicy& p, const MemoryLayer& m,
+                                                 float* memory) {
+  float* gates = memory + m.width * p.tile_rows;
+  round_tile(memory, m.width, p.tile_rows, p.tile_rows, as_pairs(gates));
+  __syncthreads();
+  return gates;
+}
+
+// forward_tile of bfloat16 products: what such a layer reads lies in a or b as pairs of rounded numbers; a memory, and a first layer
+// that reads observations or patches, read numbers.
 __device__ inline const float* bf16_forward_tile(const DevicePolicy& p, const DeviceNet& net,
                                                  const float* input, float* a, float* b,
                                                  float* memory) {
-  const MemoryLayer& m = net.memory;
-  const bool remembers = m.kind != MemoryKind::kNone;
-  const float* x = input;  // from layer `rounded` on pairs
+  const bool remembers = net.memory.kind != MemoryKind::kNone;
+  const int rounded = first_bf16_layer(net.convs > 0, net.by_patch);
+  // Whether what is before layer l leaves pairs.
+  const auto pairs_before = [&](int l) {
+    return l >= rounded && l < net.count && !(remembers && l + 1 == net.count);
+  };
+  const auto result = [](float* room, bool pairs) {
+    return TileResult{pairs ? nullptr : room, pairs ? as_pairs(room) : nullptr};
+  };
+  const auto row = [](int width, bool pairs) { return pairs ? bf16_row(width) : width; };
+  const float* x = input;
   int x_row = tile_row(p.observations);
   float* out = a;
-  const int rounded = first_bf16_layer(net.convs > 0, net.by_patch);
-  for (int l = 0; l < net.count; ++l) {
-    const DeviceNet::Layer layer = net.layers[l];
-    const bool hidden = l + 1 < net.count;
-    if (!hidden && remembers) {
-      remember_tile(p, m, x, x_row, memory);
-      x = memory;
-      x_row = m.width;
-      if (l >= rounded) {
-        float* gates = memory + m.width * p.tile_rows;  // done with
-        round_tile(memory, m.width, p.tile_rows, p.tile_rows, as_pairs(gates));
-        __syncthreads();
-        x = gates;
-        x_row = bf16_row(m.width);
-      }
-    }
-    const bool numbers = !hidden || (remembers && l + 2 == net.count);
-    const TileResult y{numbers ? out : nullptr, numbers ? nullptr : as_pairs(out)};
-    const ActivateHidden finish{p.activation, hidden};
-    const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
-    if (l < rounded) {
-      dense_tile<kRowsPerThread>(x, x_row, layer.inputs, w, bias, layer.width, p.tile_rows, y,
-                                 finish);
-    } else {
-      bf16_dense_tile<kRowsPerThread>(p.products, as_pairs(x), x_row, layer.inputs, w, bias,
-                                      layer.width, p.tile_rows, y, finish);
-    }
+  for (int l = 0; l < net.convs; ++l) {
+    const bool pairs = l + 1 == net.convs && pairs_before(0);
+    conv_tile<kRowsPerThread>(net.conv[l], x, x_row, p.params, p.tile_rows, result(out, pairs),
+                              Activate{p.activation});
     __syncthreads();
-    if (!hidden) break;
     x = out;
-    x_row = numbers ? layer.width : bf16_row(layer.width);
+    x_row = row(net.conv[l].outputs(), pairs);
     out = out == a ? b : a;
   }
-  return out;
+  for (int l = 0; l < net.count; ++l) {
+    const DeviceNet::Layer layer = net.layers[l];
+    if (l + 1 == net.count && remembers) {
+      remember_tile(p, net.memory, x, x_row, memory);
+      x = l < rounded ? memory : round_memory_tile(p, net.memory, memory);
+      x_row = row(net.memory.width, l >= rounded);
+    }
+    const bool pairs = pairs_before(l + 1);
+    const TileResult y = result(out, pairs);
+    const ActivateHidden finish{p.activation, l + 1 < net.count};
+    const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
+    if (l >= rounded) {
+      bf16_dense_tile<kRowsPerThread>(p.products, as_pairs(x), x_row, layer.inputs, w, bias,
+                                      layer.width, p.tile_rows, y, finish);
+    } else if (net.by_patch) {
+      dense_patches_tile<kRowsPerThread>(x, x_row, net.conv[0].channels, w, bias, layer.width,
+                                         p.tile_rows, y, finish);
+    } else {
+      dense_tile<kRowsPerThread>(x, x_row, layer.inputs, w, bias, layer.width, p.tile_rows, y,
+                                 finish);
+    }
+    __syncthreads();
+    x = out;
+    x_row = row(layer.width, pairs);
+    out = out == a ? b : a;
+  }
+  return x;
 }
 
 template <bool kBf16>

@@ -286,6 +286,12 @@ PolicyChoices remembering(std::vector<int> hidden) {
   return network;
 }
 
+PolicyChoices convolving(std::vector<ConvShape> conv) {
+  PolicyChoices network{.hidden = {64, 40}};
+  network.conv = std::move(conv);
+  return network;
+}
+
 // Two learners that start from the same weights.
 struct Learners {
   Learners(Pair& pair, const PpoOptions& options, int groups)
@@ -312,8 +318,12 @@ TEST_F(OnDevice, Bf16HasTheCpusBits) {
   PolicyChoices odd{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
   odd.trunk = Trunk::kShared;
   for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1", "Taxi-v3"}) {
-    for (const auto& [network, fused] :
-         {std::pair{PolicyChoices{{64, 40}}, true}, {odd, false}, {remembering({64, 40}), false}}) {
+    for (const auto& [network, fused] : {std::pair{PolicyChoices{{64, 40}}, true},
+                                         {odd, false},
+                                         {remembering({64, 40}), false},
+                                         {convolving({{16, 3, 1}}), true},
+                                         {convolving({{16, 3, 1}, {32, 2, 2}}), false}}) {
+      if (!network.conv.empty() && find_env(id).spec().observed.shape.size() != 3) continue;
       Pair pair(id, false, network, fused, Products::kBf16);
       PpoOptions options;
       options.entropy_coefficient = 0.01f;
@@ -351,7 +361,9 @@ TEST_F(OnDevice, TensorProductsLearnWhatTheyAct) {
   PolicyChoices odd{.hidden = {7, 40, 33}, .activation = Activation::kRelu};
   odd.trunk = Trunk::kShared;
   for (const char* id : {"CartPole-v1", "Pendulum-v1", "MinAtar/Breakout-v1"}) {
-    for (const PolicyChoices& network : {PolicyChoices{{64, 40}}, odd, remembering({7, 40, 33})}) {
+    for (const PolicyChoices& network : {PolicyChoices{{64, 40}}, odd, remembering({7, 40, 33}),
+                                         convolving({{16, 3, 1}, {32, 2, 2}})}) {
+      if (!network.conv.empty() && find_env(id).spec().observed.shape.size() != 3) continue;
       std::vector<PolicyWeights> ends;
       for (const bool fused : {true, false}) {
         Pair pair(id, false, network, fused, Products::kBf16Tensor);

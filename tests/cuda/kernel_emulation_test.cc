@@ -358,6 +358,29 @@ TEST(KernelEmulation, Bf16MemoriesHaveTheCpusBits) {
     expect_equal(testing::MixedEnv{}, 4);
   }
 }
+// One that looks patches up, whose dense layer stays in float32, also in one kernel; two, whose dense layer reads rounded numbers;
+// before a memory, which reads a hidden layer's numbers, or the convolution's where there is none.
+TEST(KernelEmulation, Bf16ConvolutionsHaveTheCpusBits) {
+  PolicyChoices network{.hidden = {24, 40}, .activation = Activation::kRelu};
+  network.conv = {{16, 2, 1}};
+  const auto expect_equal = [&](auto env, int tile_rows, Launch launch = Launch::kStepByStep) {
+    expect_equal_rollouts<decltype(env)>(21, false, false, tile_rows, network, launch,
+                                         Products::kBf16);
+  };
+  expect_equal(testing::PlanesEnv{}, 4, Launch::kOneKernel);
+  network.trunk = Trunk::kShared;
+  expect_equal(testing::PixelsEnv{}, 8);
+  network.conv = {{16, 2, 1}, {32, 2, 1}};
+  network.frame_stack = 2;
+  expect_equal(testing::PlanesEnv{}, 4);
+  network.frame_stack = 1;
+  network.memory = MemoryKind::kMinGru;
+  network.memory_size = 20;
+  expect_equal(testing::PixelsEnv{}, 8);
+  network.hidden = {};
+  network.conv = {{16, 2, 1}};
+  expect_equal(testing::PlanesEnv{}, 4);
+}
 // Tensor cores' bits are their own, but a row has the same ones in every tile and launch.
 TEST(KernelEmulation, TensorProductsOfARowAreTheSameInEveryTile) {
   const auto rollout = [](int num_envs, int tile_rows, Launch launch) {

@@ -116,16 +116,6 @@ class Options(Faults):
                 [
                     'env.device="cuda"',
                     'trainer.kernels="fused"',
-                    'trainer.precision="bf16"',
-                    'env.id="MinAtar/Breakout-v1"',
-                    "policy.conv_channels=[16]",
-                ],
-                "trainer.precision",
-            ),
-            (
-                [
-                    'env.device="cuda"',
-                    'trainer.kernels="fused"',
                     'env.id="MinAtar/Breakout-v1"',
                     "policy.conv_channels=[16]",
                     'policy.memory="gru"',

@@ -211,8 +211,8 @@ TEST(TrainOptions, KernelsOfAGpu) {
   }
   for (const std::string conv : {"policy.conv_channels=[16]", "policy.conv_channels=[16,32]"}) {
     EXPECT_EQ(fails({cuda[0], planes, fused, conv}, &message), 0) << message;
-    EXPECT_EQ(fails({cuda[0], planes, fused, conv, "trainer.precision=\"bf16\""}, &message), 2);
-    EXPECT_NE(message.find("trainer.precision"), std::string::npos) << message;
+    EXPECT_EQ(fails({cuda[0], planes, fused, conv, "trainer.precision=\"bf16\""}, &message), 0)
+        << message;
   }
   EXPECT_EQ(fails({"trainer.precision=\"bf16\""}, &message), 0) << message;
   EXPECT_EQ(fails({cuda[0], "trainer.precision=\"bf16\""}, &message), 0) << message;

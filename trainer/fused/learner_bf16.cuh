@@ -1,5 +1,4 @@
-// The learner's part for products of bfloat16 numbers (rollout/mlp/bf16_kernels.cuh): of all layers but the first, which reads
-// observations. A hidden layer's results lie in a tile twice: as they are, which the activation's derivative reads, and after them
+// The learner's part for products of bfloat16 numbers (rollout/mlp/bf16_kernels.cuh): of the dense layers from LearnNet::rounded on. A hidden layer's results lie in a tile twice: as they are, which the activation's derivative reads, and after them
 // rounded, as pairs, for the next layer's product and for that of its weights' gradient. The gradient that goes back is kept as
 // pairs, too (LearnTile::dpairs). Biases, losses and everything outside a tile are the float32 kernels'.
 //
@@ -54,30 +53,42 @@ __device__ inline TileResult layer_result(const LearnNet& net, int l, const Lear
   return {numbers, head ? nullptr : reinterpret_cast<std::uint32_t*>(after)};
 }
 
-__device__ inline void bf16_learn_forward(const LearnTask& task, const LearnNet& net,
-                                          const LearnTile& tile) {
-  for (int l = 0; l < net.count; ++l) {
+// From the pairs that layer `first` reads, x_row apart, to the head.
+__device__ inline void bf16_layers_forward(const LearnTask& task, const LearnNet& net, int first,
+                                           const std::uint32_t* x, int x_row,
+                                           const LearnTile& tile) {
+  for (int l = first; l < net.count; ++l) {
     const LearnLayer& layer = net.layers[l];
-    const float* bias = task.policy.params + layer.bias;
     const TileResult y = layer_result(net, l, tile);
-    const ActivateHidden finish{task.policy.activation, l + 1 < net.count};
-    if (l == 0) {
-      dense_tile<kLearnBlockRows>(tile.input, tile_row(task.policy.observations), layer.inputs,
-                                  task.policy.params + layer.weight, bias, layer.width, kLearnRows,
-                                  y, finish);
-    } else {
-      bf16_dense_tile<kLearnBlockRows>(
-          task.products, layer_result(net, l - 1, tile).pairs, bf16_row(net.layers[l - 1].width),
-          layer.inputs, task.transposed + layer.forward, bias, layer.width, kLearnRows, y, finish);
-    }
+    bf16_dense_tile<kLearnBlockRows>(task.products, x, x_row, layer.inputs,
+                                     task.transposed + layer.forward,
+                                     task.policy.params + layer.bias, layer.width, kLearnRows, y,
+                                     ActivateHidden{task.policy.activation, l + 1 < net.count});
     __syncthreads();
+    x = y.pairs;
+    x_row = bf16_row(layer.width);
   }
 }
 
-__device__ inline void bf16_learn_backward(const LearnTask& task, const LearnNet& net,
-                                           const LearnTile& tile, int rows, float* gradient) {
+__device__ inline void bf16_learn_forward(const LearnTask& task, const LearnNet& net,
+                                          const LearnTile& tile) {
+  const LearnLayer& first = net.layers[0];
+  const TileResult y = layer_result(net, 0, tile);
+  dense_tile<kLearnBlockRows>(tile.input, tile_row(task.policy.observations), first.inputs,
+                              task.policy.params + first.weight, task.policy.params + first.bias,
+                              first.width, kLearnRows, y,
+                              ActivateHidden{task.policy.activation, net.count > 1});
+  __syncthreads();
+  bf16_layers_forward(task, net, 1, y.pairs, bf16_row(first.width), tile);
+}
+
+// As upper_layers_backward; what it returns lies in dpairs, too, where the first layer is rounded.
+__device__ inline const float* bf16_upper_layers_backward(const LearnTask& task,
+                                                          const LearnNet& net,
+                                                          const LearnTile& tile, int rows,
+                                                          float* gradient) {
   const float* dy = tile.dhead;
-  if (net.count > 1) {
+  if (net.count > net.rounded) {
     round_tile(dy, net.layers[net.count - 1].width, rows, kLearnRows, tile.dpairs);
     __syncthreads();
   }
@@ -98,6 +109,12 @@ __device__ inline void bf16_learn_backward(const LearnTask& task, const LearnNet
     __syncthreads();
     dy = dx;
   }
+  return dy;
+}
+
+__device__ inline void bf16_learn_backward(const LearnTask& task, const LearnNet& net,
+                                           const LearnTile& tile, int rows, float* gradient) {
+  const float* dy = bf16_upper_layers_backward(task, net, tile, rows, gradient);
   const LearnLayer& first = net.layers[0];
   weight_grad_tile(tile.input, tile_row(task.policy.observations), first.inputs, dy, first.width,
                    rows, gradient + first.weight, gradient + first.bias);

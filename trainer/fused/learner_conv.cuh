@@ -7,8 +7,11 @@
 // What convolutions write is too much for shared memory (1,024 numbers of 48 rows are 192 KB) and lies in global memory, as do the
 // tile's observations: a region for each block, and blocks go through several shards each, so that there are no more regions than
 // blocks that run at a time. A region is written and read by its block alone, between barriers as shared memory is.
+//
+// With products of bfloat16 numbers (kBf16) convolutions stay in float32; the first dense layer reads pairs, as those after it do.
 #pragma once
 
+#include "trainer/fused/learner_bf16.cuh"
 #include "trainer/fused/learner_kernels.cuh"
 
 namespace rollmill {
@@ -16,8 +19,9 @@ namespace rollmill {
 // A block's region, [kLearnRows][...] each.
 struct ConvRegion {
   float* input;
-  float* layers;   // results of the convolutions, one after the other
-  float *d0, *d1;  // d loss / d a convolution's results, by turns
+  float* layers;         // results of the convolutions, one after the other
+  float *d0, *d1;        // d loss / d a convolution's results, by turns
+  std::uint32_t* pairs;  // of the last convolution's results, with bfloat16 products
 };
 
 // Numbers of a row that a convolution writes, at most; actor and critic begin with the same.
@@ -36,10 +40,15 @@ RM_HD int conv_offset(const LearnNet& net, int l) {
   return row;
 }
 
+// What the first dense layer reads.
+RM_HD int conv_outputs(const LearnNet& net) { return net.conv[net.convs - 1].layer.outputs(); }
+
 // Floats that a block keeps.
 RM_HD std::int64_t conv_kept_floats(const LearnTask& task) {
-  const int row = tile_row(task.policy.observations) + conv_offset(task.actor, task.actor.convs) +
-                  2 * conv_width(task.actor);
+  const LearnNet& net = task.actor;
+  const int pairs = task.products == Products::kFloat32 ? 0 : bf16_row(conv_outputs(net));
+  const int row = tile_row(task.policy.observations) + conv_offset(net, net.convs) +
+                  2 * conv_width(net) + pairs;
   return std::int64_t{row} * kLearnRows;
 }
 
@@ -52,6 +61,7 @@ __device__ inline ConvRegion conv_region(const LearnTask& task) {
   region.layers = region.input + input * kLearnRows;
   region.d0 = region.layers + layers * kLearnRows;
   region.d1 = region.d0 + width * kLearnRows;
+  region.pairs = as_pairs(region.d1 + width * kLearnRows);
   return region;
 }
 
@@ -153,45 +163,40 @@ __device__ inline void conv_input_grad_tile(const ConvLayer& c, const float* tra
   }
 }
 
-__device__ inline void conv_learn_forward(const LearnTask& task, const LearnNet& net,
-                                          const LearnTile& tile, const ConvRegion& region) {
+// Through the convolutions, on tile_rows rows; returns the last's results. Ends with a barrier.
+__device__ inline const float* convolve(const LearnTask& task, const LearnNet& net,
+                                        const ConvRegion& region, int tile_rows) {
   const float* x = region.input;
   int x_row = tile_row(task.policy.observations);
   for (int l = 0; l < net.convs; ++l) {
     const ConvLayer& c = net.conv[l].layer;
-    float* out = region.layers + conv_offset(net, l) * kLearnRows;
-    conv_tile<kLearnBlockRows>(c, x, x_row, task.policy.params, kLearnRows, out,
+    float* out = region.layers + conv_offset(net, l) * tile_rows;
+    conv_tile<kLearnBlockRows>(c, x, x_row, task.policy.params, tile_rows, out,
                                Activate{task.policy.activation});
     __syncthreads();
     x = out;
     x_row = c.outputs();
   }
-  dense_layers_forward(task, net, 0, x, x_row, tile);
+  return x;
 }
 
-__device__ inline void conv_learn_backward(const LearnTask& task, const LearnNet& net,
-                                           const LearnTile& tile, const ConvRegion& region,
-                                           int rows, float* gradient) {
+// From d loss / d the last convolution's results, in d0, to the gradient of all. Ends with a barrier.
+__device__ inline void convolve_backward(const LearnTask& task, const LearnNet& net,
+                                         const ConvRegion& region, int rows, int tile_rows,
+                                         float* gradient) {
   const Activation activation = task.policy.activation;
-  const float* top = upper_layers_backward(task, net, tile, rows, gradient);
-  const LearnLayer& dense = net.layers[0];
-  const float* x = region.layers + conv_offset(net, net.convs - 1) * kLearnRows;
-  weight_grad_tile(x, dense.inputs, dense.inputs, top, dense.width, rows, gradient + dense.weight,
-                   gradient + dense.bias);
+  const float* x = region.layers + conv_offset(net, net.convs - 1) * tile_rows;
   float *dy = region.d0, *dx = region.d1;
-  dense_tile<kLearnBlockRows>(top, dense.width, dense.outputs, task.transposed + dense.transposed,
-                              nullptr, dense.inputs, kLearnRows, dy, LeaveAsIs{});
-  __syncthreads();
-  activate_backward_tile(activation, x, dy, kLearnRows * dense.inputs);
+  activate_backward_tile(activation, x, dy, tile_rows * conv_outputs(net));
   __syncthreads();
   for (int l = net.convs - 1; l > 0; --l) {
     const ConvLayer& c = net.conv[l].layer;
-    x = region.layers + conv_offset(net, l - 1) * kLearnRows;
+    x = region.layers + conv_offset(net, l - 1) * tile_rows;
     conv_weight_grad_tile(c, x, c.inputs(), dy, rows, gradient);
     conv_input_grad_tile<kLearnBlockRows>(c, task.transposed + net.conv[l].transposed, dy,
-                                          kLearnRows, dx);
+                                          tile_rows, dx);
     __syncthreads();
-    activate_backward_tile(activation, x, dx, kLearnRows * c.inputs());
+    activate_backward_tile(activation, x, dx, tile_rows * c.inputs());
     __syncthreads();
     float* const next = dy;
     dy = dx;
@@ -199,20 +204,63 @@ __device__ inline void conv_learn_backward(const LearnTask& task, const LearnNet
   }
   conv_weight_grad_tile(net.conv[0].layer, region.input, tile_row(task.policy.observations), dy,
                         rows, gradient);
-  __syncthreads();  // the next tile, or network, writes over this one
+  __syncthreads();
+}
+
+template <bool kBf16>
+__device__ inline void conv_learn_forward(const LearnTask& task, const LearnNet& net,
+                                          const LearnTile& tile, const ConvRegion& region) {
+  const float* x = convolve(task, net, region, kLearnRows);
+  const int x_row = conv_outputs(net);
+  if constexpr (kBf16) {
+    round_tile(x, x_row, kLearnRows, kLearnRows, region.pairs);
+    __syncthreads();
+    bf16_layers_forward(task, net, 0, region.pairs, bf16_row(x_row), tile);
+  } else {
+    dense_layers_forward(task, net, 0, x, x_row, tile);
+  }
+}
+
+template <bool kBf16>
+__device__ inline void conv_learn_backward(const LearnTask& task, const LearnNet& net,
+                                           const LearnTile& tile, const ConvRegion& region,
+                                           int rows, float* gradient) {
+  const LearnLayer& dense = net.layers[0];
+  const int inputs = dense.inputs;
+  float *dw = gradient + dense.weight, *db = gradient + dense.bias;
+  const float* transposed = task.transposed + dense.transposed;
+  if constexpr (kBf16) {
+    const float* dy = bf16_upper_layers_backward(task, net, tile, rows, gradient);
+    const int dy_row = bf16_row(dense.width);
+    bf16_weight_tile(task.products, region.pairs, bf16_row(inputs), inputs, tile.dpairs, dy_row,
+                     dense.width, rows, dw);
+    bias_grad_tile(dy, dense.width, rows, db);
+    bf16_dense_tile<kLearnBlockRows>(task.products, tile.dpairs, dy_row, dense.outputs, transposed,
+                                     nullptr, inputs, kLearnRows, TileResult{region.d0, nullptr},
+                                     LeaveAsIs{});
+  } else {
+    const float* dy = upper_layers_backward(task, net, tile, rows, gradient);
+    const float* x = region.layers + conv_offset(net, net.convs - 1) * kLearnRows;
+    weight_grad_tile(x, inputs, inputs, dy, dense.width, rows, dw, db);
+    dense_tile<kLearnBlockRows>(dy, dense.width, dense.outputs, transposed, nullptr, inputs,
+                                kLearnRows, region.d0, LeaveAsIs{});
+  }
+  __syncthreads();
+  convolve_backward(task, net, region, rows, kLearnRows, gradient);
 }
 
 // Block b: shards b, b + resident_blocks, ...
+template <bool kBf16>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) conv_shard_kernel(LearnTask task) {
   const ConvRegion region = conv_region(task);
   LearnTile tile = learn_tile(task);
   tile.input = region.input;
   const auto forward = [&](const LearnTask& t, const LearnNet& net, const LearnTile& at) {
-    conv_learn_forward(t, net, at, region);
+    conv_learn_forward<kBf16>(t, net, at, region);
   };
   const auto backward = [&](const LearnTask& t, const LearnNet& net, const LearnTile& at, int rows,
                             float* gradient) {
-    conv_learn_backward(t, net, at, region, rows, gradient);
+    conv_learn_backward<kBf16>(t, net, at, region, rows, gradient);
   };
   const auto shards = static_cast<unsigned>(task.groups * task.shards);
   for (unsigned s = blockIdx.x; s < shards; s += task.resident_blocks)

@@ -8,12 +8,15 @@
 // Forward every row is computed anew, by the bits that are set in its patches. Backward goes position by position: what reaches a
 // patch from the rows that show it is added up, in ids' order kLearnRows ids at a time, and all gradients below are made of that.
 //
+// With products of bfloat16 numbers (kBf16) all this stays in float32 up to the first dense layer; those after it are rounded.
+//
 // In global memory, a region for each block (see learner_conv.cuh): a tile's features, a window's patches, orders and gradients.
 // Actor and critic go one after the other: they share no parameter and no sum but the value's, to which an actor of its own adds
 // zeros.
 #pragma once
 
 #include "rollout/mlp/patch_kernels.cuh"
+#include "trainer/fused/learner_bf16.cuh"
 #include "trainer/fused/patch_window.cuh"
 
 namespace rollmill {
@@ -36,6 +39,7 @@ __device__ inline float2 patch_features(const LearnTask& task, const ConvLayer& 
 }
 
 // row: of the window, where the tile begins.
+template <bool kBf16>
 __device__ inline void patch_learn_forward(const LearnTask& task, const LearnNet& net,
                                            const LearnTile& tile, const PatchRegion& region,
                                            int row) {
@@ -49,20 +53,31 @@ __device__ inline void patch_learn_forward(const LearnTask& task, const LearnNet
   }
   __syncthreads();
   const LearnLayer& dense = net.layers[0];
-  dense_patches_tile<kLearnBlockRows>(
-      region.features, c.outputs(), c.channels, task.policy.params + dense.weight,
-      task.policy.params + dense.bias, dense.width, kLearnRows, tile.layers,
-      ActivateHidden{task.policy.activation, net.count > 1});
-  __syncthreads();
-  dense_layers_forward(task, net, 1, tile.layers, dense.width, tile);
+  const auto first_layer = [&](const auto& y) {
+    dense_patches_tile<kLearnBlockRows>(region.features, c.outputs(), c.channels,
+                                        task.policy.params + dense.weight,
+                                        task.policy.params + dense.bias, dense.width, kLearnRows, y,
+                                        ActivateHidden{task.policy.activation, net.count > 1});
+    __syncthreads();
+  };
+  if constexpr (kBf16) {
+    const TileResult y = layer_result(net, 0, tile);
+    first_layer(y);
+    bf16_layers_forward(task, net, 1, y.pairs, bf16_row(dense.width), tile);
+  } else {
+    first_layer(tile.layers);
+    dense_layers_forward(task, net, 1, tile.layers, dense.width, tile);
+  }
 }
 
 // Down to the first dense layer's sums, whose gradient the window keeps.
+template <bool kBf16>
 __device__ inline void patch_learn_backward(const LearnTask& task, const LearnNet& net,
                                             const LearnTile& tile, int rows, float* window_dy,
                                             float* gradient) {
   const LearnLayer& dense = net.layers[0];
-  const float* dy = upper_layers_backward(task, net, tile, rows, gradient);
+  const float* dy = kBf16 ? bf16_upper_layers_backward(task, net, tile, rows, gradient)
+                          : upper_layers_backward(task, net, tile, rows, gradient);
   bias_grad_tile(dy, dense.width, rows, gradient + dense.bias);
   for (int i = threadIdx.x; i < rows * dense.width; i += blockDim.x) window_dy[i] = dy[i];
   __syncthreads();  // the next tile, or network, writes over this one
@@ -180,6 +195,7 @@ __device__ inline void patch_backward(const LearnTask& task, const LearnNet& net
 }
 
 // A network on the rows of a window.
+template <bool kBf16>
 __device__ inline void learn_window(const LearnTask& task, const LearnNet& net, bool actor,
                                     const LearnTile& tile, const PatchTile& t,
                                     const PatchRegion& region, const std::uint32_t* units, int rows,
@@ -189,16 +205,17 @@ __device__ inline void learn_window(const LearnTask& task, const LearnNet& net, 
     learn_network(
         task, net, actor, tile, units + first, n, gradient, sum,
         [&](const LearnTask& k, const LearnNet& of, const LearnTile& at) {
-          patch_learn_forward(k, of, at, region, first);
+          patch_learn_forward<kBf16>(k, of, at, region, first);
         },
         [&](const LearnTask& k, const LearnNet& of, const LearnTile& at, int count, float* to) {
-          patch_learn_backward(k, of, at, count, region.dy + first * of.layers[0].width, to);
+          patch_learn_backward<kBf16>(k, of, at, count, region.dy + first * of.layers[0].width, to);
         });
   }
   patch_backward(task, net, tile, t, region, gradient);
 }
 
 // Block b: shards b, b + resident_blocks, ...
+template <bool kBf16>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) patch_shard_kernel(LearnTask task) {
   const PatchRegion region = patch_region(task);
   const LearnTile tile = learn_tile(task);
@@ -211,9 +228,9 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) patch_shard_kernel(LearnTask task
       const int rows = end - first < kPatchRows ? end - first : kPatchRows;
       const std::uint32_t* units = order + first;
       read_window(task, units, rows, t, region);
-      learn_window(task, task.actor, true, tile, t, region, units, rows, gradient, sum);
+      learn_window<kBf16>(task, task.actor, true, tile, t, region, units, rows, gradient, sum);
       if (task.policy.trunk != Trunk::kSeparate) continue;
-      learn_window(task, task.critic, false, tile, t, region, units, rows, gradient, sum);
+      learn_window<kBf16>(task, task.critic, false, tile, t, region, units, rows, gradient, sum);
     }
     end_shard(task, s, sum);
   }

@@ -75,12 +75,12 @@ inline LearnNet learn_net(const Network& network, Products products, std::int64_
 }
 
 // What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
-// policy and the pointers. Convolutions: without memory and in float32.
+// policy and the pointers. Convolutions: without memory.
 inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
                              const PpoOptions& o, int groups, int ranks, LearnTask& task,
                              Products products = Products::kFloat32) {
   const bool remembers = layout.shape.memory != MemoryKind::kNone;
-  RM_ASSERT(layout.actor.conv.empty() || (products == Products::kFloat32 && !remembers));
+  RM_ASSERT(layout.actor.conv.empty() || !remembers);
   RM_ASSERT(!remembers || layout.actor.dense.size() > 1);
   std::int64_t transposed = 0;
   task.products = products;
@@ -157,12 +157,12 @@ inline ShardKernel shard_kernel_of(const LearnTask& task) {
             sequence_shared_floats(task), kept_floats(task)};
   }
   if (task.actor.by_patch) {
-    return {"patch_shard_kernel", patch_shard_kernel, patch_shared_floats(task),
-            patch_kept_floats(task)};
+    return {"patch_shard_kernel", bf16 ? patch_shard_kernel<true> : patch_shard_kernel<false>,
+            patch_shared_floats(task), patch_kept_floats(task)};
   }
   if (task.actor.convs > 0) {
-    return {"conv_shard_kernel", conv_shard_kernel, learn_shared_floats(task),
-            conv_kept_floats(task)};
+    return {"conv_shard_kernel", bf16 ? conv_shard_kernel<true> : conv_shard_kernel<false>,
+            learn_shared_floats(task), conv_kept_floats(task)};
   }
   if (bf16) return {"bf16_shard_kernel", bf16_shard_kernel, learn_shared_floats(task), 0};
   return {"shard_kernel", shard_kernel, learn_shared_floats(task), 0};
