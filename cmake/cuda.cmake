@@ -113,7 +113,7 @@ set(_rm_cuda_flags --fmad=false --expt-relaxed-constexpr
   "SHELL:-Xcompiler=-ffp-contract=off,-fno-math-errno,-fno-trapping-math,-Wall,-Wextra")
 
 add_library(rollmill_cuda MODULE
-  core/device/cuda_memory.cu rollout/mlp/policy_cuda.cu rollout/cuda_rollout.cu rollout/collector_cuda.cu rollout/rollout_pair_cuda.cu rollout/buffer.cc trainer/algos/dqn_cuda.cu trainer/algos/twin_cuda.cu trainer/fused/learner_cuda.cu trainer/minibatch.cc
+  core/device/cuda_memory.cu rollout/mlp/policy_cuda.cu rollout/cuda_rollout.cu rollout/collector_cuda.cu rollout/rollout_pair_cuda.cu rollout/buffer.cc trainer/algos/dqn_cuda.cu trainer/algos/twin_cuda.cu trainer/fused/learner_cuda.cu trainer/fused/learner_memory_cuda.cu trainer/fused/learner_memory_bf16_cuda.cu trainer/minibatch.cc
   ${_rm_sources} ${_rm_table} ${_rm_fused_sources} ${_rm_fused_table})
 if(NOT ROLLMILL_SANITIZE)
   target_link_options(rollmill_cuda PRIVATE LINKER:-z,defs)  # a missing symbol is an error now, not at dlopen

@@ -136,9 +136,6 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
   o.bf16 = c.get_choice("trainer.precision", "float32", {"float32", "bf16"}) == "bf16";
-  if (cuda && o.policy.memory != MemoryKind::kNone && !o.policy.conv.empty() &&
-      o.kernels == "fused")
-    c.fail("policy.memory", "after convolutions on a GPU is for trainer.kernels = \"reference\"");
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
   if (reduction == "exact") o.groups = groups;

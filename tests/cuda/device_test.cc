@@ -275,6 +275,9 @@ TEST_F(OnDevice, TheFusedLearnerOfConvolutionsHasTheCpusBits) {
       network.trunk = trunk;
       for (const char* id : {"MinAtar/Breakout-v1", "MinAtar/Freeway-v1"})
         expect_equal_updates(id, network, trunk == Trunk::kShared);
+      network.memory = MemoryKind::kGru;
+      network.memory_size = 40;
+      expect_equal_updates("MinAtar/Breakout-v1", network, trunk == Trunk::kShared);
     }
   }
 }

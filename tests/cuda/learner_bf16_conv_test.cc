@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/cuda/learner_emulation.h"
+#include "tests/cuda/learner_updates.h"
 #include "tests/cuda/tensor_gradient.h"
 
 namespace rollmill {

@@ -112,16 +112,6 @@ class Options(Faults):
     def test_combinations_that_are_refused(self):
         for sets, says in (
             (['env.device="cuda"', 'trainer.reduction="exact"'], "trainer.reduction"),
-            (
-                [
-                    'env.device="cuda"',
-                    'trainer.kernels="fused"',
-                    'env.id="MinAtar/Breakout-v1"',
-                    "policy.conv_channels=[16]",
-                    'policy.memory="gru"',
-                ],
-                "policy.memory",
-            ),
             (['env.device="cuda"', "ppo.overlap=true", 'policy.memory="gru"'], ("ppo.overlap", "is for policies without memory")),
             (["env.num_envs=2097152", "ppo.horizon=1024"], "ppo.horizon"),
             (["env.num_envs=1048576", "ppo.horizon=2048"], "ppo.horizon"),

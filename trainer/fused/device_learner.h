@@ -1,7 +1,8 @@
 // PPO's update on a GPU without leaving it: own kernels, the whole update as one CUDA graph, the CPU's bits
-// (trainer/fused/learner_kernels.cuh). On several ranks their exchanges are part of the graph. Dense networks, with a memory
-// (learner_memory.cuh), convolutions (learner_conv.cuh, learner_patches.cuh) or neither; all also with products of bfloat16 numbers,
-// of which only those of trainer.reduction = "exact" have the CPU's bits (learner_bf16.cuh, learner_memory_bf16.cuh).
+// (trainer/fused/learner_kernels.cuh). On several ranks their exchanges are part of the graph. Dense networks, with convolutions
+// (learner_conv.cuh, learner_patches.cuh), a memory (learner_memory.cuh), both (learner_memory_conv.cuh) or neither; all also with
+// products of bfloat16 numbers, of which only those of trainer.reduction = "exact" have the CPU's bits (learner_bf16.cuh,
+// learner_memory_bf16.cuh).
 #pragma once
 
 #include <cstdint>

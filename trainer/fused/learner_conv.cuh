@@ -16,12 +16,12 @@
 
 namespace rollmill {
 
-// A block's region, [kLearnRows][...] each.
+// A block's region, [tile_rows][...] each.
 struct ConvRegion {
   float* input;
-  float* layers;         // results of the convolutions, one after the other
   float *d0, *d1;        // d loss / d a convolution's results, by turns
   std::uint32_t* pairs;  // of the last convolution's results, with bfloat16 products
+  float* layers;         // results of the convolutions, one after the other
 };
 
 // Numbers of a row that a convolution writes, at most; actor and critic begin with the same.
@@ -43,25 +43,26 @@ RM_HD int conv_offset(const LearnNet& net, int l) {
 // What the first dense layer reads.
 RM_HD int conv_outputs(const LearnNet& net) { return net.conv[net.convs - 1].layer.outputs(); }
 
-// Floats that a block keeps.
-RM_HD std::int64_t conv_kept_floats(const LearnTask& task) {
+// Floats of a row of a region, without the results of convolutions.
+RM_HD int conv_row(const LearnTask& task) {
   const LearnNet& net = task.actor;
   const int pairs = task.products == Products::kFloat32 ? 0 : bf16_row(conv_outputs(net));
-  const int row = tile_row(task.policy.observations) + conv_offset(net, net.convs) +
-                  2 * conv_width(net) + pairs;
-  return std::int64_t{row} * kLearnRows;
+  return tile_row(task.policy.observations) + 2 * conv_width(net) + pairs;
+}
+// Floats that a block keeps.
+RM_HD std::int64_t conv_kept_floats(const LearnTask& task) {
+  return std::int64_t{conv_row(task) + conv_offset(task.actor, task.actor.convs)} * kLearnRows;
 }
 
-__device__ inline ConvRegion conv_region(const LearnTask& task) {
+__device__ inline ConvRegion conv_region(const LearnTask& task, float* kept, int tile_rows) {
   const LearnNet& net = task.actor;
-  const int input = tile_row(task.policy.observations), layers = conv_offset(net, net.convs),
-            width = conv_width(net);
+  const int width = conv_width(net);
   ConvRegion region{};
-  region.input = task.kept + blockIdx.x * conv_kept_floats(task);
-  region.layers = region.input + input * kLearnRows;
-  region.d0 = region.layers + layers * kLearnRows;
-  region.d1 = region.d0 + width * kLearnRows;
-  region.pairs = as_pairs(region.d1 + width * kLearnRows);
+  region.input = kept;
+  region.d0 = kept + tile_row(task.policy.observations) * tile_rows;
+  region.d1 = region.d0 + width * tile_rows;
+  region.pairs = as_pairs(region.d1 + width * tile_rows);
+  region.layers = kept + conv_row(task) * tile_rows;
   return region;
 }
 
@@ -252,7 +253,8 @@ __device__ inline void conv_learn_backward(const LearnTask& task, const LearnNet
 // Block b: shards b, b + resident_blocks, ...
 template <bool kBf16>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) conv_shard_kernel(LearnTask task) {
-  const ConvRegion region = conv_region(task);
+  const ConvRegion region =
+      conv_region(task, task.kept + blockIdx.x * conv_kept_floats(task), kLearnRows);
   LearnTile tile = learn_tile(task);
   tile.input = region.input;
   const auto forward = [&](const LearnTask& t, const LearnNet& net, const LearnTile& at) {

@@ -78,6 +78,8 @@ struct LearnTask {
   float* kept;  // [resident_blocks][ShardKernel::kept_floats]
 };
 
+using LearnKernel = void (*)(LearnTask);
+
 // What each rank tells the others of a minibatch: its groups' gradients, then their losses.
 inline constexpr int kToldLosses = 5;  // policy, value, entropy, kl, clipped
 RM_HD std::int64_t told_gradient_bytes(const LearnTask& task) {

@@ -1,6 +1,6 @@
 // The learner's part for policies with a memory: a block takes tiles of kSequenceRows sequences of a shard through time and back,
-// as Shard::sequences_gradient (trainer/fused/shard.cc) does. Dense layers in float32; with products of bfloat16 numbers:
-// learner_memory_bf16.cuh.
+// as Shard::sequences_gradient (trainer/fused/shard.cc) does. Dense layers in float32 and observations without convolutions are here;
+// products of bfloat16 numbers in learner_memory_bf16.cuh, convolutions in learner_memory_conv.cuh.
 //
 //   forward, step by step   place, gather -> a -> b -> ... -> gates -> state
 //   backward, last to first   the head from the state, loss -> head -> gates, state -> hidden layers
@@ -19,109 +19,10 @@
 // differently: steps, rows and layers are the same for all of them.
 #pragma once
 
-#include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/memory_elements.h"
+#include "trainer/fused/sequence_tile.cuh"
 
 namespace rollmill {
-
-inline constexpr int kSequenceBlockRows = 4;  // of which a thread computes two features
-static_assert(kSequenceRows % kSequenceBlockRows == 0 && kSequenceRows <= kLearnRows);
-
-// Numbers of a row that a step writes at most at a time, but the gates.
-RM_HD int sequence_width(const LearnTask& task) {
-  const int memory = task.actor.memory.width;
-  return memory > task.dense_width ? memory : task.dense_width;
-}
-
-// Of a row's gates; what the layers above and below the memory multiply with bfloat16 products lies there by turns.
-RM_HD int gates_room(const LearnTask& task) {
-  const MemoryLayer& m = task.actor.memory;
-  const int gates = (m.kind == MemoryKind::kGru ? 2 : 1) * m.gates() * m.width;
-  const int pairs = task.products == Products::kFloat32 ? 0 : 2 * bf16_row(sequence_width(task));
-  return gates > pairs ? gates : pairs;
-}
-
-// Floats of sequence_kernel's shared memory.
-inline std::size_t sequence_shared_floats(const LearnTask& task) {
-  const int head = task.actor.layers[task.actor.count - 1].width;
-  const int row = tile_row(task.policy.observations) + 2 * sequence_width(task) +
-                  task.actor.memory.width + gates_room(task) + head + task.policy.reals + 3;
-  return static_cast<std::size_t>(row) * kSequenceRows + std::size_t{6} * kLearnRows;
-}
-
-// Where those are, [kSequenceRows][...].
-struct SequenceTile {
-  LearnTile heads;  // its dhead, dlog_std and terms
-  float *input, *a, *b;
-  float* state;              // forward: h; backward: d loss / d h
-  float *gates, *recurrent;  // forward: x W + b, h U + c (a GRU's); backward: d loss / d those
-  std::uint32_t* sample;     // of the step in hand: where it lies in the rollout
-  int *from, *begins;        // StateFrom; whether an episode begins with it
-};
-
-__device__ inline SequenceTile sequence_tile(const LearnTask& task) {
-  const MemoryLayer& m = task.actor.memory;
-  const int width = sequence_width(task);
-  SequenceTile t{};
-  float* next = shared_memory();
-  const auto take = [&](int row) {
-    float* const here = next;
-    next += row * kSequenceRows;
-    return here;
-  };
-  t.input = take(tile_row(task.policy.observations));
-  t.a = take(width);
-  t.b = take(width);
-  t.state = take(m.width);
-  t.gates = take(gates_room(task));
-  t.recurrent = t.gates + m.gates() * m.width * kSequenceRows;
-  t.heads.dhead = take(task.actor.layers[task.actor.count - 1].width);
-  t.heads.dlog_std = take(task.policy.reals);
-  t.sample = reinterpret_cast<std::uint32_t*>(take(1));
-  t.from = reinterpret_cast<int*>(take(1));
-  t.begins = reinterpret_cast<int*>(take(1));
-  t.heads.terms = next;
-  return t;
-}
-
-// Floats of a row that a network keeps of a step: results of its hidden layers, state before and after, gates, and of a GRU what
-// the state said of the last gate.
-RM_HD int kept_row(const LearnNet& net) {
-  const MemoryLayer& m = net.memory;
-  int row = (2 + m.gates() + (m.kind == MemoryKind::kGru ? 1 : 0)) * m.width;
-  for (int l = 0; l + 1 < net.count; ++l) row += net.layers[l].width;
-  return row;
-}
-// Floats that a block keeps.
-RM_HD std::int64_t kept_floats(const LearnTask& task) {
-  const int actor = kept_row(task.actor), critic = kept_row(task.critic);
-  return std::int64_t{actor > critic ? actor : critic} * kSequenceRows *
-         task.buffer.sequence_length;
-}
-
-struct KeptStep {
-  float *before, *after, *gates,
-      *un;        // [kSequenceRows][width], gates [kSequenceRows][gates * width]
-  float* layers;  // as LearnTile's
-};
-
-__device__ inline KeptStep kept_step(const LearnTask& task, const LearnNet& net, int j) {
-  const MemoryLayer& m = net.memory;
-  const int rows = kSequenceRows;
-  KeptStep k{};
-  k.before = task.kept + blockIdx.x * kept_floats(task) + std::int64_t{j} * rows * kept_row(net);
-  k.after = k.before + rows * m.width;
-  k.gates = k.after + rows * m.width;
-  k.un = k.gates + rows * m.gates() * m.width;
-  k.layers = k.un + (m.kind == MemoryKind::kGru ? rows * m.width : 0);
-  return k;
-}
-// After l hidden layers.
-__device__ inline float* kept_layer(const LearnNet& net, const KeptStep& kept, int l) {
-  float* out = kept.layers;
-  for (int k = 0; k < l; ++k) out += net.layers[k].width * kSequenceRows;
-  return out;
-}
 
 // Step j of the sequences `units`: where its rows lie. Those beyond `rows` begin an episode. Its barrier parts the steps, forward
 // and backward: what it writes itself was last read before an earlier one.
@@ -191,25 +92,34 @@ __device__ inline void remember_step(const LearnTask& task, const LearnNet& net,
   }
 }
 
-// What a layer reads, `row` words apart.
-struct LayerInput {
-  const float* x;
-  int row;
-};
-
 // The dense layers of a step.
 struct SequenceLayers {
-  // Hidden layer l to `out`; kept: where its numbers stay, null in burn-in. Ends with a barrier; returns what is read next.
+  // What the first layer reads of a convolution's results.
+  static __device__ LayerInput read(const float* x, int width, const SequenceTile&) {
+    return {x, width};
+  }
+
+  // Hidden layer l's results, by product(to), to `out`; kept: where its numbers stay, null in burn-in. Ends with a barrier; returns
+  // what is read next.
+  template <class Product>
+  static __device__ LayerInput keep(const LearnNet& net, int l, float* out, float* kept,
+                                    Product&& product) {
+    product(out);
+    __syncthreads();
+    const int width = net.layers[l].width, n = width * kSequenceRows;
+    for (int i = threadIdx.x; kept != nullptr && i < n; i += blockDim.x) kept[i] = out[i];
+    return {out, width};
+  }
+
+  // The same from x.
   static __device__ LayerInput hidden(const LearnTask& task, const LearnNet& net, int l,
                                       LayerInput x, float* out, float* kept) {
     const LearnLayer& layer = net.layers[l];
-    dense_tile<kSequenceBlockRows>(x.x, x.row, layer.inputs, task.policy.params + layer.weight,
-                                   task.policy.params + layer.bias, layer.width, kSequenceRows, out,
-                                   Activate{task.policy.activation});
-    __syncthreads();
-    const int n = layer.width * kSequenceRows;
-    for (int i = threadIdx.x; kept != nullptr && i < n; i += blockDim.x) kept[i] = out[i];
-    return {out, layer.width};
+    return keep(net, l, out, kept, [&](float* y) {
+      dense_tile<kSequenceBlockRows>(x.x, x.row, layer.inputs, task.policy.params + layer.weight,
+                                     task.policy.params + layer.bias, layer.width, kSequenceRows, y,
+                                     Activate{task.policy.activation});
+    });
   }
 
   // The head's results from the state, into t.a. Ends with a barrier.
@@ -244,34 +154,63 @@ struct SequenceLayers {
                            kSequenceRows * net.layers[l].width);
   }
 
-  // From d loss / d hidden layer l's sums to what it reads, the layer before. Ends without a barrier.
+  // From d loss / d hidden layer l's sums to what it reads. Ends without a barrier.
   static __device__ void hidden_backward(const LearnTask& task, const LearnNet& net, int l,
                                          const KeptStep& kept, int rows, const float* dy, float* dx,
                                          const SequenceTile&, float* gradient) {
     const LearnLayer& layer = net.layers[l];
-    const int x_row = net.layers[l - 1].width;
-    weight_grad_tile(kept_layer(net, kept, l - 1), x_row, layer.inputs, dy, layer.width, rows,
-                     gradient + layer.weight, gradient + layer.bias);
+    const LayerInput x = kept_input(net, kept, l);
+    weight_grad_tile(x.x, x.row, layer.inputs, dy, layer.width, rows, gradient + layer.weight,
+                     gradient + layer.bias);
     dense_tile<kSequenceBlockRows>(dy, layer.width, layer.outputs,
-                                   task.transposed + layer.transposed, nullptr, x_row,
+                                   task.transposed + layer.transposed, nullptr, x.row,
                                    kSequenceRows, dx, LeaveAsIs{});
   }
 };
 
+// What comes before the dense layers: observations as they are.
+struct ObservationFront {
+  static constexpr int kFirst = 0;  // the dense layer that comes next
+  __device__ ObservationFront(const LearnTask&, SequenceTile&) {}
+
+  // From the observations of the rows that are placed to what layer kFirst reads. keep: not in burn-in. Ends with a barrier.
+  __device__ LayerInput forward(const LearnTask& task, const LearnNet&, int rows, const KeptStep&,
+                                bool, const SequenceTile& t) const {
+    read_again(task, rows, t);
+    return {t.input, tile_row(task.policy.observations)};
+  }
+
+  // Before step j's rows are placed to go backward.
+  __device__ void begin_backward(const LearnTask&, const std::uint32_t*, int, int,
+                                 const SequenceTile&) const {}
+  // After that: what `backward` reads. Ends with a barrier.
+  __device__ void read_again(const LearnTask& task, int rows, const SequenceTile& t) const {
+    gather_samples(task.policy, task.buffer, t.sample, rows, kSequenceRows, t.input);
+  }
+
+  // From dy, d loss / d the first dense layer's sums, to the observations. Ends without a barrier; the next step begins with one.
+  __device__ void backward(const LearnTask& task, const LearnNet& net, const KeptStep&,
+                           const float* dy, int rows, int, const SequenceTile& t,
+                           float* gradient) const {
+    const LearnLayer& first = net.layers[0];
+    weight_grad_tile(t.input, tile_row(task.policy.observations), first.inputs, dy, first.width,
+                     rows, gradient + first.weight, gradient + first.bias);
+  }
+};
+
 // Through time as the collector went, from the state that the rollout kept: burn-in first, of which nothing is kept.
-template <class Layers>
+template <class Layers, class Front>
 __device__ inline void sequence_forward(const LearnTask& task, const LearnNet& net, int offset,
-                                        const std::uint32_t* units, int rows,
-                                        const SequenceTile& t) {
+                                        const std::uint32_t* units, int rows, const SequenceTile& t,
+                                        const Front& front) {
   const RolloutBuffer& b = task.buffer;
   for (int j = -b.burn_in; j < b.sequence_length; ++j) {
     const KeptStep step = kept_step(task, net, j < 0 ? 0 : j);
     place_rows(b, units, rows, j, t);
     begin_state(b, net.memory, offset, units, t);
-    gather_samples(task.policy, b, t.sample, rows, kSequenceRows, t.input);  // ends with a barrier
-    LayerInput x{t.input, tile_row(task.policy.observations)};
-    float* kept = step.layers;
-    for (int l = 0; l + 1 < net.count; ++l) {
+    LayerInput x = front.forward(task, net, rows, step, j >= 0, t);
+    float* kept = kept_layer(net, step, Front::kFirst);
+    for (int l = Front::kFirst; l + 1 < net.count; ++l) {
       // (The layer after the next one writes over what this one does; the next one's barrier is before that.)
       x = Layers::hidden(task, net, l, x, l % 2 == 0 ? t.a : t.b, j < 0 ? nullptr : kept);
       kept += net.layers[l].width * kSequenceRows;
@@ -341,10 +280,10 @@ __device__ inline void remember_backward(const LearnTask& task, const LearnNet& 
 }
 
 // From there, in t.b, to the input. Ends without a barrier.
-template <class Layers>
+template <class Layers, class Front>
 __device__ inline void hidden_backward(const LearnTask& task, const LearnNet& net,
-                                       const KeptStep& kept, int rows, const SequenceTile& t,
-                                       float* gradient) {
+                                       const KeptStep& kept, int rows, int j, const SequenceTile& t,
+                                       const Front& front, float* gradient) {
   const float* dy = t.b;
   float* dx = t.a;
   for (int l = net.count - 2; l > 0; --l) {
@@ -355,24 +294,24 @@ __device__ inline void hidden_backward(const LearnTask& task, const LearnNet& ne
     dy = dx;
     dx = dx == t.a ? t.b : t.a;
   }
-  const LearnLayer& first = net.layers[0];
-  weight_grad_tile(t.input, tile_row(task.policy.observations), first.inputs, dy, first.width, rows,
-                   gradient + first.weight, gradient + first.bias);
+  front.backward(task, net, kept, dy, rows, j, t, gradient);
 }
 
 // Back through time from the last step. sum: thread q's of term q.
-template <class Layers>
+template <class Layers, class Front>
 __device__ inline void sequence_backward(const LearnTask& task, const LearnNet& net, bool actor,
                                          const std::uint32_t* units, int rows,
-                                         const SequenceTile& t, float* gradient, double& sum) {
+                                         const SequenceTile& t, const Front& front, float* gradient,
+                                         double& sum) {
   const RolloutBuffer& b = task.buffer;
   const int thread = static_cast<int>(threadIdx.x), w = net.memory.width;
   // (No barrier since the last step forward: a thread clears the numbers that it wrote there.)
   for (int i = thread; i < w * kSequenceRows; i += static_cast<int>(blockDim.x)) t.state[i] = 0.0f;
   for (int j = b.sequence_length - 1; j >= 0; --j) {
     const KeptStep kept = kept_step(task, net, j);
+    front.begin_backward(task, units, rows, j, t);
     place_rows(b, units, rows, j, t);
-    gather_samples(task.policy, b, t.sample, rows, kSequenceRows, t.input);
+    front.read_again(task, rows, t);
     Layers::head(task, net, kept, t, rows);
     if (thread < rows) {
       if (actor) {
@@ -387,34 +326,35 @@ __device__ inline void sequence_backward(const LearnTask& task, const LearnNet& 
     Layers::head_backward(task, net, kept, rows, t, gradient);
     gates_backward(net, kept, t);
     remember_backward<Layers>(task, net, kept, rows, t, gradient);
-    hidden_backward<Layers>(task, net, kept, rows, t, gradient);
+    hidden_backward<Layers>(task, net, kept, rows, j, t, front, gradient);
   }
 }
 
-template <class Layers>
-__device__ inline void shard_sequences(const LearnTask& task, unsigned shard,
-                                       const SequenceTile& t) {
+template <class Layers, class Front>
+__device__ inline void shard_sequences(const LearnTask& task, unsigned shard, const SequenceTile& t,
+                                       const Front& front) {
   const auto [order, begin, end, gradient] = begin_shard(task, shard);
   double sum = 0;
   for (int first = begin; first < end; first += kSequenceRows) {
     const int rows = end - first < kSequenceRows ? end - first : kSequenceRows;
     const std::uint32_t* units = order + first;
-    sequence_forward<Layers>(task, task.actor, 0, units, rows, t);
-    sequence_backward<Layers>(task, task.actor, true, units, rows, t, gradient, sum);
+    sequence_forward<Layers>(task, task.actor, 0, units, rows, t, front);
+    sequence_backward<Layers>(task, task.actor, true, units, rows, t, front, gradient, sum);
     if (task.policy.trunk != Trunk::kSeparate) continue;
-    sequence_forward<Layers>(task, task.critic, task.actor.memory.size, units, rows, t);
-    sequence_backward<Layers>(task, task.critic, false, units, rows, t, gradient, sum);
+    sequence_forward<Layers>(task, task.critic, task.actor.memory.size, units, rows, t, front);
+    sequence_backward<Layers>(task, task.critic, false, units, rows, t, front, gradient, sum);
   }
   end_shard(task, shard, sum);
 }
 
 // Block b: shards b, b + resident_blocks, ..., of group 0, of group 1, ...
-template <class Layers>
+template <class Layers, class Front>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) sequence_kernel(LearnTask task) {
-  const SequenceTile tile = sequence_tile(task);
+  SequenceTile tile = sequence_tile(task);
+  const Front front(task, tile);
   const auto shards = static_cast<unsigned>(task.groups * task.shards);
   for (unsigned s = blockIdx.x; s < shards; s += task.resident_blocks)
-    shard_sequences<Layers>(task, s, tile);
+    shard_sequences<Layers>(task, s, tile, front);
 }
 
 }  // namespace rollmill

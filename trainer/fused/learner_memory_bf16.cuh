@@ -14,43 +14,56 @@ namespace rollmill {
 static_assert(kSequenceRows % kTensorRows == 0);
 
 struct Bf16SequenceLayers {
-  // What a dense layer multiplies in backward: x, and d loss / d its sums.
+  // What dense layer l multiplies in backward: x, and d loss / d its sums.
   struct Factors {
     std::uint32_t *x, *dy;
   };
-  static __device__ Factors factors(const LearnTask& task, const SequenceTile& t) {
+  static __device__ Factors factors(const LearnTask& task, const SequenceTile& t, int l) {
     std::uint32_t* x = as_pairs(t.gates);
-    return {x, x + bf16_row(sequence_width(task)) * kSequenceRows};
+    return {l > 0 ? x : t.conv_pairs, x + bf16_row(sequence_width(task)) * kSequenceRows};
   }
 
   // (Of SequenceLayers, one by one.)
+  static __device__ LayerInput read(const float* x, int width, const SequenceTile& t) {
+    round_tile(x, width, kSequenceRows, kSequenceRows, t.conv_pairs);
+    __syncthreads();
+    return {reinterpret_cast<const float*>(t.conv_pairs), bf16_row(width)};
+  }
+
+  template <class Product>
+  static __device__ LayerInput keep(const LearnNet& net, int l, float* out, float* kept,
+                                    Product&& product) {
+    const bool last = l + 2 == net.count;  // the memory reads numbers
+    product(TileResult{last ? out : kept, last ? nullptr : as_pairs(out)});
+    __syncthreads();
+    const int width = net.layers[l].width, n = width * kSequenceRows;
+    if (!last) return {out, bf16_row(width)};
+    for (int i = threadIdx.x; kept != nullptr && i < n; i += blockDim.x) kept[i] = out[i];
+    return {out, width};
+  }
+
   static __device__ LayerInput hidden(const LearnTask& task, const LearnNet& net, int l,
                                       LayerInput x, float* out, float* kept) {
     const LearnLayer& layer = net.layers[l];
-    const bool last = l + 2 == net.count;  // the memory reads numbers
-    const TileResult y{last ? out : kept, last ? nullptr : as_pairs(out)};
     const float* bias = task.policy.params + layer.bias;
     const Activate finish{task.policy.activation};
-    if (l < net.rounded) {
-      dense_tile<kSequenceBlockRows>(x.x, x.row, layer.inputs, task.policy.params + layer.weight,
-                                     bias, layer.width, kSequenceRows, y, finish);
-    } else {
-      bf16_dense_tile<kSequenceBlockRows>(task.products, as_pairs(x.x), x.row, layer.inputs,
-                                          task.transposed + layer.forward, bias, layer.width,
-                                          kSequenceRows, y, finish);
-    }
-    __syncthreads();
-    if (!last) return {out, bf16_row(layer.width)};
-    const int n = layer.width * kSequenceRows;
-    for (int i = threadIdx.x; kept != nullptr && i < n; i += blockDim.x) kept[i] = out[i];
-    return {out, layer.width};
+    return keep(net, l, out, kept, [&](const TileResult& y) {
+      if (l < net.rounded) {
+        dense_tile<kSequenceBlockRows>(x.x, x.row, layer.inputs, task.policy.params + layer.weight,
+                                       bias, layer.width, kSequenceRows, y, finish);
+      } else {
+        bf16_dense_tile<kSequenceBlockRows>(task.products, as_pairs(x.x), x.row, layer.inputs,
+                                            task.transposed + layer.forward, bias, layer.width,
+                                            kSequenceRows, y, finish);
+      }
+    });
   }
 
   static __device__ void head(const LearnTask& task, const LearnNet& net, const KeptStep& kept,
                               const SequenceTile& t, int rows) {
     const LearnLayer& head = net.layers[net.count - 1];
     const int w = net.memory.width;
-    const Factors by = factors(task, t);
+    const Factors by = factors(task, t, net.count - 1);
     round_tile(kept.after, w, rows, kSequenceRows, by.x);
     __syncthreads();
     bf16_dense_tile<kSequenceBlockRows>(task.products, by.x, bf16_row(w), head.inputs,
@@ -63,39 +76,42 @@ struct Bf16SequenceLayers {
   // The state's pairs are where head() left them.
   static __device__ void head_backward(const LearnTask& task, const LearnNet& net, const KeptStep&,
                                        int rows, const SequenceTile& t, float* gradient) {
-    const LearnLayer& head = net.layers[net.count - 1];
-    round_tile(t.heads.dhead, head.width, rows, kSequenceRows, factors(task, t).dy);
+    const int l = net.count - 1;
+    const LearnLayer& head = net.layers[l];
+    const Factors by = factors(task, t, l);
+    round_tile(t.heads.dhead, head.width, rows, kSequenceRows, by.dy);
     __syncthreads();
-    layer_backward(task, head, net.memory.width, rows, t.heads.dhead, t.b, t, gradient);
+    layer_backward(task, head, by, net.memory.width, rows, t.heads.dhead, t.b, gradient);
     __syncthreads();
   }
 
   static __device__ void activate_backward(const LearnTask& task, const LearnNet& net, int l,
                                            const KeptStep& kept, int rows, float* d,
                                            const SequenceTile& t) {
-    const Factors by = factors(task, t);
     const float* h = kept_layer(net, kept, l);
     const int width = net.layers[l].width;
     if (l < net.rounded) {
       activate_backward_tile(task.policy.activation, h, d, kSequenceRows * width);
       return;
     }
+    const Factors by = factors(task, t, l);
+    const LayerInput x = kept_input(net, kept, l);
     bf16_activate_backward_tile(task.policy.activation, h, width, kSequenceRows, {d, by.dy});
-    round_tile(kept_layer(net, kept, l - 1), net.layers[l - 1].width, rows, kSequenceRows, by.x);
+    round_tile(x.x, x.row, rows, kSequenceRows, by.x);
   }
 
   static __device__ void hidden_backward(const LearnTask& task, const LearnNet& net, int l,
-                                         const KeptStep&, int rows, const float* dy, float* dx,
+                                         const KeptStep& kept, int rows, const float* dy, float* dx,
                                          const SequenceTile& t, float* gradient) {
-    layer_backward(task, net.layers[l], net.layers[l - 1].width, rows, dy, dx, t, gradient);
+    layer_backward(task, net.layers[l], factors(task, t, l), kept_input(net, kept, l).row, rows, dy,
+                   dx, gradient);
   }
 
  private:
   // Of a layer whose factors are there: dW, db, and dx [kSequenceRows][x_width].
-  static __device__ void layer_backward(const LearnTask& task, const LearnLayer& layer, int x_width,
-                                        int rows, const float* dy, float* dx, const SequenceTile& t,
-                                        float* gradient) {
-    const Factors by = factors(task, t);
+  static __device__ void layer_backward(const LearnTask& task, const LearnLayer& layer,
+                                        const Factors& by, int x_width, int rows, const float* dy,
+                                        float* dx, float* gradient) {
     const int dy_row = bf16_row(layer.width);
     bf16_weight_tile(task.products, by.x, bf16_row(x_width), layer.inputs, by.dy, dy_row,
                      layer.width, rows, gradient + layer.weight);

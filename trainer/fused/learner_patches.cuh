@@ -38,14 +38,14 @@ __device__ inline float2 patch_features(const LearnTask& task, const ConvLayer& 
   return {activate(h.x), activate(h.y)};
 }
 
-// row: of the window, where the tile begins.
-template <bool kBf16>
-__device__ inline void patch_learn_forward(const LearnTask& task, const LearnNet& net,
-                                           const LearnTile& tile, const PatchRegion& region,
-                                           int row) {
+// A tile of kRows rows through the convolution and the first dense layer, to y; row: of the window, where the tile begins. Ends
+// without a barrier.
+template <int kRows, class Result>
+__device__ inline void patch_layers_tile(const LearnTask& task, const LearnNet& net,
+                                         const PatchRegion& region, int row, const Result& y) {
   const ConvLayer& c = net.conv[0].layer;
   const int pairs = c.channels / 2, positions = c.positions();
-  for (int item = threadIdx.x; item < pairs * positions * kLearnRows; item += blockDim.x) {
+  for (int item = threadIdx.x; item < pairs * positions * kRows; item += blockDim.x) {
     const int j = item % pairs * 2, place = item / pairs, p = place % positions;
     const std::uint32_t* patch =
         region.patches + std::int64_t{p} * patch_words(c) * kPatchRows + row + place / positions;
@@ -53,20 +53,26 @@ __device__ inline void patch_learn_forward(const LearnTask& task, const LearnNet
   }
   __syncthreads();
   const LearnLayer& dense = net.layers[0];
-  const auto first_layer = [&](const auto& y) {
-    dense_patches_tile<kLearnBlockRows>(region.features, c.outputs(), c.channels,
-                                        task.policy.params + dense.weight,
-                                        task.policy.params + dense.bias, dense.width, kLearnRows, y,
-                                        ActivateHidden{task.policy.activation, net.count > 1});
-    __syncthreads();
-  };
+  dense_patches_tile<kLearnBlockRows>(region.features, c.outputs(), c.channels,
+                                      task.policy.params + dense.weight,
+                                      task.policy.params + dense.bias, dense.width, kRows, y,
+                                      ActivateHidden{task.policy.activation, net.count > 1});
+}
+
+template <bool kBf16>
+__device__ inline void patch_learn_forward(const LearnTask& task, const LearnNet& net,
+                                           const LearnTile& tile, const PatchRegion& region,
+                                           int row) {
+  const int width = net.layers[0].width;
   if constexpr (kBf16) {
     const TileResult y = layer_result(net, 0, tile);
-    first_layer(y);
-    bf16_layers_forward(task, net, 1, y.pairs, bf16_row(dense.width), tile);
+    patch_layers_tile<kLearnRows>(task, net, region, row, y);
+    __syncthreads();
+    bf16_layers_forward(task, net, 1, y.pairs, bf16_row(width), tile);
   } else {
-    first_layer(tile.layers);
-    dense_layers_forward(task, net, 1, tile.layers, dense.width, tile);
+    patch_layers_tile<kLearnRows>(task, net, region, row, tile.layers);
+    __syncthreads();
+    dense_layers_forward(task, net, 1, tile.layers, width, tile);
   }
 }
 
@@ -93,9 +99,10 @@ struct PatchIdsInHand {
 };
 
 // What the rows of each id add up to, dsums [ids][width], and the ids' features. Ends without a barrier.
+template <class Tile>
 __device__ inline void sum_rows_of_ids(const LearnTask& task, const LearnNet& net,
-                                       const PatchIdsInHand& ids, const float* dy,
-                                       const PatchTile& t, float* dsums) {
+                                       const PatchIdsInHand& ids, const float* dy, const Tile& t,
+                                       float* dsums) {
   const ConvLayer& c = net.conv[0].layer;
   const int width = net.layers[0].width, pairs = width / 2, channel_pairs = c.channels / 2;
   for (int item = threadIdx.x; item < ids.count * pairs; item += blockDim.x) {
@@ -120,9 +127,10 @@ __device__ inline void sum_rows_of_ids(const LearnTask& task, const LearnNet& ne
 
 // dfeatures of the ids at a position, whose transposed weights lie at `transposed`, rows of `row` numbers apart; and their patches.
 // Ends without a barrier.
+template <class Tile>
 __device__ inline void dense_to_features(const LearnTask& task, const LearnNet& net,
                                          const PatchIdsInHand& ids, const float* transposed,
-                                         int row, const float* dsums, const PatchTile& t) {
+                                         int row, const float* dsums, const Tile& t) {
   const ConvLayer& c = net.conv[0].layer;
   const LearnLayer& dense = net.layers[0];
   const int pairs = c.channels / 2, words = patch_words(c);
@@ -149,7 +157,8 @@ __device__ inline void dense_to_features(const LearnTask& task, const LearnNet& 
 
 // The convolution's gradient, id after id: every number of a patch gives its weights what reaches the ids that have it; the bias
 // gets everything. Ends without a barrier.
-__device__ inline void features_to_weights(const ConvLayer& c, int count, const PatchTile& t,
+template <class Tile>
+__device__ inline void features_to_weights(const ConvLayer& c, int count, const Tile& t,
                                            float* gradient) {
   const int pairs = c.channels / 2, patch = c.patch(), words = patch_words(c);
   for (int item = threadIdx.x; item < pairs * (patch + 1); item += blockDim.x) {
@@ -166,10 +175,11 @@ __device__ inline void features_to_weights(const ConvLayer& c, int count, const 
   }
 }
 
-// From the gradients that a window's rows kept. dx0 has room for the sums of kLearnRows ids.
+// From the gradients that a window's rows kept, kRows ids at a time, whose sums dsums has room for. Ends with a barrier.
+template <int kRows>
 __device__ inline void patch_backward(const LearnTask& task, const LearnNet& net,
-                                      const LearnTile& tile, const PatchTile& t,
-                                      const PatchRegion& region, float* gradient) {
+                                      const PatchTile<kRows>& t, const PatchRegion& region,
+                                      float* dsums, float* gradient) {
   const ConvLayer& c = net.conv[0].layer;
   const LearnLayer& dense = net.layers[0];
   const int channels = c.channels, width = dense.width, row = pad16(dense.inputs);
@@ -177,15 +187,15 @@ __device__ inline void patch_backward(const LearnTask& task, const LearnNet& net
     const auto count = static_cast<int>(region.counts[p]);
     const float* transposed = task.transposed + dense.transposed + p * channels;
     float* weight = gradient + dense.weight + std::int64_t{p} * channels * width;
-    for (int first = 0; first < count; first += kLearnRows) {
-      const int n = count - first < kLearnRows ? count - first : kLearnRows;
+    for (int first = 0; first < count; first += kRows) {
+      const int n = count - first < kRows ? count - first : kRows;
       const PatchIdsInHand ids{region.patches + std::int64_t{p} * patch_words(c) * kPatchRows,
                                region.order + p * kPatchRows, region.begin + p * kPatchEnds + first,
                                n};
-      sum_rows_of_ids(task, net, ids, region.dy, t, tile.dx0);
+      sum_rows_of_ids(task, net, ids, region.dy, t, dsums);
       __syncthreads();
-      weight_product_tile(t.features, channels, channels, tile.dx0, width, width, n, weight);
-      dense_to_features(task, net, ids, transposed, row, tile.dx0, t);
+      weight_product_tile(t.features, channels, channels, dsums, width, width, n, weight);
+      dense_to_features(task, net, ids, transposed, row, dsums, t);
       __syncthreads();
       // (What this reads is written after the next ids' first barrier.)
       features_to_weights(c, n, t, gradient);
@@ -197,7 +207,7 @@ __device__ inline void patch_backward(const LearnTask& task, const LearnNet& net
 // A network on the rows of a window.
 template <bool kBf16>
 __device__ inline void learn_window(const LearnTask& task, const LearnNet& net, bool actor,
-                                    const LearnTile& tile, const PatchTile& t,
+                                    const LearnTile& tile, const PatchTile<kLearnRows>& t,
                                     const PatchRegion& region, const std::uint32_t* units, int rows,
                                     float* gradient, double& sum) {
   for (int first = 0; first < rows; first += kLearnRows) {
@@ -211,15 +221,16 @@ __device__ inline void learn_window(const LearnTask& task, const LearnNet& net, 
           patch_learn_backward<kBf16>(k, of, at, count, region.dy + first * of.layers[0].width, to);
         });
   }
-  patch_backward(task, net, tile, t, region, gradient);
+  patch_backward(task, net, t, region, tile.dx0, gradient);
 }
 
 // Block b: shards b, b + resident_blocks, ...
 template <bool kBf16>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) patch_shard_kernel(LearnTask task) {
-  const PatchRegion region = patch_region(task);
+  float* const kept = task.kept + blockIdx.x * patch_kept_floats(task, kLearnRows);
+  const PatchRegion region = patch_region(task, kept, kLearnRows);
   const LearnTile tile = learn_tile(task);
-  const PatchTile t = patch_tile(task);
+  const auto t = patch_tile<kLearnRows>(task, shared_memory() + learn_shared_floats(task));
   const auto shards = static_cast<unsigned>(task.groups * task.shards);
   for (unsigned s = blockIdx.x; s < shards; s += task.resident_blocks) {
     const auto [order, begin, end, gradient] = begin_shard(task, s);

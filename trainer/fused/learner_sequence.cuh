@@ -14,6 +14,7 @@
 #include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/learner_memory.cuh"
 #include "trainer/fused/learner_memory_bf16.cuh"
+#include "trainer/fused/learner_memory_conv.cuh"
 #include "trainer/fused/learner_patches.cuh"
 #include "trainer/fused/minibatch_shards.h"
 #include "trainer/ignored_inputs.h"
@@ -75,13 +76,11 @@ inline LearnNet learn_net(const Network& network, Products products, std::int64_
 }
 
 // What follows from layout, rollout and options; returns how many floats the transposed weights take. The caller fills in the
-// policy and the pointers. Convolutions: without memory.
+// policy and the pointers.
 inline std::int64_t set_task(const MlpLayout& layout, const RolloutBuffer& buffer,
                              const PpoOptions& o, int groups, int ranks, LearnTask& task,
                              Products products = Products::kFloat32) {
-  const bool remembers = layout.shape.memory != MemoryKind::kNone;
-  RM_ASSERT(layout.actor.conv.empty() || !remembers);
-  RM_ASSERT(!remembers || layout.actor.dense.size() > 1);
+  RM_ASSERT(layout.shape.memory == MemoryKind::kNone || layout.actor.dense.size() > 1);
   std::int64_t transposed = 0;
   task.products = products;
   task.actor = learn_net(layout.actor, products, transposed);
@@ -144,21 +143,26 @@ inline std::int64_t spread_count(const LearnTask& task) {
 // What makes the shards' gradients of a policy like this one.
 struct ShardKernel {
   const char* name;
-  void (*kernel)(LearnTask);
+  LearnKernel kernel;
   std::size_t shared_floats;
   // Of each of resident_blocks; 0: there is a block for each shard, which keeps nothing.
   std::int64_t kept_floats;
 };
+#if defined(__CUDACC__)  // kernels that take the compiler long have files of their own
+extern template LearnKernel sequence_kernel_of<SequenceLayers>(const LearnNet& net);
+extern template LearnKernel sequence_kernel_of<Bf16SequenceLayers>(const LearnNet& net);
+#endif
 inline ShardKernel shard_kernel_of(const LearnTask& task) {
   const bool bf16 = task.products != Products::kFloat32;
   if (task.actor.memory.kind != MemoryKind::kNone) {
     return {"sequence_kernel",
-            bf16 ? sequence_kernel<Bf16SequenceLayers> : sequence_kernel<SequenceLayers>,
+            bf16 ? sequence_kernel_of<Bf16SequenceLayers>(task.actor)
+                 : sequence_kernel_of<SequenceLayers>(task.actor),
             sequence_shared_floats(task), kept_floats(task)};
   }
   if (task.actor.by_patch) {
     return {"patch_shard_kernel", bf16 ? patch_shard_kernel<true> : patch_shard_kernel<false>,
-            patch_shared_floats(task), patch_kept_floats(task)};
+            patch_shared_floats(task), patch_kept_floats(task, kLearnRows)};
   }
   if (task.actor.convs > 0) {
     return {"conv_shard_kernel", bf16 ? conv_shard_kernel<true> : conv_shard_kernel<false>,

@@ -18,7 +18,7 @@ RM_HD int patch_words(const ConvLayer& c) { return (c.patch() + 31) / 32; }
 
 // A block's region.
 struct PatchRegion {
-  float* features;         // [kLearnRows][positions][channels] of a tile
+  float* features;         // [tile_rows][positions][channels] of a tile
   float* dy;               // [kPatchRows][width]: d loss / d the first dense layer's sums
   std::uint32_t* patches;  // [positions][words][kPatchRows]: bit k of a patch is its number k
   std::uint32_t* counts;   // [positions] ids
@@ -27,23 +27,23 @@ struct PatchRegion {
   std::uint8_t* begin;     // [positions][kPatchEnds] of each id's among those
 };
 
-// Floats that a block keeps.
-RM_HD std::int64_t patch_kept_floats(const LearnTask& task) {
+// Floats that a block keeps for tiles of so many rows.
+RM_HD std::int64_t patch_kept_floats(const LearnTask& task, int tile_rows) {
   const ConvLayer& c = task.actor.conv[0].layer;
   const int position =
       patch_words(c) * kPatchRows + 1 + (2 * kPatchRows + kPatchEnds) / int{sizeof(float)};
-  const std::int64_t floats = std::int64_t{kLearnRows} * c.outputs() +
+  const std::int64_t floats = std::int64_t{tile_rows} * c.outputs() +
                               std::int64_t{kPatchRows} * task.actor.layers[0].width +
                               std::int64_t{c.positions()} * position;
   return (floats + 3) / 4 * 4;
 }
 
-__device__ inline PatchRegion patch_region(const LearnTask& task) {
+__device__ inline PatchRegion patch_region(const LearnTask& task, float* kept, int tile_rows) {
   const ConvLayer& c = task.actor.conv[0].layer;
   const std::int64_t positions = c.positions();
   PatchRegion g{};
-  g.features = task.kept + blockIdx.x * patch_kept_floats(task);
-  g.dy = g.features + std::int64_t{kLearnRows} * c.outputs();
+  g.features = kept;
+  g.dy = g.features + std::int64_t{tile_rows} * c.outputs();
   g.patches = reinterpret_cast<std::uint32_t*>(g.dy + kPatchRows * task.actor.layers[0].width);
   g.counts = g.patches + positions * patch_words(c) * kPatchRows;
   g.first = reinterpret_cast<std::uint8_t*>(g.counts + positions);
@@ -57,7 +57,7 @@ __device__ inline PatchRegion patch_region(const LearnTask& task) {
 RM_HD int image_row(const LearnTask& task) {
   return (task.policy.frame_stack * task.policy.observation_columns + 1) | 1;
 }
-// Floats of a row of shared memory after learn_shared_floats(): a tile's images, later the ids in hand.
+// Floats of a row of a PatchTile: a tile's images, later the ids in hand.
 RM_HD int patch_shared_row(const LearnTask& task) {
   const ConvLayer& c = task.actor.conv[0].layer;
   const int ids = 2 * c.channels + patch_words(c), image = image_row(task);
@@ -68,32 +68,34 @@ inline std::size_t patch_shared_floats(const LearnTask& task) {
   return learn_shared_floats(task) + static_cast<std::size_t>(patch_shared_row(task)) * kLearnRows;
 }
 
-// Where those are.
+// Shared memory for tiles of kRows rows, and as many ids in hand.
+template <int kRows>
 struct PatchTile {
-  std::uint32_t* image;         // [kLearnRows][image_row]
-  float *features, *dfeatures;  // [kLearnRows][channels] of the ids in hand
-  std::uint32_t* seen;          // [kLearnRows][words] their patches
+  std::uint32_t* image;         // [kRows][image_row]
+  float *features, *dfeatures;  // [kRows][channels] of the ids in hand
+  std::uint32_t* seen;          // [kRows][words] their patches
 };
 
-__device__ inline PatchTile patch_tile(const LearnTask& task) {
-  float* const shared = shared_memory() + learn_shared_floats(task);
+template <int kRows>
+__device__ inline PatchTile<kRows> patch_tile(const LearnTask& task, float* shared) {
   const int channels = task.actor.conv[0].layer.channels;
-  PatchTile t{};
+  PatchTile<kRows> t{};
   t.image = reinterpret_cast<std::uint32_t*>(shared);
   t.features = shared;
-  t.dfeatures = t.features + kLearnRows * channels;
-  t.seen = reinterpret_cast<std::uint32_t*>(t.dfeatures + kLearnRows * channels);
+  t.dfeatures = t.features + kRows * channels;
+  t.seen = reinterpret_cast<std::uint32_t*>(t.dfeatures + kRows * channels);
   return t;
 }
 
 // The bits of samples `units`, as gather_samples reads them; rows beyond are 0.
+template <int kRows>
 __device__ inline void gather_images(const LearnTask& task, const std::uint32_t* units, int rows,
                                      std::uint32_t* image) {
   const RolloutBuffer& b = task.buffer;
   const int columns = task.policy.observation_columns, frames = task.policy.frame_stack;
   const auto envs = static_cast<std::uint32_t>(b.num_envs);
-  for (int item = threadIdx.x; item < frames * columns * kLearnRows; item += blockDim.x) {
-    const int r = item % kLearnRows, n = item / kLearnRows;
+  for (int item = threadIdx.x; item < frames * columns * kRows; item += blockDim.x) {
+    const int r = item % kRows, n = item / kRows;
     const int back = frames - 1 - n / columns;
     std::uint32_t word = 0;
     if (r < rows) {
@@ -110,12 +112,13 @@ __device__ inline void gather_images(const LearnTask& task, const std::uint32_t*
 
 // What a tile's rows show at each position, into the window's rows from `row` on. A patch is runs of neighbouring bits of a frame.
 // Ends with a barrier.
+template <int kRows>
 __device__ inline void cut_patches(const LearnTask& task, const std::uint32_t* image, int row,
                                    const PatchRegion& region) {
   const ConvLayer& c = task.actor.conv[0].layer;
   const int planes = c.channels_in / task.policy.frame_stack, words = patch_words(c);
-  for (int item = threadIdx.x; item < c.positions() * kLearnRows; item += blockDim.x) {
-    const int r = item % kLearnRows, p = item / kLearnRows;
+  for (int item = threadIdx.x; item < c.positions() * kRows; item += blockDim.x) {
+    const int r = item % kRows, p = item / kRows;
     const int top = p / c.width * c.stride, left = p % c.width * c.stride;
     std::uint32_t* to = region.patches + std::int64_t{p} * words * kPatchRows + row + r;
     std::uint64_t bits = 0;
@@ -188,11 +191,11 @@ __device__ inline void name_patches(const ConvLayer& c, int rows, const PatchReg
 
 // Which patches the rows of a window show.
 __device__ inline void read_window(const LearnTask& task, const std::uint32_t* units, int rows,
-                                   const PatchTile& t, const PatchRegion& region) {
+                                   const PatchTile<kLearnRows>& t, const PatchRegion& region) {
   for (int first = 0; first < rows; first += kLearnRows) {
     const int n = rows - first < kLearnRows ? rows - first : kLearnRows;
-    gather_images(task, units + first, n, t.image);
-    cut_patches(task, t.image, first, region);
+    gather_images<kLearnRows>(task, units + first, n, t.image);
+    cut_patches<kLearnRows>(task, t.image, first, region);
   }
   name_patches(task.actor.conv[0].layer, rows, region);
 }

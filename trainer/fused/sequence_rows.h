@@ -7,11 +7,14 @@
 
 #include "core/base/macros.h"
 #include "rollout/buffer.h"
+#include "rollout/mlp/patches.h"
 
 namespace rollmill {
 
 // Sequences taken through time together: few, so that several threads have some.
 inline constexpr int kSequenceRows = 16;
+// Their steps that make a window of patches.
+inline constexpr int kWindowSteps = kPatchRows / kSequenceRows;
 
 RM_HD int steps_of_unit(const RolloutBuffer& b) {
   return b.memory_columns > 0 ? b.sequence_length : 1;

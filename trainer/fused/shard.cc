@@ -10,9 +10,6 @@
 namespace rollmill {
 namespace {
 
-// Steps of sequences that make a window of patches.
-constexpr int kWindowSteps = kPatchRows / kSequenceRows;
-
 // Where a network's parameters begin in the flat array.
 std::int64_t first_parameter(const Network& net) {
   return net.conv.empty() ? net.dense.front().weight : net.conv.front().weight;
