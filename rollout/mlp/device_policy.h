@@ -55,11 +55,14 @@ inline DeviceNet device_net(const Network& network) {
   return net;
 }
 
-// Numbers of a row that its layers write, at most.
-inline int widest(const DeviceNet& net) {
-  int width = 0;
-  for (int l = 0; l < net.count; ++l) width = std::max(width, net.layers[l].width);
-  for (int l = 0; l < net.convs; ++l) width = std::max(width, net.conv[l].outputs());
+// Numbers of a row that every second of its layers writes at most, from the first on or from the second.
+inline int widest(const DeviceNet& net, int first) {
+  int width = 0, place = 0;
+  const auto see = [&](int numbers) {
+    if (place++ % 2 == first) width = std::max(width, numbers);
+  };
+  for (int l = 0; l < net.convs; ++l) see(net.conv[l].outputs());
+  for (int l = 0; l < net.count; ++l) see(net.layers[l].width);
   return width;
 }
 
@@ -86,12 +89,20 @@ struct DevicePolicy {
   int outputs;                                    // of the actor, without the value
   const float* log_std;                           // [reals]; null where they are outputs
   const float *middle, *half_range, *low, *high;  // [reals] bounds
-  int observations;           // numbers that the networks read: frame_stack * unpack.elements
-  int memory_size;            // numbers that each network remembers
-  int max_width, memory_row;  // of a tile's row: what a layer writes, what a memory works with
+  int observations;  // numbers that the networks read: frame_stack * unpack.elements
+  int memory_size;   // numbers that each network remembers
+  // Of a tile's row: what layers write into one room and the other by turns, what a memory works with.
+  int a_width, b_width, memory_row;
   int tile_rows;
   bool greedy;
   std::uint64_t seed;
 };
+
+// Of p's networks.
+inline void set_widths(DevicePolicy& p) {
+  p.a_width = std::max(widest(p.actor, 0), widest(p.critic, 0));
+  p.b_width = std::max(widest(p.actor, 1), widest(p.critic, 1));
+  p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
+}
 
 }  // namespace rollmill

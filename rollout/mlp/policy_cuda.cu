@@ -16,11 +16,6 @@ namespace {
 constexpr std::size_t kSharedBytes =
     48 * 1024;  // every GPU gives a block this much without being asked
 
-std::size_t bytes_per_row(const DevicePolicy& p) {
-  return static_cast<std::size_t>(tile_row(p.observations) + 2 * p.max_width + p.memory_row) *
-         sizeof(float);
-}
-
 }  // namespace
 
 CudaPolicy::CudaPolicy(const EnvSpec& spec, std::uint64_t seed, bool greedy, int frame_stack,
@@ -90,8 +85,7 @@ void CudaPolicy::set_networks(const PolicyWeights& weights) {
             layout.shape.reals == policy_.reals);
   policy_.actor = device_net(layout.actor);
   policy_.critic = device_net(layout.critic);
-  policy_.max_width = std::max(widest(policy_.actor), widest(policy_.critic));
-  policy_.memory_row = std::max(memory_row(policy_.actor), memory_row(policy_.critic));
+  set_widths(policy_);
   policy_.memory_size = layout.shape.memory_size;
   policy_.activation = layout.shape.activation;
   policy_.trunk = layout.shape.trunk;
@@ -117,7 +111,9 @@ void CudaPolicy::set_weights(const PolicyWeights& weights) {
 
 // As many rows as fit, or, where the smallest tile does not, as much more shared memory as the GPU has.
 void CudaPolicy::choose_tile() {
-  const int least = policy_.products == Products::kBf16Tensor ? kTensorRows : kRowsPerThread;
+  const bool tensor = policy_.products == Products::kBf16Tensor;
+  const bool remembers = policy_.memory_size > 0;
+  const int least = tensor ? kTensorRows : kRowsPerThread;
   policy_.tile_rows = 32;
   while (policy_.tile_rows > least && shared_bytes() > kSharedBytes) policy_.tile_rows /= 2;
   if (shared_bytes() <= kSharedBytes) return;
@@ -127,8 +123,10 @@ void CudaPolicy::choose_tile() {
   if (shared_bytes() > static_cast<std::size_t>(most)) {
     fail_usage("the policy is too wide for the CUDA kernels (it reads " +
                std::to_string(policy_.observations) + " numbers, its layers write up to " +
-               std::to_string(policy_.max_width) +
-               "); use narrower layers, fewer channels or frames, or device = \"cpu\"");
+               std::to_string(std::max(policy_.a_width, policy_.b_width)) +
+               "); use narrower layers, " + (remembers ? "a smaller memory, " : "") +
+               (tensor ? "trainer.precision = \"float32\", " : "") +
+               "fewer channels or frames, or device = \"cpu\"");
   }
   RM_CUDA(cudaFuncSetAttribute(bf16() ? act_kernel<true> : act_kernel<false>,
                                cudaFuncAttributeMaxDynamicSharedMemorySize, most));
@@ -152,7 +150,7 @@ void CudaPolicy::set_normalizer(const PolicyWeights& weights) {
 }
 
 std::size_t CudaPolicy::shared_bytes() const {
-  return bytes_per_row(policy_) * static_cast<std::size_t>(policy_.tile_rows);
+  return static_cast<std::size_t>(tile_floats(policy_)) * sizeof(float);
 }
 
 void CudaPolicy::act(const ActRequest& q) const {

@@ -18,7 +18,7 @@ RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool fin
                             const std::uint32_t* steps) {
   float* input = shared_memory();
   float* h1 = input + p.tile_rows * tile_row(p.observations);
-  float* h2 = h1 + p.tile_rows * p.max_width;
+  float* h2 = h1 + p.tile_rows * p.a_width;
   const std::int64_t t = first + static_cast<std::int64_t>(blockIdx.y);
   const std::int64_t begin = static_cast<std::int64_t>(blockIdx.x) * p.tile_rows;
   const int rows =
@@ -37,7 +37,7 @@ RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool fin
   gather_tile(p, from, begin, rows, input);
   const bool shared = p.trunk == Trunk::kShared;
   const DeviceNet& net = shared ? p.actor : p.critic;
-  float* memory = h2 + p.tile_rows * p.max_width;
+  float* memory = h2 + p.tile_rows * p.b_width;
   if (p.memory_size > 0) {
     const float* columns = b.current_memory() + (shared ? 0 : p.memory_size * b.stride);
     load_memory_tile(p, net.memory, columns, b.stride, steps, begin, rows, memory);

@@ -1,7 +1,7 @@
 // Policy inference on a GPU, the part of a block. It takes a tile of environments through the whole network;
 // activations stay in shared memory, [row][feature] as on the CPU.
 //
-//   input [tile][observations, padded]  ->  a [tile][width]  ->  b  ->  a ...  ->  head
+//   input [tile][observations, padded]  ->  a [tile][a_width]  ->  b  ->  a ...  ->  head
 //
 // One thread computes two features of kRowsPerThread rows: bias first, then one fused multiply-add
 // for each input in ascending order. That is the order of rollout/mlp/dense.h, whose lanes are
@@ -315,7 +315,7 @@ __device__ inline void sample_row(const DevicePolicy& p, const ActRequest& q, st
 
 // Floats of shared memory that a tile of p works in.
 RM_HD int tile_floats(const DevicePolicy& p) {
-  return p.tile_rows * (tile_row(p.observations) + 2 * p.max_width + p.memory_row);
+  return p.tile_rows * (tile_row(p.observations) + p.a_width + p.b_width + p.memory_row);
 }
 
 // The networks on environments [begin, begin + rows), by all threads of a block: values are written, and say(i, head) called, by
@@ -325,8 +325,8 @@ template <bool kBf16, class Say>
 __device__ inline void policy_tile(const DevicePolicy& p, const ActRequest& q, std::int64_t begin,
                                    int rows, float* input, Say&& say) {
   float* a = input + p.tile_rows * tile_row(p.observations);
-  float* b = a + p.tile_rows * p.max_width;
-  float* memory = b + p.tile_rows * p.max_width;
+  float* b = a + p.tile_rows * p.a_width;
+  float* memory = b + p.tile_rows * p.b_width;
   const bool remembers = p.memory_size > 0;
   const int r = static_cast<int>(threadIdx.x);
   gather_tile(p, {q.observations, q.observations - q.slot, q.stride, q.slot, q.frames, 0}, begin,

@@ -65,10 +65,6 @@ class EmulatedLearner {
     transposed_.resize(static_cast<std::size_t>(set_task(layout, buffer, o_, groups,
                                                          group.world_size(), task_, products)) +
                        16);
-    for (const LearnNet* net : {&task_.actor, &task_.critic}) {
-      for (int l = 0; l < net->count; ++l)
-        p.max_width = std::max(p.max_width, net->layers[l].width);
-    }
     parts_.resize(static_cast<std::size_t>(groups * task_.shards * layout.size));
     sums_.resize(static_cast<std::size_t>(groups * task_.shards));
     gradient_.resize(static_cast<std::size_t>(layout.size));
@@ -141,8 +137,7 @@ class EmulatedLearner {
     p.products = task_.products;
     p.mask_columns = b.mask_columns;
     p.log_std = weights_.layout.has_log_std() ? p.params + acting.log_std : nullptr;
-    p.max_width = std::max(widest(p.actor), widest(p.critic));
-    p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
+    set_widths(p);
     p.memory_size = weights_.layout.shape.memory_size;
     p.tile_rows = kTensorRows;
     std::vector<float> bounds(static_cast<std::size_t>(p.reals), 1.0f);

@@ -90,7 +90,7 @@ class EmulatedPolicy {
     p.trunk = shape.trunk;
     p.distribution = shape.distribution;
     p.outputs = shape.outputs();
-    p.max_width = std::max(widest(p.actor), widest(p.critic));
+    set_widths(p);
     p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
     p.memory_size = shape.memory_size;
   }

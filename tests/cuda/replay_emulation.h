@@ -51,7 +51,7 @@ struct EmulatedParts {
     policy.activation = layout.shape.activation;
     policy.trunk = layout.shape.trunk;
     policy.outputs = layout.shape.outputs();
-    policy.max_width = std::max(widest(policy.actor), widest(policy.critic));
+    set_widths(policy);
     policy.tile_rows = 4;  // more tiles than one
     bounds.resize(static_cast<std::size_t>(4 * policy.reals));
     const auto row = [&](int k) { return bounds.data() + k * policy.reals; };
