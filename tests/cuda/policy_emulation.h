@@ -91,7 +91,6 @@ class EmulatedPolicy {
     p.distribution = shape.distribution;
     p.outputs = shape.outputs();
     set_widths(p);
-    p.memory_row = std::max(memory_row(p.actor), memory_row(p.critic));
     p.memory_size = shape.memory_size;
   }
   const DevicePolicy& device() const { return policy_; }
