@@ -53,7 +53,8 @@ class StreamedRollouts final : public RolloutPair {
   void begin(int k, const AdvantageOptions& options) override {
     play(k, options, /*continues=*/true);
   }
-  // The one wait of a rollout: honest times, and a faulty kernel is named here and not in the learner.
+  // The one wait of a rollout: honest times. (A kernel that faults while the learner works may be reported by whichever of the two
+  // calls CUDA next: such an error is the whole context's.)
   void finish() override {
     made_.wait();
     seconds_[playing_] = made_.seconds_since(begun_);

@@ -12,6 +12,8 @@
 #define RM_LAUNCH_BOUNDS(threads) __launch_bounds__(threads, 2)
 // One block a multiprocessor, whose shared memory has no room for two: more registers a thread.
 #define RM_ONE_BLOCK(threads) __launch_bounds__(threads, 1)
+// A kernel's parameter that it only reads: references to it need no copy in each thread's local memory.
+#define RM_GRID_CONSTANT const __grid_constant__
 
 namespace rollmill {
 

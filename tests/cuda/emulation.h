@@ -19,6 +19,7 @@
 #define RM_KERNEL static
 #define RM_LAUNCH_BOUNDS(threads)
 #define RM_ONE_BLOCK(threads)
+#define RM_GRID_CONSTANT const
 
 struct alignas(8) float2 {
   float x, y;

@@ -86,6 +86,7 @@ class EmulatedLearner {
     task_.resident_blocks = std::min(3, groups * task_.shards);  // they go through several shards
     kept_.assign(static_cast<std::size_t>(task_.resident_blocks * kept), EmulatedBlock::kPoison);
     task_.kept = kept_.data();
+    task_.kept_floats = kept;
   }
 
   // The buffer of the next updates, which has the first one's shape; and parameters and normaliser where they are now.

@@ -252,9 +252,9 @@ __device__ inline void conv_learn_backward(const LearnTask& task, const LearnNet
 
 // Block b: shards b, b + resident_blocks, ...
 template <bool kBf16>
-RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) conv_shard_kernel(LearnTask task) {
+RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) conv_shard_kernel(RM_GRID_CONSTANT LearnTask task) {
   const ConvRegion region =
-      conv_region(task, task.kept + blockIdx.x * conv_kept_floats(task), kLearnRows);
+      conv_region(task, task.kept + blockIdx.x * task.kept_floats, kLearnRows);
   LearnTile tile = learn_tile(task);
   tile.input = region.input;
   const auto forward = [&](const LearnTask& t, const LearnNet& net, const LearnTile& at) {

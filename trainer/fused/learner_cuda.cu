@@ -180,16 +180,19 @@ class CudaDeviceLearner final : public DeviceLearner {
           remembers()
               ? "from sequences of " + std::to_string(task_.buffer.sequence_length) + " steps"
               : "with convolutions";
-      fail_device("learning " + what + " takes " + std::to_string(least * one >> 20) +
-                  " MB of GPU memory (" + std::to_string(least) + " blocks), " +
-                  std::to_string(free >> 20) + " MB are free; use " +
-                  (remembers() ? "a shorter ppo.sequence_length, a smaller policy.memory_size"
-                               : "fewer policy.conv_channels, a larger policy.conv_stride") +
-                  " or trainer.kernels = \"reference\"");
+      fail_device(
+          "learning " + what + " takes " + std::to_string(least * one >> 20) +
+          " MB of GPU memory (" + std::to_string(least) + " blocks), " +
+          std::to_string(free >> 20) + " MB are free; use " +
+          (remembers() ? "a shorter ppo.sequence_length, a smaller policy.memory_size" : "") +
+          (remembers() && task_.actor.convs > 0 ? ", " : "") +
+          (task_.actor.convs > 0 ? "fewer policy.conv_channels, a larger policy.conv_stride" : "") +
+          " or trainer.kernels = \"reference\"");
     }
     task_.resident_blocks = static_cast<int>(std::clamp(fit, least, most));
     kept_ = room<float>(memory_, task_.resident_blocks * kernel.kept_floats);
     task_.kept = kept_.as<float>();
+    task_.kept_floats = kernel.kept_floats;
   }
 
   bool remembers() const { return task_.actor.memory.kind != MemoryKind::kNone; }

@@ -75,7 +75,8 @@ struct LearnTask {
   int dense_width;          // of the dense layers, at most
   // Of kernels whose blocks go through several shards each: how many there are, and what a block keeps outside shared memory.
   int resident_blocks;
-  float* kept;  // [resident_blocks][ShardKernel::kept_floats]
+  float* kept;               // [resident_blocks][kept_floats]
+  std::int64_t kept_floats;  // ShardKernel's
 };
 
 using LearnKernel = void (*)(LearnTask);

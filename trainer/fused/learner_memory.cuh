@@ -349,7 +349,7 @@ __device__ inline void shard_sequences(const LearnTask& task, unsigned shard, co
 
 // Block b: shards b, b + resident_blocks, ..., of group 0, of group 1, ...
 template <class Layers, class Front>
-RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) sequence_kernel(LearnTask task) {
+RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) sequence_kernel(RM_GRID_CONSTANT LearnTask task) {
   SequenceTile tile = sequence_tile(task);
   const Front front(task, tile);
   const auto shards = static_cast<unsigned>(task.groups * task.shards);

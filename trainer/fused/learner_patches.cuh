@@ -226,8 +226,8 @@ __device__ inline void learn_window(const LearnTask& task, const LearnNet& net, 
 
 // Block b: shards b, b + resident_blocks, ...
 template <bool kBf16>
-RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) patch_shard_kernel(LearnTask task) {
-  float* const kept = task.kept + blockIdx.x * patch_kept_floats(task, kLearnRows);
+RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) patch_shard_kernel(RM_GRID_CONSTANT LearnTask task) {
+  float* const kept = task.kept + blockIdx.x * task.kept_floats;
   const PatchRegion region = patch_region(task, kept, kLearnRows);
   const LearnTile tile = learn_tile(task);
   const auto t = patch_tile<kLearnRows>(task, shared_memory() + learn_shared_floats(task));

@@ -91,7 +91,7 @@ RM_HD std::int64_t kept_floats(const LearnTask& task) {
   return task.actor.convs == 0 ? steps : steps + std::int64_t{conv_row(task)} * kSequenceRows;
 }
 __device__ inline float* kept_of_block(const LearnTask& task) {
-  return task.kept + blockIdx.x * kept_floats(task);
+  return task.kept + blockIdx.x * task.kept_floats;
 }
 
 // What a layer reads, `row` words apart.
