@@ -9,7 +9,7 @@
 
 // A plain host/device function that need not be inlined (large bodies).
 #if defined(__CUDACC__)
-#define RM_HD_NOINLINE __host__ __device__
+#define RM_HD_NOINLINE inline __host__ __device__
 #else
 #define RM_HD_NOINLINE inline
 #endif
