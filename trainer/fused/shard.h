@@ -74,7 +74,7 @@ class Shard {
   // Sets gradient and sums to those of `count` units, added in their order: unit u is environment u % num_envs in its
   // sequence u / num_envs, or without memory at step u / num_envs. following: how many units lie behind them, which this
   // thread may be given next. part: without memory; that network's gradient and losses.
-  void compute(const MinibatchTask& task, const std::uint32_t* units, int count, int following,
+  void compute(const MinibatchTask& task, const std::uint32_t* units, int count, int following = 0,
                ShardPart part = ShardPart::kAll);
   LossSums losses() const {
     LossSums all = losses_;
