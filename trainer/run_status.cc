@@ -6,18 +6,13 @@
 
 #include "core/base/build_info.h"
 #include "core/base/error.h"
+#include "core/base/host_name.h"
 #include "core/io/atomic_file.h"
 #include "core/io/dir_lock.h"
 #include "core/io/strict_json.h"
 
 namespace rollmill {
 namespace {
-
-std::string host_name() {
-  char name[256] = "unknown";
-  gethostname(name, sizeof name - 1);
-  return name;
-}
 
 std::string path_in(const std::string& dir) { return dir + "/RUN_STATUS.json"; }
 

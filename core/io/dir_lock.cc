@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/host_name.h"
 
 namespace rollmill {
 
@@ -22,11 +23,6 @@ struct Holder {
   std::string job = "unknown", host = "unknown", started = "unknown";
   long pid = 0;
 };
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -75,13 +71,13 @@ void write_holder(int fd, const std::string& path, const std::string& job) {
           ", pid " + std::to_string(holder.pid) + ", since " + holder.started + "; " + cure);
 }
 
-// Without flock: the names decide.
 bool is_gone(const Holder& holder) {
   if (holder.pid <= 0) return true;
   if (holder.host != host_name()) return false;
   return ::kill(static_cast<pid_t>(holder.pid), 0) != 0 && errno != EPERM;
 }
 
+// Without flock: the names decide.
 void check_names(int fd, const std::string& path) {
   const Holder holder = read_holder(fd);
   if (is_gone(holder)) return;

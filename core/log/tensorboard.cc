@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "core/base/error.h"
+#include "core/base/host_name.h"
 #include "core/log/protobuf.h"
 #include "core/log/record_file.h"
 
@@ -88,9 +89,7 @@ std::string next_file(const std::string& dir, std::int64_t last) {
     std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), theirs);
     number = std::max(number, theirs + 1);
   }
-  char host[256] = "unknown";
-  gethostname(host, sizeof host - 1);
-  return fmt::format("{}/{}{:010}.{}.{}", dir, kPrefix, number, host, getpid());
+  return fmt::format("{}/{}{:010}.{}.{}", dir, kPrefix, number, host_name(), getpid());
 }
 
 ProtoMessage one_value_tensor(int type) {
