@@ -1,5 +1,5 @@
 # rollmill_add_test(NAME LABELS ... SOURCES ... LIBRARIES ...): one GoogleTest executable, one ctest entry.
-# Labels: unit (sanitizers run them too), runtime (thread sanitizer), emulation (CUDA kernels on host threads, for minutes), job (whole
+# Labels: unit (sanitizers run them too), runtime (thread sanitizer), emulation (CUDA kernels on the host), job (whole
 # commands), soak (long; CI only).
 # OPTIMISED: compiled as the product is. Others with -O1: they call the product's libraries, which are not compiled anew, and
 # what they compile themselves (step loops of all environments, mostly) takes half the time.

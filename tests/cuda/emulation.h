@@ -1,17 +1,21 @@
-// Runs the text of CUDA kernels on host threads: one thread for each of a block's, blocks one after
-// the other, barriers as barriers. It shows that indexing, synchronisation and arithmetic are right
-// (and, under the thread sanitizer, free of races inside a block); what nvcc makes of the text is
-// checked in its PTX (tools/check_ptx.py).
+// Runs the text of CUDA kernels on the host: a fiber for each of a block's threads (tests/cuda/fibers.h), blocks one after the other,
+// barriers as barriers. It shows that indexing, synchronisation and arithmetic are right; under the thread sanitizer, where
+// each thread is one, that they are free of races inside a block. What nvcc makes of the text is checked in its PTX
+// (tools/check_ptx.py).
 #pragma once
 
 #include <atomic>
-#include <barrier>
 #include <cmath>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#if defined(__SANITIZE_THREAD__)
+#include <barrier>
+#include <thread>
+#else
+#include "tests/cuda/fibers.h"
+#endif
 #include "rollout/mlp/bf16_format.h"
 
 #define RM_EMULATED_KERNELS
@@ -20,6 +24,7 @@
 #define RM_LAUNCH_BOUNDS(threads)
 #define RM_ONE_BLOCK(threads)
 #define RM_GRID_CONSTANT const
+#define RM_COMPILE_ONCE
 
 struct alignas(8) float2 {
   float x, y;
@@ -42,14 +47,21 @@ inline EmulatedIndex blockIdx, blockDim;
 
 namespace rollmill {
 
+#if defined(__SANITIZE_THREAD__)
+using EmulatedBarrier = std::barrier<>;
+#else
+using EmulatedBarrier = FiberBarrier;
+#endif
+
 // What the lanes of a warp show each other. Twice: a lane that is ahead by one meeting writes where nobody reads any more.
 struct EmulatedWarp {
   struct Registers {
     std::uint32_t a[4], b[2];
   };
   explicit EmulatedWarp(int lanes) : meet(lanes) {}
-  std::barrier<> meet;
+  EmulatedBarrier meet;
   Registers shown[2][32];
+  unsigned meetings[32] = {};  // of each lane
 };
 
 struct EmulatedBlock {
@@ -60,7 +72,7 @@ struct EmulatedBlock {
   }
   static constexpr float kPoison =
       __builtin_nanf("");  // shared memory holds nothing useful at the start
-  std::barrier<> meet;
+  EmulatedBarrier meet;
   std::vector<float> shared;
   std::vector<std::unique_ptr<EmulatedWarp>> warps;
   std::atomic<int> any{0};
@@ -69,9 +81,7 @@ inline EmulatedBlock* emulated_block = nullptr;
 
 inline float* shared_memory() { return emulated_block->shared.data(); }
 
-// Launches kernel(arguments...) over blocks_x * blocks_y blocks. The threads of a launch go through
-// its blocks together: to start a thread costs more than a block, under the thread sanitizer a
-// hundred times more.
+// Launches kernel(arguments...) over blocks_x * blocks_y blocks.
 template <class Kernel>
 void emulate(unsigned blocks_x, unsigned blocks_y, int threads, std::size_t shared_floats,
              Kernel&& kernel) {
@@ -86,18 +96,30 @@ void emulate(unsigned blocks_x, unsigned blocks_y, int threads, std::size_t shar
     blockIdx = {next % blocks_x, next / blocks_x, 0};
     ++next;
   };
+  const auto become = [](int thread) { threadIdx = {static_cast<unsigned>(thread), 0, 0}; };
+  const auto run = [&] {
+    kernel();
+    block->meet.arrive_and_drop();  // a thread that returned early holds up nobody
+  };
+#if defined(__SANITIZE_THREAD__)
+  // The threads go through the blocks together: to start one costs more than a block, a hundred times more here.
   std::barrier between_blocks(threads, begin_block);
   std::vector<std::jthread> workers;
   for (int t = 0; t < threads; ++t) {
     workers.emplace_back([&, t] {
-      threadIdx = {static_cast<unsigned>(t), 0, 0};
+      become(t);
       for (unsigned b = 0; b < blocks; ++b) {
         between_blocks.arrive_and_wait();
-        kernel();
-        block->meet.arrive_and_drop();  // a thread that returned early holds up nobody
+        run();
       }
     });
   }
+#else
+  for (unsigned b = 0; b < blocks; ++b) {
+    begin_block();
+    Fibers::mine().run(threads, become, run);
+  }
+#endif
 }
 
 }  // namespace rollmill
@@ -130,10 +152,9 @@ inline std::uint32_t round_pair(float low, float high) { return bf16_pair(low, h
 
 // From what each lane has in its registers, by the places that the PTX ISA gives them; products are added in ascending order.
 inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  thread_local unsigned meetings = 0;
   EmulatedWarp& warp = *emulated_block->warps[threadIdx.x / 32];
-  auto& shown = warp.shown[meetings++ % 2];
   const unsigned lane = threadIdx.x % 32;
+  auto& shown = warp.shown[warp.meetings[lane]++ % 2];
   shown[lane] = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
   warp.meet.arrive_and_wait();
   const auto half = [](std::uint32_t word, unsigned k) {
