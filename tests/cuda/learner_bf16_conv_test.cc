@@ -1,7 +1,4 @@
 // The same of policies that begin with convolutions, with products of bfloat16 numbers (tests/cuda/learner_emulation_test.cc).
-// clang-format off
-#include "tests/cuda/emulation.h"  // before the kernels: it defines CUDA's words
-// clang-format on
 
 #include <gtest/gtest.h>
 

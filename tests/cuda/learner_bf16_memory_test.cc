@@ -1,6 +1,4 @@
-// The same of policies with a memory and products of bfloat16 numbers (tests/cuda/learner_emulation_test.cc). clang-format off
-#include "tests/cuda/emulation.h"  // before the kernels: it defines CUDA's words
-// clang-format on
+// The same of policies with a memory and products of bfloat16 numbers (tests/cuda/learner_emulation_test.cc).
 
 #include <gtest/gtest.h>
 

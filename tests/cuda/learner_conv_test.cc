@@ -1,6 +1,4 @@
-// The same of policies that begin with convolutions (tests/cuda/learner_emulation_test.cc). clang-format off
-#include "tests/cuda/emulation.h"  // before the kernels: it defines CUDA's words
-// clang-format on
+// The same of policies that begin with convolutions (tests/cuda/learner_emulation_test.cc).
 
 #include <gtest/gtest.h>
 

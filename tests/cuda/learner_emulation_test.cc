@@ -1,6 +1,4 @@
-// The text of the CUDA learner's kernels, run on host threads, against the CPU's fused learner: dense networks. clang-format off
-#include "tests/cuda/emulation.h"  // before the kernels: it defines CUDA's words
-// clang-format on
+// The text of the CUDA learner's kernels, run on the host, against the CPU's fused learner: dense networks.
 
 #include <gtest/gtest.h>
 

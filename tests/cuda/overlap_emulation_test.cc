@@ -197,7 +197,7 @@ class StreamedLearner final : public Learner {
                         *c_.group, device_products(c_.bf16, c_.groups > 0));
     }
     emulated_->learn_from(buffer);
-    UpdateStats stats = stats_of(emulated_->update(update, rate), c_.options->epochs);
+    UpdateStats stats = emulated_->update(update, rate);
     stats.explained_variance = explained_variance(emulated_->spreads(), groups, *c_.group);
     return stats;
   }
