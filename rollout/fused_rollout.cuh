@@ -27,7 +27,7 @@ RM_HD int rollout_floats(const DevicePolicy& p, int shared_params) {
 // shared_params: how many parameters of the policy are copied into shared memory; 0: they are read where they lie.
 template <class Env, bool kVaried, bool kBf16>
 RM_KERNEL void RM_LAUNCH_BOUNDS(kRolloutThreads)
-    rollout_kernel(DevicePolicy given, RolloutBuffer b, BatchColumns columns,
+    rollout_kernel(RM_GRID_CONSTANT DevicePolicy given, RolloutBuffer b, BatchColumns columns,
                    BatchConstants constants, typename Env::Params params, int shared_params) {
   // The policy with its parameters' place here, in shared memory, too: as a changed argument each thread would keep one of its own.
   auto& p = *reinterpret_cast<DevicePolicy*>(shared_memory());

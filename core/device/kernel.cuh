@@ -14,6 +14,8 @@
 #define RM_ONE_BLOCK(threads) __launch_bounds__(threads, 1)
 // A kernel's parameter that it only reads: references to it need no copy in each thread's local memory.
 #define RM_GRID_CONSTANT const __grid_constant__
+// Before a loop whose body is large: it is compiled once, whatever is known of how often it runs.
+#define RM_COMPILE_ONCE _Pragma("unroll 1")
 
 namespace rollmill {
 

@@ -6,7 +6,7 @@
 namespace rollmill {
 
 template <bool kBf16>
-RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
+RM_KERNEL void act_kernel(RM_GRID_CONSTANT DevicePolicy p, ActRequest q) {
   const BlockTile tile(p, q.begin, q.end);
   act_tile<kBf16>(p, q, tile.begin, tile.rows, shared_memory());
 }
@@ -14,7 +14,7 @@ RM_KERNEL void act_kernel(DevicePolicy p, ActRequest q) {
 // V of slots [first, first + gridDim.y) of a rollout; of their final observations, where an episode was truncated. With memory of
 // one slot, as long as what is remembered is of it; steps: of the episodes, null for final observations.
 template <bool kBf16>
-RM_KERNEL void value_kernel(DevicePolicy p, RolloutBuffer b, int first, bool final,
+RM_KERNEL void value_kernel(RM_GRID_CONSTANT DevicePolicy p, RolloutBuffer b, int first, bool final,
                             const std::uint32_t* steps) {
   float* input = shared_memory();
   float* h1 = input + p.tile_rows * tile_row(p.observations);

@@ -117,28 +117,19 @@ __device__ inline const float* forward_tile(const DevicePolicy& p, const DeviceN
   }
   for (int l = 0; l < net.count; ++l) {
     const DeviceNet::Layer layer = net.layers[l];
-    const bool hidden = l + 1 < net.count;
-    if (!hidden && net.memory.kind != MemoryKind::kNone) {
+    if (l + 1 == net.count && net.memory.kind != MemoryKind::kNone) {
       remember_tile(p, net.memory, input, input_row, memory);
       input = memory;
       input_row = net.memory.width;
     }
+    const ActivateHidden finish{p.activation, l + 1 < net.count};
     const float *w = p.params + layer.weight, *bias = p.params + layer.bias;
     if (l == 0 && net.by_patch) {
-      const int channels = net.conv[0].channels;
-      if (hidden) {
-        dense_patches_tile<kRowsPerThread>(input, input_row, channels, w, bias, layer.width,
-                                           p.tile_rows, out, Activate{p.activation});
-      } else {
-        dense_patches_tile<kRowsPerThread>(input, input_row, channels, w, bias, layer.width,
-                                           p.tile_rows, out, LeaveAsIs{});
-      }
-    } else if (hidden) {
-      dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
-                                 out, Activate{p.activation});
+      dense_patches_tile<kRowsPerThread>(input, input_row, net.conv[0].channels, w, bias,
+                                         layer.width, p.tile_rows, out, finish);
     } else {
       dense_tile<kRowsPerThread>(input, input_row, layer.inputs, w, bias, layer.width, p.tile_rows,
-                                 out, LeaveAsIs{});
+                                 out, finish);
     }
     __syncthreads();
     input = out;
@@ -329,30 +320,29 @@ __device__ inline void policy_tile(const DevicePolicy& p, const ActRequest& q, s
   float* memory = b + p.tile_rows * p.b_width;
   const bool remembers = p.memory_size > 0;
   const int r = static_cast<int>(threadIdx.x);
+  const int networks = q.values != nullptr && p.trunk == Trunk::kSeparate ? 2 : 1;
   gather_tile(p, {q.observations, q.observations - q.slot, q.stride, q.slot, q.frames, 0}, begin,
               rows, input);
-  const auto load = [&](const DeviceNet& net, std::int64_t offset) {
-    load_memory_tile(p, net.memory, q.memory + offset, q.stride, q.keys.step, begin, rows, memory);
-  };
-  const auto store = [&](const DeviceNet& net, std::int64_t offset) {
-    store_memory_tile(p, net.memory, memory, q.stride, begin, rows, q.memory + offset);
-  };
-  if (remembers) load(p.actor, 0);
-  const int actor_width = p.actor.layers[p.actor.count - 1].width;
-  // The head is in a or b, both ours to write: log_softmax works in place.
-  float* head =
-      const_cast<float*>(network_tile<kBf16>(p, p.actor, input, a, b, memory)) + r * actor_width;
-  if (remembers) store(p.actor, 0);
-  if (r < rows && q.values != nullptr && p.trunk == Trunk::kShared)
-    q.values[begin + r] = head[p.outputs];
-  if (r < rows) say(begin + r, head);
-  if (q.values == nullptr || p.trunk != Trunk::kSeparate) return;
-  __syncthreads();  // the critic overwrites the actor's head
-  const std::int64_t offset = p.memory_size * q.stride;
-  if (remembers) load(p.critic, offset);
-  const float* value = network_tile<kBf16>(p, p.critic, input, a, b, memory);
-  if (remembers) store(p.critic, offset);
-  if (r < rows) q.values[begin + r] = value[r * p.critic.layers[p.critic.count - 1].width];
+  RM_COMPILE_ONCE
+  for (int n = 0; n < networks; ++n) {
+    const bool actor = n == 0;
+    const DeviceNet& net = actor ? p.actor : p.critic;
+    float* columns = q.memory + n * p.memory_size * q.stride;
+    if (!actor) __syncthreads();  // the critic overwrites the actor's head
+    if (remembers)
+      load_memory_tile(p, net.memory, columns, q.stride, q.keys.step, begin, rows, memory);
+    // The head is in a or b, both ours to write: log_softmax works in place.
+    float* head = const_cast<float*>(network_tile<kBf16>(p, net, input, a, b, memory)) +
+                  r * net.layers[net.count - 1].width;
+    if (remembers) store_memory_tile(p, net.memory, memory, q.stride, begin, rows, columns);
+    if (r >= rows) continue;
+    if (!actor) {
+      q.values[begin + r] = head[0];
+      continue;
+    }
+    if (q.values != nullptr && p.trunk == Trunk::kShared) q.values[begin + r] = head[p.outputs];
+    say(begin + r, head);
+  }
 }
 
 // The whole of an action.

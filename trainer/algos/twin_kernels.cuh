@@ -71,7 +71,7 @@ struct TwinTask {
 };
 static_assert(sizeof(TwinTask) <= 3072, "kernel arguments take 4 KB at most");
 
-RM_KERNEL void twin_act_kernel(DevicePolicy p, ActRequest q, DeviceReplay replay,
+RM_KERNEL void twin_act_kernel(RM_GRID_CONSTANT DevicePolicy p, ActRequest q, DeviceReplay replay,
                                std::int64_t learning_starts, float noise) {
   const BlockTile tile(p, q.begin, q.end);
   const auto r = static_cast<int>(threadIdx.x);

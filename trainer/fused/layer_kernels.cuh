@@ -54,14 +54,9 @@ __device__ inline void forward_layers(const LearnNet& net, const float* params,
   float* out = layer_output(net, first, layers, tile_rows);
   for (int l = first; l < net.count; ++l) {
     const LearnLayer& layer = net.layers[l];
-    const float *w = params + layer.weight, *bias = params + layer.bias;
-    if (l + 1 < net.count) {
-      dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, w, bias, layer.width, tile_rows, out,
-                                  Activate{activation});
-    } else {
-      dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, w, bias, layer.width, tile_rows, out,
-                                  LeaveAsIs{});
-    }
+    dense_tile<kLearnBlockRows>(x, x_row, layer.inputs, params + layer.weight, params + layer.bias,
+                                layer.width, tile_rows, out,
+                                ActivateHidden{activation, l + 1 < net.count});
     __syncthreads();
     x = out;
     x_row = layer.width;

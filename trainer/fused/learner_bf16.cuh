@@ -1,9 +1,8 @@
-// The learner's part for products of bfloat16 numbers (rollout/mlp/bf16_kernels.cuh): of the dense layers from LearnNet::rounded on. A hidden layer's results lie in a tile twice: as they are, which the activation's derivative reads, and after them
-// rounded, as pairs, for the next layer's product and for that of its weights' gradient. The gradient that goes back is kept as
-// pairs, too (LearnTile::dpairs). Biases, losses and everything outside a tile are the float32 kernels'.
-//
-//   round_kernel        the weights of both passes, once a minibatch
-//   bf16_shard_kernel   as shard_kernel
+// The learner's part for products of bfloat16 numbers (rollout/mlp/bf16_kernels.cuh): of the dense layers from LearnNet::rounded on.
+// A hidden layer's results lie in a tile twice: as they are, which the activation's derivative reads, and after them rounded, as
+// pairs, for the next layer's product and for that of its weights' gradient. The gradient that goes back is kept as pairs, too
+// (LearnTile::dpairs). Biases, losses and everything outside a tile are the float32 kernels'. round_kernel rounds the weights of both
+// passes, once a minibatch.
 #pragma once
 
 #include "rollout/mlp/bf16_kernels.cuh"
@@ -119,10 +118,6 @@ __device__ inline void bf16_learn_backward(const LearnTask& task, const LearnNet
   weight_grad_tile(tile.input, tile_row(task.policy.observations), first.inputs, dy, first.width,
                    rows, gradient + first.weight, gradient + first.bias);
   __syncthreads();  // the next tile, or network, writes over this one
-}
-
-RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) bf16_shard_kernel(LearnTask task) {
-  learn_shard(task, blockIdx.x, learn_tile(task), bf16_learn_forward, bf16_learn_backward);
 }
 
 }  // namespace rollmill

@@ -338,11 +338,11 @@ __device__ inline void shard_sequences(const LearnTask& task, unsigned shard, co
   for (int first = begin; first < end; first += kSequenceRows) {
     const int rows = end - first < kSequenceRows ? end - first : kSequenceRows;
     const std::uint32_t* units = order + first;
-    sequence_forward<Layers>(task, task.actor, 0, units, rows, t, front);
-    sequence_backward<Layers>(task, task.actor, true, units, rows, t, front, gradient, sum);
-    if (task.policy.trunk != Trunk::kSeparate) continue;
-    sequence_forward<Layers>(task, task.critic, task.actor.memory.size, units, rows, t, front);
-    sequence_backward<Layers>(task, task.critic, false, units, rows, t, front, gradient, sum);
+    each_network(task, [&](const LearnNet& net, bool actor) {
+      sequence_forward<Layers>(task, net, actor ? 0 : task.actor.memory.size, units, rows, t,
+                               front);
+      sequence_backward<Layers>(task, net, actor, units, rows, t, front, gradient, sum);
+    });
   }
   end_shard(task, shard, sum);
 }

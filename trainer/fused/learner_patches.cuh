@@ -239,9 +239,9 @@ RM_KERNEL void RM_LAUNCH_BOUNDS(kLearnThreads) patch_shard_kernel(RM_GRID_CONSTA
       const int rows = end - first < kPatchRows ? end - first : kPatchRows;
       const std::uint32_t* units = order + first;
       read_window(task, units, rows, t, region);
-      learn_window<kBf16>(task, task.actor, true, tile, t, region, units, rows, gradient, sum);
-      if (task.policy.trunk != Trunk::kSeparate) continue;
-      learn_window<kBf16>(task, task.critic, false, tile, t, region, units, rows, gradient, sum);
+      each_network(task, [&](const LearnNet& net, bool actor) {
+        learn_window<kBf16>(task, net, actor, tile, t, region, units, rows, gradient, sum);
+      });
     }
     end_shard(task, s, sum);
   }

@@ -9,14 +9,14 @@
 
 #include "core/base/assert.h"
 #include "rollout/mlp/mlp_policy.h"
-#include "trainer/fused/learner_bf16.cuh"
 #include "trainer/fused/learner_conv.cuh"
-#include "trainer/fused/learner_kernels.cuh"
 #include "trainer/fused/learner_memory.cuh"
 #include "trainer/fused/learner_memory_bf16.cuh"
 #include "trainer/fused/learner_memory_conv.cuh"
 #include "trainer/fused/learner_patches.cuh"
 #include "trainer/fused/minibatch_shards.h"
+#include "trainer/fused/shard_kernels.cuh"
+#include "trainer/fused/update_kernels.cuh"
 #include "trainer/ignored_inputs.h"
 #include "trainer/learner.h"
 
