@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Holds "an environment per SIMD lane": the loops of the CPU runtime over environments that g++ must vectorise (of each header's
-first environment; --all: of all).
+"""Holds "an environment per SIMD lane": the loops of the CPU runtime over environments that g++ must vectorise.
 
-    tools/check_vectorised.py BUILD_DIR [ENV ...]     of the environments named, or one of each header
+    tools/check_vectorised.py BUILD_DIR [ENV ...]     of the environments named, or one of each folder
+    tools/check_vectorised.py BUILD_DIR --headers     one of each header: variants of one game step the same loops
     tools/check_vectorised.py --self-test
 
 Compiles each environment's batch once more as compile_commands.json says, for AVX-512, and reads g++'s report on the loops that
@@ -53,11 +53,11 @@ def header_of(entry):
         return re.search(r'#include "(.+)"', file.read()).group(1)
 
 
-def one_a_header(entries):
-    """The first environment of each header: variants of one game step the same loops."""
+def first_of_each(entries, place):
+    """The first environment of each place, a function of its header's path."""
     seen = {}
     for name in sorted(entries):
-        seen.setdefault(header_of(entries[name]), name)
+        seen.setdefault(place(header_of(entries[name])), name)
     return sorted(seen.values())
 
 
@@ -102,7 +102,7 @@ def main():
     parser.add_argument("build_dir", nargs="?")
     parser.add_argument("environments", nargs="*")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--all", action="store_true", help="variants that share a header, too")
+    parser.add_argument("--headers", action="store_true", help="one environment of each header instead of each folder")
     parser.add_argument("--self-test", action="store_true")
     arguments = parser.parse_args()
     if arguments.self_test:
@@ -118,7 +118,7 @@ def main():
         return 1
     with open(os.path.join(arguments.build_dir, "compile_commands.json"), encoding="utf-8") as file:
         entries = {environment_of(entry): entry for entry in json.load(file) if environment_of(entry)}
-    names = arguments.environments or (sorted(entries) if arguments.all else one_a_header(entries))
+    names = arguments.environments or first_of_each(entries, str if arguments.headers else os.path.dirname)
     if unknown := [name for name in names if name not in entries]:
         print(f"no environment {', '.join(unknown)} in {arguments.build_dir}")
         return 1
