@@ -2,7 +2,8 @@
 # compiler is found; the rest of the program does not need it.
 #
 #   in   target rollmill_flags, the environments of rollmill_add_env()
-#   out  ROLLMILL_CUDA_FOUND, target rollmill_cuda (lib/librollmill_cuda.so), rollmill_env_ptx (one .ptx per environment)
+#   out  ROLLMILL_CUDA_FOUND, targets rollmill_cuda (lib/librollmill_cuda.so), rollmill_env_kernels (its objects with the steps of
+#        environments), ROLLMILL_PTX_INSIDE (whether those hold their PTX, uncompressed, for tools/check_ptx.py)
 #
 # --fmad=false: an add and a mul of the source stay an add and a mul (the policy's kernels write their fused ones out). It holds
 # for the whole module: no file in it wants contraction.
@@ -19,9 +20,14 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     set(CMAKE_CUDA_COMPILER "${ROLLMILL_NVCC}")
   endif()
 endif()
+# Machine code for Ampere, Hopper and Blackwell data-centre GPUs (and their families), all of it from one PTX, which is kept for what
+# comes later (docs/decisions/0031). Whoever sets CMAKE_CUDA_ARCHITECTURES gets each of them compiled from the source.
+set(_rm_cuda_code "")
+set(ROLLMILL_PTX_INSIDE FALSE)
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  # Machine code for Ampere, Hopper and Blackwell data-centre GPUs (and their families), PTX of the last for what comes later.
-  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
+  set(CMAKE_CUDA_ARCHITECTURES OFF)
+  set(_rm_cuda_code "--generate-code=arch=compute_80,code=[compute_80,sm_80,sm_90,sm_100]")
+  set(ROLLMILL_PTX_INSIDE TRUE)
 endif()
 include(CheckLanguage)
 check_language(CUDA)
@@ -35,32 +41,30 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 set(ROLLMILL_CUDA_FOUND TRUE)
-message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES} ${_rm_cuda_code}")
 
-# One translation unit per environment, and their table. A second unit and table for those that play a whole rollout in one kernel,
-# whose step is short beside a policy's: rollmill_add_env(... FUSED). (Files of their own: the policy's kernels write fused
-# multiply-adds, which tools/check_ptx.py finds in no environment's.)
+# One translation unit for the environments of a folder (most of an environment's own would go by before its first line is reached),
+# and their table. A unit each and a second table for those that play a whole rollout in one kernel, whose step is short beside a
+# policy's: rollmill_add_env(... FUSED). (Files of their own: the policy's kernels write fused multiply-adds, which
+# tools/check_ptx.py finds in no environment's.)
 get_property(_rm_types GLOBAL PROPERTY ROLLMILL_ENV_TYPES)
 get_property(_rm_headers GLOBAL PROPERTY ROLLMILL_ENV_HEADERS)
 get_property(_rm_fused GLOBAL PROPERTY ROLLMILL_FUSED_ENVS)
 set(_rm_sources "")
+set(_rm_folders "")
 set(_rm_declarations "")
 set(_rm_entries "")
 set(_rm_fused_sources "")
 set(_rm_fused_declarations "")
 set(_rm_fused_entries "")
 foreach(type header IN ZIP_LISTS _rm_types _rm_headers)
-  set(source ${CMAKE_BINARY_DIR}/generated/envs/${type}_cuda.cu)
-  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
-"#include \"@header@\"
-#include \"envs/batch_cuda.cuh\"
-
-namespace rollmill {
-const char* @type@_cuda_id() { return @type@::info.id; }
-EnvBatch* @type@_make_cuda(const BatchConfig& config, int device) { return new CudaBatch<@type@>(config, device); }
-}  // namespace rollmill
-")
-  list(APPEND _rm_sources ${source})
+  cmake_path(GET header PARENT_PATH folder)
+  string(MAKE_C_IDENTIFIER "${folder}" folder)
+  list(APPEND _rm_folders ${folder})
+  string(APPEND _rm_includes_of_${folder} "#include \"${header}\"\n")
+  string(APPEND _rm_makers_of_${folder}
+    "const char* ${type}_cuda_id() { return ${type}::info.id; }\n"
+    "EnvBatch* ${type}_make_cuda(const BatchConfig& config, int device) { return new CudaBatch<${type}>(config, device); }\n")
   string(APPEND _rm_declarations
     "const char* ${type}_cuda_id();\nEnvBatch* ${type}_make_cuda(const BatchConfig& config, int device);\n")
   string(APPEND _rm_entries "  if (name == ${type}_cuda_id()) return ${type}_make_cuda(*config, device);\n")
@@ -80,6 +84,19 @@ FusedRollout @type@_rollout() { return fused_rollout<@type@>; }
   string(APPEND _rm_fused_declarations
     "const char* ${type}_cuda_id();\nFusedRollout ${type}_rollout();\n")
   string(APPEND _rm_fused_entries "  if (env_id == ${type}_cuda_id()) return ${type}_rollout();\n")
+endforeach()
+list(REMOVE_DUPLICATES _rm_folders)
+foreach(folder IN LISTS _rm_folders)
+  set(includes "${_rm_includes_of_${folder}}")
+  set(makers "${_rm_makers_of_${folder}}")
+  set(source ${CMAKE_BINARY_DIR}/generated/envs/${folder}_cuda.cu)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT
+"@includes@#include \"envs/batch_cuda.cuh\"
+
+namespace rollmill {
+@makers@}  // namespace rollmill
+")
+  list(APPEND _rm_sources ${source})
 endforeach()
 set(_rm_table ${CMAKE_BINARY_DIR}/generated/envs/cuda_table.cc)
 file(CONFIGURE OUTPUT ${_rm_table} @ONLY CONTENT
@@ -109,21 +126,23 @@ FusedRollout find_fused_rollout(const std::string& env_id) {
 ")
 
 # -Xcompiler takes the host flags that decide bits; -march is left out: no host code here is hot.
-set(_rm_cuda_flags --fmad=false --expt-relaxed-constexpr
+set(_rm_cuda_flags --fmad=false --expt-relaxed-constexpr ${_rm_cuda_code}
   "SHELL:-Xcompiler=-ffp-contract=off,-fno-math-errno,-fno-trapping-math,-Wall,-Wextra")
 
+add_library(rollmill_env_kernels OBJECT ${_rm_sources})
+target_link_libraries(rollmill_env_kernels PRIVATE rollmill_flags)
+target_compile_options(rollmill_env_kernels PRIVATE ${_rm_cuda_flags} --no-compress)
+
+# What takes longest to compile comes first.
 add_library(rollmill_cuda MODULE
-  core/device/cuda_memory.cu rollout/mlp/policy_cuda.cu rollout/cuda_rollout.cu rollout/collector_cuda.cu rollout/rollout_pair_cuda.cu rollout/buffer.cc trainer/algos/dqn_cuda.cu trainer/algos/twin_cuda.cu trainer/fused/learner_cuda.cu trainer/fused/learner_memory_cuda.cu trainer/fused/learner_memory_bf16_cuda.cu trainer/minibatch.cc
-  ${_rm_sources} ${_rm_table} ${_rm_fused_sources} ${_rm_fused_table})
+  trainer/fused/learner_memory_bf16_cuda.cu trainer/fused/learner_memory_cuda.cu trainer/fused/learner_cuda.cu
+  rollout/mlp/policy_cuda.cu trainer/algos/twin_cuda.cu trainer/algos/dqn_cuda.cu
+  ${_rm_fused_sources} ${_rm_fused_table} $<TARGET_OBJECTS:rollmill_env_kernels> ${_rm_table}
+  core/device/cuda_memory.cu rollout/cuda_rollout.cu rollout/collector_cuda.cu rollout/rollout_pair_cuda.cu
+  rollout/buffer.cc trainer/minibatch.cc)
 if(NOT ROLLMILL_SANITIZE)
   target_link_options(rollmill_cuda PRIVATE LINKER:-z,defs)  # a missing symbol is an error now, not at dlopen
 endif()
 target_link_libraries(rollmill_cuda PRIVATE rollmill_flags)
 target_compile_options(rollmill_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${_rm_cuda_flags}>)
 set_target_properties(rollmill_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
-
-# The same translation units as PTX, for tools/check_ptx.py.
-add_library(rollmill_env_ptx OBJECT ${_rm_sources})
-target_link_libraries(rollmill_env_ptx PRIVATE rollmill_flags)
-target_compile_options(rollmill_env_ptx PRIVATE ${_rm_cuda_flags})
-set_target_properties(rollmill_env_ptx PROPERTIES CUDA_PTX_COMPILATION ON CUDA_ARCHITECTURES 80-virtual)

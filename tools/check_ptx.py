@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Holds "same bits on CPU and GPU" in the PTX of the environment kernels.
 
-    tools/check_ptx.py FILE.ptx ...   fails on any floating-point instruction that may round differently from the CPU's
-    tools/check_ptx.py --self-test    feeds it wrong and right lines; each must be judged rightly
+    tools/check_ptx.py FILE ...      of .ptx files and of objects that nvcc made with --no-compress: fails on any floating-point
+                                     instruction that may round differently from the CPU's
+    tools/check_ptx.py --self-test   feeds it wrong and right lines; each must be judged rightly
 
 PTX is the place to look: an add or mul without a rounding mode may be fused by the assembler, one with `.rn` may not.
 (Machine code holds FMAs of its own inside IEEE division and square root, rightly.)
@@ -56,6 +57,11 @@ def check(name, lines):
     return problems, arithmetic, kernels
 
 
+def texts(data):
+    """The PTX in a file's bytes: of an object all that it holds, each ended by a zero."""
+    return [part.decode() for part in data.split(b"\0") if re.search(rb"^\.version \d", part, re.MULTILINE)]
+
+
 EXAMPLES = [
     ("\tadd.rn.f32 \t%f1, %f2, %f3;", None),
     ("\tmul.rn.f32 %f1, %f2, 0f3F800000;", None),
@@ -105,7 +111,11 @@ def self_test():
         if not check("x.ptx", text.splitlines())[0]:
             wrong += 1
             print(f"self-test: {text!r} passed as an environment's PTX")
-    print(f"self-test: {len(EXAMPLES) + 3 - wrong} of {len(EXAMPLES) + 3} examples judged rightly")
+    ptx = b".version 9.0\n.entry k()"
+    if texts(b"\x7fELF\0// made by\n" + ptx + b"\0\0x.version\0" + ptx + b"\0") != ["// made by\n" + ptx.decode(), ptx.decode()]:
+        wrong += 1
+        print("self-test: an object's PTX was not found")
+    print(f"self-test: {len(EXAMPLES) + 4 - wrong} of {len(EXAMPLES) + 4} examples judged rightly")
     return wrong
 
 
@@ -120,10 +130,15 @@ def main():
         parser.error("no PTX files")
     failed = 0
     for name in arguments.files:
-        with open(name, encoding="utf-8") as file:
-            problems, arithmetic, kernels = check(name, file)
-        failed += len(problems)
-        print("\n".join(problems[:20]) or f"{name}: {kernels} kernels, {arithmetic} rounded operations, none fused")
+        with open(name, "rb") as file:
+            found = texts(file.read())
+        if not found:
+            failed += 1
+            print(f"{name}: no PTX in it")
+        for text in found:
+            problems, arithmetic, kernels = check(name, text.splitlines())
+            failed += len(problems)
+            print("\n".join(problems[:20]) or f"{name}: {kernels} kernels, {arithmetic} rounded operations, none fused")
     return 1 if failed else 0
 
 
