@@ -14,6 +14,14 @@ set(ROLLMILL_OPTIMIZATION "-O3" CACHE STRING "Optimisation of the release build;
 set(CMAKE_CXX_FLAGS_RELEASE "${ROLLMILL_OPTIMIZATION}")
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
+# rollmill_compile_sooner(FILE ...): of the folder's targets what runs once a job or an update, or waits for files: options, reports,
+# files' headers. -O1 takes a third less time to compile, and no result depends on it.
+function(rollmill_compile_sooner)
+  if(ROLLMILL_OPTIMIZATION STREQUAL "-O3" AND NOT ROLLMILL_SANITIZE)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -O1)
+  endif()
+endfunction()
+
 # The instruction set of the machine that builds. Results do not depend on it (tests/contract), speed does.
 set(ROLLMILL_MARCH ${ROLLMILL_ARCH})
 if(ROLLMILL_ARCH STREQUAL "auto")

@@ -70,3 +70,6 @@ add_library(rollmill_torch MODULE
 # (No -z defs: c10's inline functions name the CUDA runtime, which libtorch_cuda brings along.)
 target_link_libraries(rollmill_torch PRIVATE rollmill_flags rollmill::torch)
 target_compile_options(rollmill_torch PRIVATE -Wno-interference-size)
+rollmill_compile_sooner(
+  core/dist/torch/rendezvous.cc core/dist/torch/process_group_torch.cc core/dist/torch/nccl_group.cc
+  core/dist/torch/nccl_group_none.cc trainer/torch/torch_learner.cc trainer/torch/torchscript_writer.cc)

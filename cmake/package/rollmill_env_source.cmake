@@ -14,7 +14,7 @@ EnvEntry @type@_entry() { return cpu_entry<@type@>(); }
 }  // namespace rollmill
 ")
   set(options ${ARGN})
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT ROLLMILL_SANITIZE)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT ROLLMILL_SANITIZE AND NOT ROLLMILL_TOGETHER)
     list(PREPEND options -fschedule-insns -fsched-pressure)
     include(CheckCXXCompilerFlag)  # (another g++ may know the tuning by no name, which is an error)
     check_cxx_compiler_flag(-mtune-ctrl=^inter_unit_moves_to_vec ROLLMILL_HAS_TUNE_CTRL)
@@ -22,5 +22,7 @@ EnvEntry @type@_entry() { return cpu_entry<@type@>(); }
       list(PREPEND options -mtune-ctrl=^inter_unit_moves_to_vec)
     endif()
   endif()
-  set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${options}")
+  if(options)
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${options}")
+  endif()
 endfunction()
