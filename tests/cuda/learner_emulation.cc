@@ -12,8 +12,8 @@
 namespace rollmill::testing {
 namespace {
 
-// launch() of trainer/fused/learner_sequence.cuh, on host threads: fewer in a block than a GPU has, which no kernel must mind.
-// Ranks take turns: what a kernel sees as its place in the grid is there once in a process.
+// launch() of trainer/fused/learner_sequence.cuh, with the blocks and threads of a GPU. Ranks take turns: what a kernel sees as its
+// place in the grid is there once in a process.
 struct EmulatedLearnLaunch {
   static inline std::mutex one_launch;
   ProcessGroup* group;
@@ -24,9 +24,7 @@ struct EmulatedLearnLaunch {
   void operator()(const char*, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
                   std::size_t shared_floats, Arguments... arguments) const {
     const std::lock_guard lock(one_launch);
-    constexpr int kFew = 64;
-    if (threads == kElementThreads) blocks *= kElementThreads / kFew;
-    emulate(static_cast<unsigned>(blocks), 1, std::min(threads, kFew), shared_floats,
+    emulate(static_cast<unsigned>(blocks), 1, threads, shared_floats,
             [&] { kernel(static_cast<Parameters>(arguments)...); });
   }
 };

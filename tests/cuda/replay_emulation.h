@@ -14,15 +14,12 @@
 
 namespace rollmill::testing {
 
-// launch() of a ReplayMachine, on host threads: fewer in a block than a GPU has, which no kernel must mind.
+// launch() of a ReplayMachine, with the blocks and threads of a GPU.
 struct EmulatedLaunch {
   template <class... Parameters, class... Arguments>
   void operator()(const char*, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
                   std::size_t shared_floats, Arguments... arguments) const {
-    constexpr int kFew = 64;
-    // One thread an element: more blocks make up for fewer threads.
-    if (threads == kElementThreads && shared_floats == 0) blocks *= kElementThreads / kFew;
-    emulate(static_cast<unsigned>(blocks), 1, std::min(threads, kFew), shared_floats,
+    emulate(static_cast<unsigned>(blocks), 1, threads, shared_floats,
             [&] { kernel(static_cast<Parameters>(arguments)...); });
   }
 };
