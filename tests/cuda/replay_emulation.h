@@ -1,7 +1,6 @@
 // What tests of off-policy learning on emulated devices share: the parts of a machine of host threads. After tests/cuda/emulation.h.
 #pragma once
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 

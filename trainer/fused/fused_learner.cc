@@ -97,6 +97,8 @@ class FusedLearner final : public Learner {
   AlignedVector<float> gradient_;
   std::vector<double> norm_parts_;  // [chunks_] sums of squares
   std::vector<std::uint32_t> order_;
+  SampleRows rows_;  // of the rollout in hand, if it has any
+  bool has_rows_ = false;
 };
 
 // Each group's own permutation of its units (trainer/fused/shard.h); entries name units of this rank.
@@ -122,6 +124,7 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   int minibatches = 0;
   stats.explained_variance =
       explained_variance(spreads_of(b, groups_, *c_.pool), groups_, *c_.group);
+  has_rows_ = rows_.fill(b, *c_.pool);
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
     double epoch_kl = 0;
@@ -230,8 +233,15 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   const int shards = minibatch_shards(mb.units, shard_units(layout_.shape), layout_.size);
   make_shards(shards * groups_);
   static std::atomic<std::uint64_t> version{0};
-  const MinibatchTask task{o_, *c_.weights,       ++version,          c_.bf16,
-                           b,  mb.advantage_mean, mb.advantage_scale, mb.inv_n};
+  const MinibatchTask task{o_,
+                           *c_.weights,
+                           ++version,
+                           c_.bf16,
+                           b,
+                           mb.advantage_mean,
+                           mb.advantage_scale,
+                           mb.inv_n,
+                           has_rows_ ? &rows_ : nullptr};
   const int all = shards * groups_;
   const bool apart = layout_.shape.trunk == Trunk::kSeparate && b.memory_columns == 0 &&
                      networks_apart(all, c_.pool->threads());
@@ -279,16 +289,37 @@ void FusedLearner::reduce_shards(int shards) {
   c_.pool->run(ranges_, [&](int range) { finish_gradient(range); });
 }
 
+// sum[0 .. kWide) = that of each shard from `at` on, added in order in registers: of a loop over arrays g++ 12 makes scalars.
+using Lanes __attribute__((vector_size(32))) = float;
+constexpr int kLanes = 8, kVectors = 8, kWide = kLanes * kVectors;
+
+void add_columns(const std::unique_ptr<Shard>* shards, int count, std::int64_t at, float* sum) {
+  Lanes total[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v)
+    std::memcpy(&total[v], shards[0]->gradient.data() + at + v * kLanes, sizeof(Lanes));
+  for (int s = 1; s < count; ++s) {
+    const float* part = shards[s]->gradient.data() + at;
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      Lanes more;
+      std::memcpy(&more, part + v * kLanes, sizeof more);
+      total[v] += more;
+    }
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) std::memcpy(sum + v * kLanes, &total[v], sizeof(Lanes));
+}
+
 // A part of a group's gradient: shard 0 + shard 1 + ... in that order.
 void FusedLearner::add_shards(int group, int shards, std::int64_t begin, std::int64_t end,
-                              float* RM_RESTRICT sum) {
-  const auto shard = [&](int s) {
-    return shards_[static_cast<std::size_t>(group * shards + s)]->gradient.data();
-  };
-  std::memcpy(sum + begin, shard(0) + begin, static_cast<std::size_t>(end - begin) * sizeof(float));
-  for (int s = 1; s < shards; ++s) {
-    const float* RM_RESTRICT part = shard(s);
-    for (std::int64_t i = begin; i < end; ++i) sum[i] += part[i];
+                              float* sum) {
+  const std::unique_ptr<Shard>* first = shards_.data() + group * shards;
+  std::int64_t at = begin;
+  for (; at + kWide <= end; at += kWide) add_columns(first, shards, at, sum + at);
+  for (; at < end; ++at) {
+    sum[at] = first[0]->gradient[static_cast<std::size_t>(at)];
+    for (int s = 1; s < shards; ++s) sum[at] += first[s]->gradient[static_cast<std::size_t>(at)];
   }
 }
 

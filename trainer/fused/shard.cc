@@ -1,6 +1,7 @@
 #include "trainer/fused/shard.h"
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 
 #include "core/base/assert.h"
@@ -104,31 +105,38 @@ void gather_targets(const MinibatchTask& task, const std::int64_t* time, const s
   for (int k = 0; k < b.mask_columns; ++k) gather(b.masks, b.mask_columns, k, tile.masks.data());
 }
 
-// Asks for what gather_input and gather_targets will read of these units, which lie far apart: it comes into the cache while the
-// tile before is computed. Of many columns only the first, as too much would drive out what that tile needs.
-void prefetch_rows(const RolloutBuffer& b, const std::uint32_t* units, int rows) {
-  constexpr int kColumns = 8;
-  const auto n = static_cast<std::uint32_t>(b.num_envs);
-  const auto prefetch = [&](const auto* slot, int columns, std::int64_t env) {
-    for (int c = 0; c < std::min(columns, kColumns); ++c)
-      __builtin_prefetch(slot + c * b.stride + env);
-  };
-  for (int r = 0; r < rows; ++r) {
-    const int t = static_cast<int>(units[r] / n);
-    const std::int64_t env = units[r] % n, at = t * b.stride + env;
-    prefetch(b.observation_slot(t), b.observation_columns, env);
-    if (b.choice_columns > 0) prefetch(b.discrete_slot(t), b.choice_columns, env);
-    if (b.real_columns > 0) prefetch(b.raw_action_slot(t), b.real_columns, env);
-    for (const float* column : {b.logprobs, b.values, b.returns, b.advantages})
-      __builtin_prefetch(column + at);
-  }
+// gather_input and gather_targets from rows.
+void gather_input(const MinibatchTask& task, const std::uint32_t* units, int rows,
+                  TileInput& input) {
+  const SampleRows& samples = *task.rows;
+  std::int64_t at[kTileRows];
+  std::uint8_t frames[kTileRows] = {};
+  for (int r = 0; r < rows; ++r) at[r] = units[r] * samples.width();
+  input.gather({samples.row(0), 1, 0, nullptr}, at, frames, rows, task.weights.normalizer);
 }
 
-// Whether a rollout is larger than a core's second-level cache, most often.
-bool worth_prefetching(const RolloutBuffer& b) {
-  constexpr std::int64_t kCacheWords = std::int64_t{1} << 16;
-  return std::int64_t{b.horizon} * b.stride * (b.observation_columns + b.action_size() + 4) >
-         kCacheWords;
+void gather_targets(const MinibatchTask& task, const std::uint32_t* units, int rows,
+                    TileRows& tile) {
+  const RolloutBuffer& b = task.buffer;
+  const SampleRows& samples = *task.rows;
+  tile.masked = b.mask_columns > 0;
+  for (int r = 0; r < rows; ++r) {
+    const float* row = samples.row(units[r]);
+    const float *action = row + samples.first_action(), *mask = row + samples.first_mask(),
+                *target = row + samples.first_target();
+    tile.old_logp[r] = target[0];
+    tile.old_value[r] = target[1];
+    tile.target[r] = target[2];
+    tile.advantage[r] = (target[3] - task.advantage_mean) * task.advantage_scale;
+    for (int k = 0; k < b.choice_columns; ++k)
+      tile.choices[static_cast<std::size_t>(k * kTileRows + r)] =
+          std::bit_cast<std::int32_t>(action[k]);
+    for (int k = 0; k < b.real_columns; ++k)
+      tile.raw[static_cast<std::size_t>(k * kTileRows + r)] = action[b.choice_columns + k];
+    for (int k = 0; k < b.mask_columns; ++k)
+      tile.masks[static_cast<std::size_t>(k * kTileRows + r)] =
+          std::bit_cast<std::uint32_t>(mask[k]);
+  }
 }
 
 }  // namespace
@@ -223,16 +231,22 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
   PatchWindow* window = forward.window.get();
   const auto n = static_cast<std::uint32_t>(task.buffer.num_envs);
   const float* params = task.weights.params.data();
-  const bool prefetches = window == nullptr && worth_prefetching(task.buffer);
   const int known = count + following;
   Rows at;
   const auto locate = [&](int first) {
     const int rows = std::min(kTileRows, count - first);
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < rows && task.rows == nullptr; ++r) {
       at.time[r] = units[first + r] / n;
       at.environment[r] = units[first + r] % n;
     }
     return rows;
+  };
+  const auto gather = [&](int first, int rows) {
+    if (task.rows != nullptr) {
+      gather_input(task, units + first, rows, forward.input);
+    } else {
+      gather_input(task, at.time, at.environment, rows, forward.input);
+    }
   };
   for (int first = 0; first < count; first += kTileRows) {
     const int row = first % kPatchRows;
@@ -240,7 +254,7 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
       window->ids.clear();
       for (int f = first; f < std::min(first + kPatchRows, count); f += kTileRows) {
         const int rows = locate(f);
-        gather_input(task, at.time, at.environment, rows, forward.input);
+        gather(f, rows);
         window->ids.add(forward.input, rows);
       }
       window->ids.name();
@@ -248,10 +262,15 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
       if (critic) window->critic->prepare(params);
     }
     const int rows = locate(first);
-    if (window == nullptr) gather_input(task, at.time, at.environment, rows, forward.input);
-    const int next = std::min(first + kTileRows, count);
-    if (prefetches) prefetch_rows(task.buffer, units + next, std::min(kTileRows, known - next));
-    gather_targets(task, at.time, at.environment, rows, scratch.tile);
+    if (window == nullptr) gather(first, rows);
+    if (task.rows != nullptr) {
+      gather_targets(task, units + first, rows, scratch.tile);
+      // The next tile's come into the cache while this one is computed.
+      const int next = std::min(first + kTileRows, count);
+      for (int u = next; u < std::min(next + kTileRows, known); ++u) task.rows->prefetch(units[u]);
+    } else {
+      gather_targets(task, at.time, at.environment, rows, scratch.tile);
+    }
     forward.tile_row = row;
     if (actor) {
       network_forward(layout_.actor, params, forward.input, rows, forward.actor,

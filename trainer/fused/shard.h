@@ -9,6 +9,7 @@
 #include "rollout/mlp/mlp_policy.h"
 #include "trainer/fused/mlp_backward.h"
 #include "trainer/fused/ppo_rows.h"
+#include "trainer/fused/sample_rows.h"
 
 namespace rollmill {
 
@@ -39,6 +40,7 @@ struct MinibatchTask {
   const RolloutBuffer& buffer;
   float advantage_mean, advantage_scale;
   float inv_n;  // 1 / samples of the whole minibatch
+  const SampleRows* rows = nullptr;  // buffer's, if there are any: the same numbers
 };
 
 // Which of two separate networks a thread does. Two threads may do one each of a shard at the same time.
