@@ -54,8 +54,10 @@ if(ROLLMILL_SANITIZE)
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
   list(APPEND ROLLMILL_HOST_FLAGS -fsanitize=${ROLLMILL_SANITIZE} -fno-omit-frame-pointer)
   if(ROLLMILL_SANITIZE MATCHES "undefined")
-    # A null pointer that is read or written stops at AddressSanitizer; testing for them before costs a sixth of the build.
-    list(APPEND ROLLMILL_HOST_FLAGS -fno-sanitize=null,vptr,object-size -fno-sanitize-recover=undefined)
+    # A null pointer that is read or written stops at AddressSanitizer; testing for them before costs a sixth of the build. Every
+    # load's alignment costs a quarter of it, and x86 loads from anywhere. AddressSanitizer's tests as calls: a sixth less to compile.
+    list(APPEND ROLLMILL_HOST_FLAGS -fno-sanitize=null,vptr,object-size,alignment -fno-sanitize-recover=undefined
+      --param=asan-instrumentation-with-call-threshold=0)
   endif()
   target_link_options(rollmill_flags INTERFACE -fsanitize=${ROLLMILL_SANITIZE})
 endif()
