@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <vector>
 
 #if defined(__SANITIZE_THREAD__)
@@ -48,7 +49,10 @@ inline EmulatedIndex blockIdx, blockDim;
 namespace rollmill {
 
 #if defined(__SANITIZE_THREAD__)
-using EmulatedBarrier = std::barrier<>;
+struct EmulatedBarrier : std::barrier<> {
+  explicit EmulatedBarrier(int count, bool = false) : std::barrier<>(count) {}
+  void arrive_and_wait(std::source_location = {}) { std::barrier<>::arrive_and_wait(); }
+};
 #else
 using EmulatedBarrier = FiberBarrier;
 #endif
@@ -66,7 +70,7 @@ struct EmulatedWarp {
 
 struct EmulatedBlock {
   EmulatedBlock(int threads, std::size_t shared_floats)
-      : meet(threads), shared(shared_floats, kPoison) {
+      : meet(threads, /*of_block=*/true), shared(shared_floats, kPoison) {
     for (int first = 0; first < threads; first += 32)
       warps.push_back(std::make_unique<EmulatedWarp>(std::min(threads - first, 32)));
   }
@@ -124,15 +128,18 @@ void emulate(unsigned blocks_x, unsigned blocks_y, int threads, std::size_t shar
 
 }  // namespace rollmill
 
-inline void __syncthreads() { rollmill::emulated_block->meet.arrive_and_wait(); }
-inline int __syncthreads_or(int predicate) {
+inline void __syncthreads(std::source_location at = std::source_location::current()) {
+  rollmill::emulated_block->meet.arrive_and_wait(at);
+}
+inline int __syncthreads_or(int predicate,
+                            std::source_location at = std::source_location::current()) {
   auto& block = *rollmill::emulated_block;
   if (predicate != 0) block.any = 1;
-  block.meet.arrive_and_wait();
+  block.meet.arrive_and_wait(at);
   const int any = block.any;
-  block.meet.arrive_and_wait();
+  block.meet.arrive_and_wait(at);
   block.any = 0;
-  block.meet.arrive_and_wait();
+  block.meet.arrive_and_wait(at);
   return any;
 }
 inline int __ffs(int x) { return __builtin_ffs(x); }

@@ -65,6 +65,12 @@ class FusedLearner final : public Learner {
     float inv_n;
   };
 
+  std::int64_t units_of_group(const RolloutBuffer& b) const {
+    return std::int64_t{b.memory_columns > 0 ? b.sequences() : b.horizon} * (b.num_envs / groups_);
+  }
+  int shards_of(int units) const {
+    return minibatch_shards(units, shard_units(layout_.shape), layout_.size);
+  }
   void draw_order(const RolloutBuffer& b, std::int64_t update, int epoch);
   std::vector<double> sum_groups(const std::vector<double>& parts, const char* what);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
@@ -103,8 +109,6 @@ class FusedLearner final : public Learner {
 
 // Each group's own permutation of its units (trainer/fused/shard.h); entries name units of this rank.
 void FusedLearner::draw_order(const RolloutBuffer& b, std::int64_t update, int epoch) {
-  group_units_ =
-      std::int64_t{b.memory_columns > 0 ? b.sequences() : b.horizon} * (b.num_envs / groups_);
   order_.resize(static_cast<std::size_t>(group_units_ * groups_));
   for (int k = 0; k < groups_; ++k) {
     std::uint32_t* order = order_.data() + k * group_units_;
@@ -124,6 +128,9 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   int minibatches = 0;
   stats.explained_variance =
       explained_variance(spreads_of(b, groups_, *c_.pool), groups_, *c_.group);
+  // (First what is needed has its memory.)
+  group_units_ = units_of_group(b);
+  make_shards(shards_of(static_cast<int>(group_units_ / o_.minibatches)) * groups_);
   has_rows_ = rows_.fill(b, *c_.pool);
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
     draw_order(b, update, epoch);
@@ -230,8 +237,7 @@ void FusedLearner::make_shards(int count) {
 }
 
 LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb) {
-  const int shards = minibatch_shards(mb.units, shard_units(layout_.shape), layout_.size);
-  make_shards(shards * groups_);
+  const int shards = shards_of(mb.units);
   static std::atomic<std::uint64_t> version{0};
   const MinibatchTask task{o_,
                            *c_.weights,

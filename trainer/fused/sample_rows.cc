@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "core/base/error.h"
 
@@ -36,12 +37,14 @@ bool pay(const RolloutBuffer& b) {
 bool SampleRows::make_room(std::int64_t words) {
   const auto size = static_cast<std::size_t>(words);
   if (words_.size() >= size) return true;
-  try {
-    check_memory(size * sizeof(float), "a rollout's samples as rows", "do without");
+  try {  // They are worth a quarter of what is free; more may be wanted by those who cannot do without.
+    check_memory(4 * size * sizeof(float), "a rollout's samples as rows", "do without");
+    words_.resize(size);
   } catch (const Error&) {
     return false;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
-  words_.resize(size);
   return true;
 }
 
