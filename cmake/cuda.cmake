@@ -47,7 +47,11 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 set(ROLLMILL_CUDA_FOUND TRUE)
-message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES} ${_rm_cuda_code}")
+if(_rm_cuda_code)
+  message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, one PTX for sm_80, sm_90 and sm_100")
+else()
+  message(STATUS "cuda: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+endif()
 
 # One translation unit for the environments of a folder (most of an environment's own would go by before its first line is reached),
 # and their table. A unit each and a second table for those that play a whole rollout in one kernel, whose step is short beside a
