@@ -38,7 +38,8 @@ __device__ inline float judge_row(const DevicePolicy& p, const ActRequest& q, st
 
 // Slots [first, first + gridDim.y): log-probabilities and values anew. log_ratios [T][stride]: by how much the former have changed.
 template <bool kBf16>
-RM_KERNEL void judge_kernel(RM_GRID_CONSTANT DevicePolicy p, RolloutBuffer b, int first, float* log_ratios) {
+RM_KERNEL void judge_kernel(RM_GRID_CONSTANT DevicePolicy p, RolloutBuffer b, int first,
+                            float* log_ratios) {
   const int t = first + static_cast<int>(blockIdx.y);
   const ActRequest q = request_for_slot(b, t);
   const BlockTile tile(p, 0, b.num_envs);

@@ -33,8 +33,8 @@ struct EmulatedLearnLaunch {
 
 struct EmulatedLearner::Parts {
   Parts(const PpoOptions& options, PolicyWeights& weights, OptimizerState& optimizer,
-                  const RolloutBuffer& buffer, std::uint64_t seed, std::vector<ParamRange> frozen,
-                  int groups, ProcessGroup& group, Products products)
+        const RolloutBuffer& buffer, std::uint64_t seed, std::vector<ParamRange> frozen, int groups,
+        ProcessGroup& group, Products products)
       : o_(options),
         group_(group),
         weights_(weights),

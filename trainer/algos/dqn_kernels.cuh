@@ -63,7 +63,8 @@ struct DqnTask {
 };
 static_assert(sizeof(DqnTask) <= 3072, "kernel arguments take 4 KB at most");
 
-RM_KERNEL void dqn_act_kernel(RM_GRID_CONSTANT DevicePolicy p, ActRequest q, DqnOptions o, DeviceReplay replay) {
+RM_KERNEL void dqn_act_kernel(RM_GRID_CONSTANT DevicePolicy p, ActRequest q, DqnOptions o,
+                              DeviceReplay replay) {
   const BlockTile tile(p, q.begin, q.end);
   act_tile<false>(p, q, tile.begin, tile.rows, shared_memory());
   const auto r = static_cast<int>(threadIdx.x);  // whose thread wrote the row's action
