@@ -1,6 +1,7 @@
 #include "rollout/collector.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
@@ -25,40 +26,63 @@ HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const Rol
   const PolicyShape& shape = policy.shape();
   values_later_ =
       block_ < kTileRows && shape.trunk == Trunk::kSeparate && shape.memory_columns() == 0;
+  followed_ = values_later_ && blocks() < pool.threads();
+  if (followed_) played_ = std::make_unique<Played[]>(static_cast<std::size_t>(blocks()));
 }
 
 void HostCollector::reset() { batch_.reset(buffer_.observation_slot(0), buffer_.mask_slot(0)); }
 
 void HostCollector::collect(const AdvantageOptions& options) {
-  const int blocks = (buffer_.num_envs + block_ - 1) / block_;
+  const int blocks = this->blocks();
   times_.assign(static_cast<std::size_t>(blocks), {});
-  const auto end = [&](int b) { return std::min((b + 1) * block_, buffer_.num_envs); };
-  pool_.run(blocks, [&](int b) {
+  const auto begin_of = [&](int b) { return std::min(b * block_, buffer_.num_envs); };
+  const auto finish = [&](int b) { finish_block(options, begin_of(b), begin_of(b + 1)); };
+  const auto play = [&](int b) {
     BlockTime time;  // on the task's own stack: no two threads write to one cache line
     const auto start = Clock::now();
-    play_block(b * block_, end(b), time);
-    if (!values_later_) finish_block(options, b * block_, end(b));
+    play_block(b, begin_of(b), begin_of(b + 1), time);
+    if (!values_later_) finish(b);
     time.all = Clock::now() - start;
     times_[static_cast<std::size_t>(b)] = time;
-  });
+  };
   BlockTime total;
+  const auto start = Clock::now();
+  if (followed_) {
+    for (int b = 0; b < blocks; ++b) played_[b].steps.store(0, std::memory_order_relaxed);
+    next_tile_.store(0, std::memory_order_relaxed);
+    // One thread's critic keeps up with four that play.
+    pool_.run(std::min(blocks + (blocks + 3) / 4, pool_.threads()), [&](int task) {
+      if (task < blocks) play(task);
+      value_tiles_of_played(blocks);
+    });
+  } else {
+    pool_.run(blocks, play);
+  }
   if (values_later_) {
-    const auto start = Clock::now();
-    const std::int64_t rows = std::int64_t{buffer_.horizon} * buffer_.num_envs;
-    pool_.run(static_cast<int>((rows + kTileRows - 1) / kTileRows), [&](int k) { value_tile(k); });
-    pool_.run(blocks, [&](int b) { finish_block(options, b * block_, end(b)); });
+    if (!followed_) pool_.run(value_tiles(), [&](int tile) { value_tile(tile); });
+    pool_.run(blocks, finish);
     total.all = (Clock::now() - start) * std::min(blocks, pool_.threads());
   }
   for (const BlockTime& time : times_) {
     total.environment += time.environment;
-    total.all += time.all;
+    if (!values_later_) total.all += time.all;
   }
   environment_share_ =
       static_cast<double>(total.environment.count()) / static_cast<double>(total.all.count());
 }
 
-void HostCollector::play_block(int begin, int end, BlockTime& time) {
+void HostCollector::play_block(int block, int begin, int end, BlockTime& time) {
   const EpisodeColumns keys = batch_.episodes();
+  // Who follows must not wait for a block that an exception has ended.
+  struct Followed {
+    Played* played;
+    int all;
+    void has(int steps) const {
+      if (played != nullptr) played->steps.store(steps, std::memory_order_release);
+    }
+    ~Followed() { has(all); }
+  };
+  const Followed followed{followed_ ? &played_[block] : nullptr, buffer_.horizon};
   // A look at the clock takes as long as a step of few environments: one step stands for those after it.
   const int every = end - begin < kTileRows ? 8 : 1;
   for (int t = 0; t < buffer_.horizon; ++t) {
@@ -78,6 +102,32 @@ void HostCollector::play_block(int begin, int end, BlockTime& time) {
       time.environment += (Clock::now() - before_step) * std::min(every, buffer_.horizon - t);
     // What an episode remembered is gone with the next step.
     if (buffer_.memory_columns > 0) value_truncated(t, t + 1, begin, end);
+    followed.has(t + 1);
+  }
+}
+
+int HostCollector::blocks() const { return (buffer_.num_envs + block_ - 1) / block_; }
+
+int HostCollector::value_tiles() const {
+  const std::int64_t rows = std::int64_t{buffer_.horizon} * buffer_.num_envs;
+  return static_cast<int>((rows + kTileRows - 1) / kTileRows);
+}
+
+// Tile after tile, each as soon as all blocks have played its steps.
+void HostCollector::value_tiles_of_played(int blocks) {
+  constexpr int kSpins = 1000;
+  const int tiles = value_tiles();
+  for (;;) {
+    const std::int64_t tile = next_tile_.fetch_add(1, std::memory_order_relaxed);
+    if (tile >= tiles) return;
+    const std::int64_t rows = (tile + 1) * kTileRows;
+    const auto steps = static_cast<int>(
+        std::min<std::int64_t>((rows - 1) / buffer_.num_envs + 1, buffer_.horizon));
+    for (int b = 0; b < blocks; ++b) {
+      for (int spin = 0; played_[b].steps.load(std::memory_order_acquire) < steps; ++spin)
+        spin < kSpins ? relax() : std::this_thread::yield();
+    }
+    value_tile(tile);
   }
 }
 

@@ -3,8 +3,10 @@
 // a block's state stays in the cache. Blocks do not affect results: every row is computed alone.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "rollout/advantage.h"
@@ -56,8 +58,16 @@ class HostCollector {
     Clock::duration environment{}, all{};
   };
 
-  void play_block(int begin, int end, BlockTime& time);
+  // Steps that a block has played, for threads that follow it.
+  struct alignas(64) Played {
+    std::atomic<int> steps{0};
+  };
+
+  void play_block(int block, int begin, int end, BlockTime& time);
+  int blocks() const;
+  int value_tiles() const;
   void value_tile(std::int64_t tile);
+  void value_tiles_of_played(int blocks);
   void finish_block(const AdvantageOptions& options, int begin, int end);
   void correct_block(const AdvantageOptions& options, int begin, int end, RatioSums* parts);
   void value_truncated(int first, int last, int begin, int end);
@@ -67,7 +77,10 @@ class HostCollector {
   RolloutBuffer buffer_;
   ThreadPool& pool_;
   int block_;
-  bool values_later_;             // of all steps together, when they have been played
+  bool values_later_;  // of all steps together, when they have been played
+  bool followed_;      // values_later_, by threads that have nothing to play, while the others do
+  std::unique_ptr<Played[]> played_;  // of followed_: [blocks]
+  std::atomic<std::int64_t> next_tile_{0};
   std::vector<BlockTime> times_;  // of each block
   std::vector<float> ratios_;     // [T][stride] of correct()
   double environment_share_ = 0;

@@ -187,6 +187,39 @@ inline constexpr bool kTransposes = false;
 inline void transpose16(const float*, std::int64_t, float*, int) {}
 #endif
 
+// to[c * to_row + r] = from[r * from_row + c], eight each way.
+inline void transpose8(const float* RM_RESTRICT from, std::int64_t from_row, float* RM_RESTRICT to,
+                       std::int64_t to_row) {
+#if defined(__AVX2__) && defined(__FMA__)
+  __m256 a[8], b[8];
+#pragma GCC unroll 8
+  for (int r = 0; r < 8; ++r) a[r] = _mm256_loadu_ps(from + r * from_row);
+    // In each half of four columns: two rows, four rows; then the halves.
+#pragma GCC unroll 4
+  for (int r = 0; r < 8; r += 2) {
+    b[r] = _mm256_unpacklo_ps(a[r], a[r + 1]);
+    b[r + 1] = _mm256_unpackhi_ps(a[r], a[r + 1]);
+  }
+#pragma GCC unroll 2
+  for (int r = 0; r < 8; r += 4) {
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+      a[r + 2 * h] = _mm256_shuffle_ps(b[r + h], b[r + h + 2], 0x44);
+      a[r + 2 * h + 1] = _mm256_shuffle_ps(b[r + h], b[r + h + 2], 0xEE);
+    }
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    _mm256_storeu_ps(to + c * to_row, _mm256_permute2f128_ps(a[c], a[c + 4], 0x20));
+    _mm256_storeu_ps(to + (c + 4) * to_row, _mm256_permute2f128_ps(a[c], a[c + 4], 0x31));
+  }
+#else
+  for (int c = 0; c < 8; ++c) {
+    for (int r = 0; r < 8; ++r) to[c * to_row + r] = from[r * from_row + c];
+  }
+#endif
+}
+
 // list[0..return) = the j in [0, n) whose code is not zero, ascending. list has room for n + 16 entries, codes for n
 // rounded up to 16 (what lies beyond n is not looked at).
 inline int compact_nonzero(const std::uint32_t* codes, int n, std::int32_t* list) {

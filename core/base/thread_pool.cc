@@ -15,14 +15,6 @@ namespace {
 // than anything a person notices as a busy core.
 constexpr int kSpins = 4000;
 
-inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
-
 }  // namespace
 
 int available_cores() {
@@ -70,9 +62,11 @@ bool ThreadPool::claim(Range& range, std::uint32_t loop, std::uint32_t& left) {
   }
 }
 
-// Until a task that was claimed is done, its loop lasts: what the loop is may be read.
+// Until a thread has said that it did a task that it claimed, the task's loop lasts: what the loop is may be read. It says so once,
+// at its end: a number that all threads count down after every task goes from core to core as often.
 void ThreadPool::run_tasks(int thread, std::uint32_t loop) {
   const int count = threads();
+  std::uint32_t done = 0;
   for (int k = 0; k < count; ++k) {
     const int range = (thread + k) % count;
     std::uint32_t left = 0;
@@ -82,9 +76,11 @@ void ThreadPool::run_tasks(int thread, std::uint32_t loop) {
       } catch (...) {
         if (!failed_.exchange(true)) error_ = std::current_exception();
       }
-      if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+      ++done;
     }
   }
+  if (done > 0 && pending_.fetch_sub(done, std::memory_order_acq_rel) == done)
+    pending_.notify_one();
 }
 
 void ThreadPool::dispatch(int tasks, Call call, void* context) {

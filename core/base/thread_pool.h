@@ -67,6 +67,15 @@ class ThreadPool {
   alignas(64) std::atomic<std::uint32_t> pending_{0};     // its tasks that are not done
 };
 
+// Between two looks at what another thread is about to write.
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
 // Cores this process may use (its affinity mask, not the machine's count).
 int available_cores();
 

@@ -1,7 +1,7 @@
 // The matrix kernels of the MLP, on rows of activations: element (row r, feature f) at x[r * width + f].
 //   dense_forward        y = b + x W             each row alone, k ascending: a row's bits do not depend on the batch
 //   dense_input_grad     dx = dy W^T
-//   dense_weight_grad    dW += x^T dy, db += sum of dy   (accumulates)
+//   dense_weight_grad    dW += x^T dy, db += sum of dy   (or = where it `writes`, as on to zeros)
 //   sparse_forward, sparse_weight_grad   the same for rows x of zeros and ones, given as the indices of the ones; equal
 //                        bits: adding 0 * w changes nothing, adding 1 * w rounds as a sum does
 // All multiply-adds are fused (one rounding) in a fixed order, so results are the same bits on every machine.
@@ -139,18 +139,19 @@ inline void forward_columns(const float* x, std::int64_t x_row, int inputs, cons
   });
 }
 
-// dw[k][...] += sum over r of x[r][k] * dy[r][...] for kRows values of k.
+// dw[k][...] += sum over r of x[r][k] * dy[r][...] for kRows values of k; writes: =.
 template <class V, int kRows, int kVectors>
 inline void weight_block(const float* RM_RESTRICT x, std::int64_t x_row,
                          const float* RM_RESTRICT dy, std::int64_t dy_row, int rows,
-                         float* RM_RESTRICT dw, std::int64_t dw_row) {
+                         float* RM_RESTRICT dw, std::int64_t dw_row, bool writes) {
   using Lanes = Vector<V>;
   constexpr int kLanes = Lanes::kLanes;
   V acc[kRows][kVectors];
 #pragma GCC unroll 8
   for (int k = 0; k < kRows; ++k) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) acc[k][v] = Lanes::load(dw + k * dw_row + v * kLanes);
+    for (int v = 0; v < kVectors; ++v)
+      acc[k][v] = writes ? Lanes::broadcast(0.0f) : Lanes::load(dw + k * dw_row + v * kLanes);
   }
   for (int r = 0; r < rows; ++r) {
     V d[kVectors];
@@ -172,13 +173,17 @@ inline void weight_block(const float* RM_RESTRICT x, std::int64_t x_row,
 
 template <class V, int kBlock, int kVectors>
 inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, std::int64_t dy_row,
-                           int rows, int inputs, float* dw, std::int64_t dw_row) {
+                           int rows, int inputs, float* dw, std::int64_t dw_row, bool writes) {
   int k = 0;
-  for (; k + kBlock <= inputs; k += kBlock)
-    weight_block<V, kBlock, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+  for (; k + kBlock <= inputs; k += kBlock) {
+    weight_block<V, kBlock, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row,
+                                      writes);
+  }
   with_constant(inputs - k, [&]<int kRows>() {
-    if constexpr (kRows < kBlock)
-      weight_block<V, kRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row);
+    if constexpr (kRows < kBlock) {
+      weight_block<V, kRows, kVectors>(x + k, x_row, dy, dy_row, rows, dw + k * dw_row, dw_row,
+                                       writes);
+    }
   });
 }
 
@@ -187,11 +192,11 @@ inline void weight_columns(const float* x, std::int64_t x_row, const float* dy, 
 template <int kOutputs, int kVectors>
 inline void few_outputs_block(const float* RM_RESTRICT x, std::int64_t x_row,
                               const float* RM_RESTRICT dy, std::int64_t dy_row, int rows,
-                              float* RM_RESTRICT dw, std::int64_t dw_row) {
+                              float* RM_RESTRICT dw, std::int64_t dw_row, bool writes) {
   constexpr int kInputs = kVectors * 16;
   alignas(kColumnAlignment) float columns[kOutputs][kInputs];
   for (int k = 0; k < kInputs; ++k) {
-    for (int j = 0; j < kOutputs; ++j) columns[j][k] = dw[k * dw_row + j];
+    for (int j = 0; j < kOutputs; ++j) columns[j][k] = writes ? 0.0f : dw[k * dw_row + j];
   }
   F16 acc[kOutputs][kVectors];
 #pragma GCC unroll 8
@@ -220,21 +225,22 @@ inline void few_outputs_block(const float* RM_RESTRICT x, std::int64_t x_row,
   }
 }
 
-// db[0 .. kVectors * 16) += the rows of dy, in their order.
+// db[0 .. kVectors * 16) += the rows of dy, in their order; writes: =.
 template <int kVectors>
-inline void bias_columns(const float* dy, std::int64_t dy_row, int rows, float* db) {
+inline void bias_columns(const float* dy, std::int64_t dy_row, int rows, float* db, bool writes) {
   constexpr int kWide = kVectors * 16;
   float sum[kWide];
-  for (int j = 0; j < kWide; ++j) sum[j] = db[j];
+  for (int j = 0; j < kWide; ++j) sum[j] = writes ? 0.0f : db[j];
   for (int r = 0; r < rows; ++r) {
     for (int j = 0; j < kWide; ++j) sum[j] += dy[r * dy_row + j];
   }
   for (int j = 0; j < kWide; ++j) db[j] = sum[j];
 }
-inline void bias_grad(const float* dy, std::int64_t dy_row, int width, int rows, float* db) {
+inline void bias_grad(const float* dy, std::int64_t dy_row, int width, int rows, float* db,
+                      bool writes = false) {
   int f = 0;
-  for (; f + 64 <= width; f += 64) bias_columns<4>(dy + f, dy_row, rows, db + f);
-  for (; f < width; f += 16) bias_columns<1>(dy + f, dy_row, rows, db + f);
+  for (; f + 64 <= width; f += 64) bias_columns<4>(dy + f, dy_row, rows, db + f, writes);
+  for (; f < width; f += 16) bias_columns<1>(dy + f, dy_row, rows, db + f, writes);
 }
 
 // y[vectors*16] = bias + sum of w[k][...] over the k of `ones`.
@@ -252,16 +258,6 @@ inline void sparse_row(const std::int32_t* RM_RESTRICT ones, int count, const fl
   }
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v) store16(y + v * 16, acc[v]);
-}
-
-// to[j][k] = from[k][j], 8 x 8.
-inline void transpose_square(const float* RM_RESTRICT from, std::int64_t from_row,
-                             float* RM_RESTRICT to, std::int64_t to_row) {
-  float rows[8][8];
-  for (int k = 0; k < 8; ++k) std::copy_n(from + k * from_row, 8, rows[k]);
-  for (int j = 0; j < 8; ++j) {
-    for (int k = 0; k < 8; ++k) to[j * to_row + k] = rows[k][j];
-  }
 }
 
 // Matrices whose rows lie far apart cost more than their arithmetic: rows 4 KiB apart share one set of the first-level cache,
@@ -355,10 +351,11 @@ inline void dense_input_grad(const float* dy, std::int64_t dy_row, int outputs, 
   dense_forward(dy, dy_row, outputs, wt, nullptr, width_in, dx, dx_row, rows);
 }
 
-// dw [inputs][width] += x^T dy. From feature `outputs` on dy is zero.
+// dw [inputs][width] += x^T dy. From feature `outputs` on dy is zero. writes: = instead, but for features from `outputs` on, which
+// may be left as they are.
 inline void dense_weight_product(const float* x, std::int64_t x_row, int inputs, const float* dy,
                                  std::int64_t dy_row, int width, int rows, float* dw,
-                                 int outputs = kAllOutputs) {
+                                 int outputs = kAllOutputs, bool writes = false) {
   constexpr int kWide = kBlockVectors * 16, kInputs = 48, kRows = 48;
   if (width == 16 && outputs <= kBlockRows && inputs >= kWide) {
     const int whole = inputs / kWide * kWide;
@@ -366,12 +363,12 @@ inline void dense_weight_product(const float* x, std::int64_t x_row, int inputs,
       internal::with_constant(outputs, [&]<int kOutputs>() {
         if constexpr (kOutputs <= kBlockRows)
           internal::few_outputs_block<kOutputs, kBlockVectors>(x + k, x_row, dy, dy_row, rows,
-                                                               dw + k * 16, 16);
+                                                               dw + k * 16, 16, writes);
       });
     }
     if (whole < inputs)
       dense_weight_product(x + whole, x_row, inputs - whole, dy, dy_row, width, rows,
-                           dw + whole * 16, outputs);
+                           dw + whole * 16, outputs, writes);
     return;
   }
   alignas(kColumnAlignment) float xs[kRows * kInputs];
@@ -392,7 +389,7 @@ inline void dense_weight_product(const float* x, std::int64_t x_row, int inputs,
     int f = 0;
     const auto columns = [&]<class V, int kBlock, int kVectors>() {
       internal::weight_columns<V, kBlock, kVectors>(from, from_row, dy + f, dy_row, rows, n, to + f,
-                                                    width);
+                                                    width, writes);
     };
     for (; f + kWide <= full; f += kWide)
       columns.template operator()<F16, kBlockRows, kBlockVectors>();
@@ -401,12 +398,12 @@ inline void dense_weight_product(const float* x, std::int64_t x_row, int inputs,
   }
 }
 
-// The same, and db [width] += column sums of dy.
+// The same, and db [width] += (writes: =) column sums of dy.
 inline void dense_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
                               std::int64_t dy_row, int width, int rows, float* dw, float* db,
-                              int outputs = kAllOutputs) {
-  dense_weight_product(x, x_row, inputs, dy, dy_row, width, rows, dw, outputs);
-  internal::bias_grad(dy, dy_row, width, rows, db);
+                              int outputs = kAllOutputs, bool writes = false) {
+  dense_weight_product(x, x_row, inputs, dy, dy_row, width, rows, dw, outputs, writes);
+  internal::bias_grad(dy, dy_row, width, rows, db, writes);
 }
 
 // Row r of x has ones at ones[begin[r]] .. ones[begin[r + 1] - 1], ascending, and zeros elsewhere.
@@ -449,7 +446,7 @@ inline void transpose_weights(const float* w, int inputs, int outputs, int width
     const int last = outputs - j < kSide ? outputs - j : kSide;
     for (int k = 0; k < whole; k += kSide) {
       if (last == kSide) {
-        internal::transpose_square(w + k * width + j, width, wt + j * padded + k, padded);
+        transpose8(w + k * width + j, width, wt + j * padded + k, padded);
         continue;
       }
       for (int c = 0; c < last; ++c) {

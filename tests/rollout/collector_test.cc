@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <tuple>
 
 #include "core/base/thread_pool.h"
 #include "envs/registry.h"
@@ -47,31 +48,37 @@ struct Collected {
 constexpr AdvantageOptions kOptions{0.98f, 0.9f, 0.5f};
 
 TEST(Collector, TheSameRolloutOnAnyNumberOfThreads) {
-  for (const char* id : {"CartPole-v1", "Pendulum-v1"}) {
-    Collected one(id, 203, 40, 1, 30);
-    for (int threads : {2, 3, 8}) {
-      Collected many(id, 203, 40, threads, 30);
-      Collected again(id, 203, 40, 1, 30);
-      for (int rollout = 0; rollout < 2; ++rollout) {
-        for (Collected* c : {&again, &many}) {
-          if (rollout > 0) c->collector.advance();
-          c->collector.collect(kOptions);
-        }
-        RolloutBuffer a = again.buffer(), b = many.buffer();
-        std::vector<std::pair<const void*, std::size_t>> fields;
-        visit_rollout_fields(a, [&](auto*& p, std::int64_t n) {
-          fields.emplace_back(p, static_cast<std::size_t>(n) * sizeof(*p));
-        });
-        std::size_t k = 0;
-        visit_rollout_fields(b, [&](auto*& p, std::int64_t) {
-          EXPECT_EQ(std::memcmp(p, fields[k].first, fields[k].second), 0)
-              << id << ", " << threads << " threads, field " << k;
-          ++k;
-        });
-        const auto m = again.collector.observation_moments(),
-                   n = many.collector.observation_moments();
-        EXPECT_EQ(std::memcmp(m.data(), n.data(), m.size() * sizeof(Moments)), 0);
+  for (const auto& [id, envs, threads] : {std::tuple{"CartPole-v1", 203, 2},
+                                          {"CartPole-v1", 203, 3},
+                                          {"CartPole-v1", 203, 8},
+                                          {"CartPole-v1", 5, 2},
+                                          {"CartPole-v1", 5, 3},
+                                          {"CartPole-v1", 17, 3},
+                                          {"Pendulum-v1", 203, 2},
+                                          {"Pendulum-v1", 203, 3},
+                                          {"Pendulum-v1", 203, 8},
+                                          {"Pendulum-v1", 5, 2}}) {
+    Collected many(id, envs, 40, threads, 30);
+    Collected again(id, envs, 40, 1, 30);
+    for (int rollout = 0; rollout < 2; ++rollout) {
+      for (Collected* c : {&again, &many}) {
+        if (rollout > 0) c->collector.advance();
+        c->collector.collect(kOptions);
       }
+      RolloutBuffer a = again.buffer(), b = many.buffer();
+      std::vector<std::pair<const void*, std::size_t>> fields;
+      visit_rollout_fields(a, [&](auto*& p, std::int64_t n) {
+        fields.emplace_back(p, static_cast<std::size_t>(n) * sizeof(*p));
+      });
+      std::size_t k = 0;
+      visit_rollout_fields(b, [&](auto*& p, std::int64_t) {
+        EXPECT_EQ(std::memcmp(p, fields[k].first, fields[k].second), 0)
+            << envs << " of " << id << ", " << threads << " threads, field " << k;
+        ++k;
+      });
+      const auto m = again.collector.observation_moments(),
+                 n = many.collector.observation_moments();
+      EXPECT_EQ(std::memcmp(m.data(), n.data(), m.size() * sizeof(Moments)), 0);
     }
   }
 }

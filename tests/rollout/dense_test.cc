@@ -125,6 +125,30 @@ TEST(Dense, WeightGradientAccumulatesInRowOrder) {
   }
 }
 
+// Written or added to zeros: the same bits, and nothing is read that was there. Of few outputs the others stay as they are.
+TEST(Dense, WeightGradientIsWrittenAsOnToZeros) {
+  for (const Shape& s : kShapes) {
+    for (const int outputs : {kAllOutputs, s.width - 15, s.width - 8}) {
+      const auto x = normals(at(s.rows * s.inputs), 10);
+      auto dy = normals(at(s.rows * s.width), 11);
+      for (std::size_t i = 0; i < dy.size(); ++i) {
+        if (i % at(s.width) >= at(outputs)) dy[i] = 0.0f;
+      }
+      std::vector<float> added(at(s.inputs * s.width)), written(added.size());
+      std::vector<float> added_db(at(s.width)), written_db(at(s.width), NAN);
+      for (std::size_t i = 0; i < written.size(); ++i) {
+        if (i % at(s.width) < at(outputs)) written[i] = NAN;
+      }
+      dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows,
+                        added.data(), added_db.data(), outputs);
+      dense_weight_grad(x.data(), s.inputs, s.inputs, dy.data(), s.width, s.width, s.rows,
+                        written.data(), written_db.data(), outputs, true);
+      ASSERT_EQ(written, added) << s.rows << "x" << s.inputs << "x" << s.width;
+      ASSERT_EQ(written_db, added_db);
+    }
+  }
+}
+
 // What is left out of a layer with few outputs is zeros anyway.
 TEST(Dense, FewOutputsAreTheSameBits) {
   for (const Shape& s : kShapes) {

@@ -32,6 +32,9 @@ namespace {
 // system stops holds up little.
 constexpr int kRangesOfThread = 4;
 
+// Samples of which whole epochs are ordered at once, so that threads meet once for all of them.
+constexpr std::int64_t kOrderedTogether = 1 << 16;
+
 // Whether two networks of a shard are tasks of their own: while there are few shards, so that every thread has something to do and
 // all end together, and packs one network's weights.
 bool networks_apart(int shards, int threads) {
@@ -71,11 +74,11 @@ class FusedLearner final : public Learner {
   int shards_of(int units) const {
     return minibatch_shards(units, shard_units(layout_.shape), layout_.size);
   }
-  void draw_order(const RolloutBuffer& b, std::int64_t update, int epoch);
+  void draw_orders(const RolloutBuffer& b, std::int64_t update, int first, int epochs);
   std::vector<double> sum_groups(const std::vector<double>& parts, const char* what);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
-  std::vector<Minibatch> cut_epoch(const RolloutBuffer& b);
-  std::vector<double> sum_advantages(const RolloutBuffer& b, const std::vector<Minibatch>& epoch,
+  std::vector<Minibatch> cut_epochs(const RolloutBuffer& b, int epochs);
+  std::vector<double> sum_advantages(const RolloutBuffer& b, const std::vector<Minibatch>& cut,
                                      const std::vector<double>& means, bool squared,
                                      const char* what);
   void make_shards(int count);
@@ -101,23 +104,24 @@ class FusedLearner final : public Learner {
   std::int64_t group_units_ = 0;
   AlignedVector<float> group_gradients_;  // [groups_][parameters]
   AlignedVector<float> gradient_;
-  std::vector<double> norm_parts_;  // [chunks_] sums of squares
-  std::vector<std::uint32_t> order_;
-  SampleRows rows_;  // of the rollout in hand, if it has any
+  std::vector<double> norm_parts_;    // [chunks_] sums of squares
+  std::vector<std::uint32_t> order_;  // [epochs at once][groups_][group_units_]
+  SampleRows rows_;                   // of the rollout in hand, if it has any
   bool has_rows_ = false;
 };
 
-// Each group's own permutation of its units (trainer/fused/shard.h); entries name units of this rank.
-void FusedLearner::draw_order(const RolloutBuffer& b, std::int64_t update, int epoch) {
-  order_.resize(static_cast<std::size_t>(group_units_ * groups_));
-  for (int k = 0; k < groups_; ++k) {
-    std::uint32_t* order = order_.data() + k * group_units_;
+// Each group's own permutation of its units (trainer/fused/shard.h) in epochs first, first + 1, ...; entries name units of this rank.
+void FusedLearner::draw_orders(const RolloutBuffer& b, std::int64_t update, int first, int epochs) {
+  order_.resize(static_cast<std::size_t>(group_units_ * groups_ * epochs));
+  c_.pool->run(groups_ * epochs, [&](int task) {
+    const int epoch = first + task / groups_, k = task % groups_;
+    std::uint32_t* order = order_.data() + task * group_units_;
     minibatch_order(c_.seed, c_.group->rank() * groups_ + k, update, epoch,
                     static_cast<std::uint32_t>(group_units_), order);
-    if (groups_ == 1) continue;
+    if (groups_ == 1) return;
     for (std::int64_t r = 0; r < group_units_; ++r)
       order[r] = group_sample(order[r], k, groups_, b.num_envs);
-  }
+  });
 }
 
 UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
@@ -132,12 +136,19 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   group_units_ = units_of_group(b);
   make_shards(shards_of(static_cast<int>(group_units_ / o_.minibatches)) * groups_);
   has_rows_ = rows_.fill(b, *c_.pool);
+  const auto together = static_cast<int>(
+      std::clamp<std::int64_t>(kOrderedTogether / (group_units_ * groups_), 1, o_.epochs));
+  std::vector<Minibatch> cut;
   for (int epoch = 0; epoch < o_.epochs; ++epoch) {
-    draw_order(b, update, epoch);
+    const int ordered = epoch % together;
+    if (ordered == 0) {
+      const int epochs = std::min(together, o_.epochs - epoch);
+      draw_orders(b, update, epoch, epochs);
+      cut = cut_epochs(b, epochs);
+    }
     double epoch_kl = 0;
-    const std::vector<Minibatch> minibatches_of_epoch = cut_epoch(b);
     for (int m = 0; m < o_.minibatches; ++m) {
-      const Minibatch& mb = minibatches_of_epoch[static_cast<std::size_t>(m)];
+      const Minibatch& mb = cut[static_cast<std::size_t>(ordered * o_.minibatches + m)];
       const LossSums sums = minibatch_gradient(b, mb);
       const double norm = std::sqrt(gradient_norm_squared());
       if (m == 0 && epoch == 0) stats.first_ratio_error = sums.ratio_error;
@@ -182,13 +193,13 @@ std::vector<double> FusedLearner::sum_groups(const std::vector<double>& parts, c
 
 // Of each minibatch: its samples' advantages added up, or the squares of their distance from its mean.
 std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
-                                                 const std::vector<Minibatch>& epoch,
+                                                 const std::vector<Minibatch>& cut,
                                                  const std::vector<double>& means, bool squared,
                                                  const char* what) {
-  const auto count = static_cast<int>(epoch.size());
+  const auto count = static_cast<int>(cut.size());
   std::vector<double> parts(static_cast<std::size_t>(groups_ * count));
   c_.pool->run(groups_ * count, [&](int task) {
-    const Minibatch& mb = epoch[static_cast<std::size_t>(task % count)];
+    const Minibatch& mb = cut[static_cast<std::size_t>(task % count)];
     const std::uint32_t* unit = mb.order + task / count * group_units_;
     const double mean = means[static_cast<std::size_t>(task % count)];
     const auto unit_sum = [&](std::int64_t r) {
@@ -203,29 +214,30 @@ std::vector<double> FusedLearner::sum_advantages(const RolloutBuffer& b,
   return sum_groups(parts, what);
 }
 
-// The epoch's minibatches with the advantages' statistics of each over all ranks: advantages do not change meanwhile, so two
+// The ordered epochs' minibatches with the advantages' statistics of each over all ranks: advantages do not change meanwhile, so two
 // collectives do for all of them.
-std::vector<FusedLearner::Minibatch> FusedLearner::cut_epoch(const RolloutBuffer& b) {
+std::vector<FusedLearner::Minibatch> FusedLearner::cut_epochs(const RolloutBuffer& b, int epochs) {
   const int units = static_cast<int>(group_units_ / o_.minibatches);
   const double total =
       static_cast<double>(units) * steps_of_unit(b) * groups_ * c_.group->world_size();
-  std::vector<Minibatch> epoch;
-  for (int m = 0; m < o_.minibatches; ++m) {
-    epoch.push_back({.order = order_.data() + static_cast<std::int64_t>(m) * units,
-                     .units = units,
-                     .total = total,
-                     .inv_n = static_cast<float>(1.0 / total)});
+  std::vector<Minibatch> cut;
+  for (int k = 0; k < epochs * o_.minibatches; ++k) {
+    const std::uint32_t* epoch = order_.data() + k / o_.minibatches * groups_ * group_units_;
+    cut.push_back({.order = epoch + static_cast<std::int64_t>(k % o_.minibatches) * units,
+                   .units = units,
+                   .total = total,
+                   .inv_n = static_cast<float>(1.0 / total)});
   }
-  if (!o_.normalize_advantages) return epoch;
+  if (!o_.normalize_advantages) return cut;
   std::vector<double> means =
-      sum_advantages(b, epoch, std::vector<double>(epoch.size()), false, "advantage means");
+      sum_advantages(b, cut, std::vector<double>(cut.size()), false, "advantage means");
   for (double& mean : means) mean /= total;
-  const std::vector<double> squares = sum_advantages(b, epoch, means, true, "advantage variances");
-  for (std::size_t m = 0; m < epoch.size(); ++m) {
-    epoch[m].advantage_mean = static_cast<float>(means[m]);
-    epoch[m].advantage_scale = static_cast<float>(1.0 / (std::sqrt(squares[m] / total) + 1e-8));
+  const std::vector<double> squares = sum_advantages(b, cut, means, true, "advantage variances");
+  for (std::size_t m = 0; m < cut.size(); ++m) {
+    cut[m].advantage_mean = static_cast<float>(means[m]);
+    cut[m].advantage_scale = static_cast<float>(1.0 / (std::sqrt(squares[m] / total) + 1e-8));
   }
-  return epoch;
+  return cut;
 }
 
 void FusedLearner::make_shards(int count) {

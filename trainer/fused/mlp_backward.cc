@@ -68,11 +68,20 @@ namespace {
 
 // gradient of dense layer l from its input and d loss / d output.
 void weight_grad(const TransposedWeights& transposed, const DenseLayer& layer, int l,
-                 const float* x, std::int64_t x_row, const float* dy, int rows, float* gradient) {
-  const bool rounded = transposed.rounded(l) != nullptr;
-  (rounded ? bf16_weight_grad : dense_weight_grad)(x, x_row, layer.inputs, dy, layer.width,
-                                                   layer.width, rows, gradient + layer.weight,
-                                                   gradient + layer.bias, layer.outputs);
+                 const float* x, std::int64_t x_row, const float* dy, int rows, float* gradient,
+                 bool writes = false) {
+  float *dw = gradient + layer.weight, *db = gradient + layer.bias;
+  if (transposed.rounded(l) == nullptr) {
+    dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows, dw, db,
+                      layer.outputs, writes);
+    return;
+  }
+  if (writes) {
+    std::fill_n(dw, static_cast<std::int64_t>(layer.inputs) * layer.width, 0.0f);
+    std::fill_n(db, layer.width, 0.0f);
+  }
+  bf16_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows, dw, db,
+                   layer.outputs);
 }
 
 // dx [rows][pad16(inputs)] of dense layer l.
@@ -127,11 +136,16 @@ void conv_part(const Network& net, const TransposedWeights& transposed, const Ti
 
 }  // namespace
 
+bool may_write_gradient(const Network& net, const TileInput& input) {
+  return net.conv.empty() && net.memory.kind == MemoryKind::kNone && !input.sparse();
+}
+
 void network_backward(const Network& net, const TransposedWeights& transposed,
                       const TileInput& input, int rows, const NetActivations& activations,
                       float* dhead, float* scratch, int max_width, float* gradient, float* carry,
-                      float* dpatches) {
+                      float* dpatches, bool writes) {
   const bool remembers = net.memory.kind != MemoryKind::kNone;
+  RM_ASSERT(!writes || may_write_gradient(net, input));
   RM_ASSERT(net.by_patch == (dpatches != nullptr));
   RM_ASSERT(remembers == (carry != nullptr) && (!remembers || net.dense.size() > 1));
   float* dy = dhead;
@@ -159,7 +173,7 @@ void network_backward(const Network& net, const TransposedWeights& transposed,
       dx = memory_part(net, transposed, x, x_row, rows, activations, dy, scratch, max_width,
                        gradient, carry);
     } else {
-      weight_grad(transposed, layer, l, x, x_row, dy, rows, gradient);
+      weight_grad(transposed, layer, l, x, x_row, dy, rows, gradient, writes);
       if (first) break;
       dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
       input_grad(transposed, layer, l, dy, rows, dx);

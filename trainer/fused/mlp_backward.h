@@ -38,13 +38,17 @@ class TransposedWeights {
 // Floats of network_backward's scratch.
 std::int64_t backward_scratch(int max_width);
 
-// dhead [rows][head width], padding zero; it is overwritten. gradient accumulates.
+// Whether network_backward may write this network's gradient: every layer's is made at once, of all inputs.
+bool may_write_gradient(const Network& net, const TileInput& input);
+
+// dhead [rows][head width], padding zero; it is overwritten. gradient accumulates; writes: the network's is set, as if it had been
+// zero, but for padding, which must be zero.
 // carry, of a network with memory: in: d loss / d memory().after by later steps; out: d loss / d before(); [rows][width].
 // dpatches, of a network with by_patch: out: d loss / d the first dense layer's sums, [rows][width], of which patch_backward
 // makes the rest of the gradient when the window is whole.
 void network_backward(const Network& net, const TransposedWeights& transposed,
                       const TileInput& input, int rows, const NetActivations& activations,
                       float* dhead, float* scratch, int max_width, float* gradient,
-                      float* carry = nullptr, float* dpatches = nullptr);
+                      float* carry = nullptr, float* dpatches = nullptr, bool writes = false);
 
 }  // namespace rollmill

@@ -192,19 +192,20 @@ void ShardScratch::pack(const MlpLayout& layout, const PolicyWeights& weights, s
 Shard::Shard(const MlpLayout& layout)
     : gradient(static_cast<std::size_t>(layout.size)), layout_(layout) {}
 
-// The part's gradient and losses, and nothing of the other's, which another thread may be at.
-void Shard::clear(ShardPart part) {
+// The part's losses, its gradient as far as the first tile does not write it, and nothing of the other's, which another thread may
+// be at.
+void Shard::clear(ShardPart part, bool written) {
   const bool separate = !layout_.critic.dense.empty();
   const std::int64_t begin = separate ? first_parameter(layout_.critic) : layout_.size;
   const std::int64_t end = separate && layout_.has_log_std() ? layout_.log_std : layout_.size;
   float* g = gradient.data();
   if (part != ShardPart::kCritic) {
-    std::fill(g, g + begin, 0.0f);
+    if (!written) std::fill(g, g + begin, 0.0f);
     std::fill(g + end, g + layout_.size, 0.0f);
     losses_ = {};
   }
   if (part != ShardPart::kActor) {
-    std::fill(g + begin, g + end, 0.0f);
+    if (!written) std::fill(g + begin, g + end, 0.0f);
     critic_loss_ = 0;
   }
 }
@@ -213,8 +214,8 @@ void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int c
                     ShardPart part) {
   const bool sequences = task.buffer.memory_columns > 0;
   RM_ASSERT(part == ShardPart::kAll || (!sequences && layout_.shape.trunk == Trunk::kSeparate));
-  clear(part);
   ShardScratch& scratch = ShardScratch::of_thread(layout_, task.bf16);
+  clear(part, may_write_gradient(layout_.actor, scratch.forward.input));
   scratch.pack(layout_, task.weights, task.version, part);
   if (sequences) {
     sequences_gradient(task, units, count, scratch);
@@ -275,12 +276,12 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
     if (actor) {
       network_forward(layout_.actor, params, forward.input, rows, forward.actor,
                       forward.actor_rows(), scratch.actor_rounded());
-      actor_tile(task, forward.input, forward.actor, rows, row, nullptr, scratch);
+      actor_tile(task, forward.input, forward.actor, rows, row, nullptr, first == 0, scratch);
     }
     if (critic) {
       network_forward(layout_.critic, params, forward.input, rows, forward.critic,
                       forward.critic_rows(), scratch.critic_rounded());
-      critic_tile(task, forward.input, forward.critic, rows, row, nullptr, scratch);
+      critic_tile(task, forward.input, forward.critic, rows, row, nullptr, first == 0, scratch);
     }
     if (window != nullptr && row + rows == window->ids.rows())
       window_gradient(*window, part, scratch);
@@ -386,9 +387,10 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
       }
       gather_targets(task, at.time, at.environment, rows, scratch.tile);
       const int row = (j - Sequence::window_begin(j, 0)) * rows;
-      actor_tile(task, s.inputs[step], s.actor[step], rows, row, s.actor_carry.data(), scratch);
+      actor_tile(task, s.inputs[step], s.actor[step], rows, row, s.actor_carry.data(), false,
+                 scratch);
       if (layout_.shape.trunk == Trunk::kSeparate) {
-        critic_tile(task, s.inputs[step], s.critic[step], rows, row, s.critic_carry.data(),
+        critic_tile(task, s.inputs[step], s.critic[step], rows, row, s.critic_carry.data(), false,
                     scratch);
       }
       if (!s.windows.empty() && row == 0) window_gradient(s.window_of(j), ShardPart::kAll, scratch);
@@ -406,7 +408,7 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
 }
 
 void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
-                       const NetActivations& actor, int rows, int row, float* carry,
+                       const NetActivations& actor, int rows, int row, float* carry, bool first,
                        ShardScratch& s) {
   const Network& net = layout_.actor;
   const DenseLayer& last = net.head();
@@ -444,7 +446,8 @@ void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
                         ? s.actor_dpatches.data() + std::int64_t{row} * net.dense.front().width
                         : nullptr;
   network_backward(net, s.actor, input, rows, actor, s.dhead.data(), s.backward.data(),
-                   layout_.max_width, gradient.data(), carry, dpatches);
+                   layout_.max_width, gradient.data(), carry, dpatches,
+                   first && may_write_gradient(net, input));
 }
 
 void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
@@ -460,7 +463,7 @@ void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
 }
 
 void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
-                        const NetActivations& critic, int rows, int row, float* carry,
+                        const NetActivations& critic, int rows, int row, float* carry, bool first,
                         ShardScratch& s) {
   const Network& net = layout_.critic;
   const int width = net.head().width;
@@ -474,7 +477,8 @@ void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
                         ? s.critic_dpatches.data() + std::int64_t{row} * net.dense.front().width
                         : nullptr;
   network_backward(net, s.critic, input, rows, critic, s.dhead.data(), s.backward.data(),
-                   layout_.max_width, gradient.data(), carry, dpatches);
+                   layout_.max_width, gradient.data(), carry, dpatches,
+                   first && may_write_gradient(net, input));
 }
 
 }  // namespace rollmill

@@ -39,7 +39,7 @@ struct MinibatchTask {
   bool bf16;              // LearnerContext::bf16
   const RolloutBuffer& buffer;
   float advantage_mean, advantage_scale;
-  float inv_n;  // 1 / samples of the whole minibatch
+  float inv_n;                       // 1 / samples of the whole minibatch
   const SampleRows* rows = nullptr;  // buffer's, if there are any: the same numbers
 };
 
@@ -89,7 +89,7 @@ class Shard {
  private:
   struct Rows;
   struct Sequence;
-  void clear(ShardPart part);
+  void clear(ShardPart part, bool written);
   void samples_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
                         int following, ShardPart part, ShardScratch& scratch);
   void sequences_gradient(const MinibatchTask& task, const std::uint32_t* units, int count,
@@ -98,12 +98,12 @@ class Shard {
                         ShardScratch& scratch, Sequence& s);
   // What the patches of a window's rows, all of which went backward, add to the gradient.
   void window_gradient(const PatchWindow& window, ShardPart part, const ShardScratch& scratch);
-  // row: of the window, where the tile begins.
+  // row: of the window, where the tile begins. first: of this shard's tiles of samples.
   void actor_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& actor,
-                  int rows, int row, float* carry, ShardScratch& scratch);
+                  int rows, int row, float* carry, bool first, ShardScratch& scratch);
   void add_terms(const RowTerms<kTileRows>& terms, int rows);
   void critic_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& critic,
-                   int rows, int row, float* carry, ShardScratch& scratch);
+                   int rows, int row, float* carry, bool first, ShardScratch& scratch);
 
   const MlpLayout& layout_;
   LossSums losses_;         // but a separate critic's
