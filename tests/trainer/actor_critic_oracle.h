@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/rng/rng.h"
+#include "tests/trainer/derivatives.h"
 #include "tests/trainer/double_loss.h"
 #include "trainer/algos/twin_critic.h"
 #include "trainer/train_options.h"
@@ -37,7 +38,6 @@ inline TrainOptions small_pendulum(const char* algorithm,
   r.tau = 0.05f;
   return o;
 }
-
 
 using Doubles = std::vector<double>;
 
@@ -101,18 +101,13 @@ inline void expect_gradient(const std::function<double(const Doubles&)>& loss, D
                             double beta1, double tolerance) {
   Doubles numerical(p.size());
   double largest = 0;
-  for (std::size_t i = 0; i < p.size(); ++i) {
-    const double at = p[i], h = 1e-5;
-    p[i] = at + h;
-    const double above = loss(p);
-    p[i] = at - h;
-    const double below = loss(p);
-    p[i] = at;
-    numerical[i] = (above - below) / (2 * h);
+  const std::vector<std::size_t> tested = tested_parameters(p.size(), p.size());
+  for (const std::size_t i : tested) {
+    numerical[i] = central_difference(loss, p, i);
     largest = std::max(largest, std::abs(numerical[i]));
   }
   ASSERT_GT(largest, 1e-4);
-  for (std::size_t i = 0; i < p.size(); ++i) {
+  for (const std::size_t i : tested) {
     const double moment = before[i], g = (after[i] - beta1 * moment) / (1 - beta1);
     EXPECT_NEAR(g, numerical[i], tolerance * largest + 2e-6 * std::abs(moment)) << i;
   }

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <set>
 
+#include "tests/trainer/derivatives.h"
 #include "tests/trainer/double_loss.h"
 #include "tests/trainer/resume.h"
 
@@ -130,19 +131,13 @@ TEST_P(DqnGradient, EqualsNumericalDifferentiation) {
   const AlignedVector<float> moment = trainer.optimizer().first;
   std::vector<double> p(before.params.begin(), before.params.end());
   // Every parameter of a small network, some of a large one.
-  std::vector<std::size_t> tested;
-  const std::size_t count = c.conv.empty() ? 1500 : 150;
-  for (std::size_t i = 0; i < p.size(); i += p.size() / count + 1) tested.push_back(i);
+  const std::vector<std::size_t> tested =
+      testing::tested_parameters(p.size(), c.conv.empty() ? 1500 : 150);
   std::vector<double> numerical(p.size());
   double largest = 0;
   for (const std::size_t i : tested) {
-    const double at = p[i], h = 1e-5;
-    p[i] = at + h;
-    const double above = oracle.loss(p);
-    p[i] = at - h;
-    const double below = oracle.loss(p);
-    p[i] = at;
-    numerical[i] = (above - below) / (2 * h);
+    numerical[i] =
+        testing::central_difference([&](const auto& at) { return oracle.loss(at); }, p, i);
     largest = std::max(largest, std::abs(numerical[i]));
   }
   ASSERT_GT(largest, 0.001);
@@ -192,7 +187,6 @@ TEST(Dqn, ShortTrainingHasItsGoldenHash) {
   EXPECT_EQ(testing::weights_hash(o, 5), "5a5b5ca4b3b2bddb5c45f9bf80a91bac");
 }
 
-// Whatever is drawn and whoever chooses, only allowed actions are played.
 // Of one block and of several: a part of the time of the steps, which the policy has its share of.
 TEST(Dqn, MeasuresTheEnvironmentsSteps) {
   for (const int envs : {6, 1'600}) {
@@ -209,6 +203,7 @@ TEST(Dqn, MeasuresTheEnvironmentsSteps) {
   }
 }
 
+// Whatever is drawn and whoever chooses, only allowed actions are played.
 TEST(Dqn, PlaysAllowedActionsOnly) {
   for (const double epsilon : {0.0, 1.0}) {
     TrainOptions o = options("Rollmill/IcePush-v0");

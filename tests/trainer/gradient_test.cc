@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "tests/support/counter_env.h"
+#include "tests/trainer/derivatives.h"
 #include "tests/trainer/double_loss.h"
 #include "tests/trainer/scene.h"
 
@@ -72,19 +73,16 @@ TEST_P(Gradient, EqualsNumericalDifferentiation) {
   for (double x : g) largest = std::max(largest, std::abs(x)), norm += x * x;
   ASSERT_GT(largest, 0.01);
   for (std::size_t i = 0; i < p.size(); ++i) {
-    if (is_padding(s.weights.layout, i)) {
-      ASSERT_EQ(g[i], 0) << "padding " << i;
-      ASSERT_EQ(s.weights.params[i], 0) << "padding " << i;
-      continue;
-    }
-    const double at = p[i], h = 1e-5;
-    p[i] = at + h;
-    const double above = ppo_loss(b, before, s.options, p).total;
-    p[i] = at - h;
-    const double below = ppo_loss(b, before, s.options, p).total;
-    p[i] = at;
-    const double numerical = (above - below) / (2 * h);
-    worst = std::max(worst, std::abs(numerical - g[i]));
+    if (!is_padding(s.weights.layout, i)) continue;
+    ASSERT_EQ(g[i], 0) << "padding " << i;
+    ASSERT_EQ(s.weights.params[i], 0) << "padding " << i;
+  }
+  const auto loss_at = [&](const std::vector<double>& at) {
+    return ppo_loss(b, before, s.options, at).total;
+  };
+  for (const std::size_t i : testing::tested_parameters(p.size(), p.size())) {
+    if (is_padding(s.weights.layout, i)) continue;
+    worst = std::max(worst, std::abs(testing::central_difference(loss_at, p, i) - g[i]));
   }
   EXPECT_LT(worst, 2e-6 * largest);
   // And what the update reports. Tolerance as above, of numbers of size one.
