@@ -1,7 +1,6 @@
 #include "rollout/collector.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "core/base/aligned.h"
 #include "core/base/assert.h"
@@ -11,6 +10,12 @@
 #include "rollout/column_kernels.h"
 
 namespace rollmill {
+namespace {
+
+// Looks at what others have played, some 100 us in all: of environments that take longer a step nothing is gained.
+constexpr int kPatience = 4000;
+
+}  // namespace
 
 HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const RolloutBuffer& buffer,
                              ThreadPool& pool)
@@ -26,7 +31,8 @@ HostCollector::HostCollector(EnvBatch& batch, const MlpPolicy& policy, const Rol
   const PolicyShape& shape = policy.shape();
   values_later_ =
       block_ < kTileRows && shape.trunk == Trunk::kSeparate && shape.memory_columns() == 0;
-  followed_ = values_later_ && blocks() < pool.threads();
+  // More threads than cores: who waits would keep those that play from running.
+  followed_ = values_later_ && blocks() < pool.threads() && pool.threads() <= available_cores();
   if (followed_) played_ = std::make_unique<Played[]>(static_cast<std::size_t>(blocks()));
 }
 
@@ -47,19 +53,20 @@ void HostCollector::collect(const AdvantageOptions& options) {
   };
   BlockTime total;
   const auto start = Clock::now();
+  next_tile_.store(0, std::memory_order_relaxed);
   if (followed_) {
     for (int b = 0; b < blocks; ++b) played_[b].steps.store(0, std::memory_order_relaxed);
-    next_tile_.store(0, std::memory_order_relaxed);
     // One thread's critic keeps up with four that play.
     pool_.run(std::min(blocks + (blocks + 3) / 4, pool_.threads()), [&](int task) {
       if (task < blocks) play(task);
-      value_tiles_of_played(blocks);
+      value_tiles_of_played(blocks, task < blocks ? 0 : kPatience);
     });
   } else {
     pool_.run(blocks, play);
   }
   if (values_later_) {
-    if (!followed_) pool_.run(value_tiles(), [&](int tile) { value_tile(tile); });
+    const int first = next_tile_.load(std::memory_order_relaxed);
+    pool_.run(value_tiles() - first, [&](int tile) { value_tile(first + tile); });
     pool_.run(blocks, finish);
     total.all = (Clock::now() - start) * std::min(blocks, pool_.threads());
   }
@@ -73,16 +80,6 @@ void HostCollector::collect(const AdvantageOptions& options) {
 
 void HostCollector::play_block(int block, int begin, int end, BlockTime& time) {
   const EpisodeColumns keys = batch_.episodes();
-  // Who follows must not wait for a block that an exception has ended.
-  struct Followed {
-    Played* played;
-    int all;
-    void has(int steps) const {
-      if (played != nullptr) played->steps.store(steps, std::memory_order_release);
-    }
-    ~Followed() { has(all); }
-  };
-  const Followed followed{followed_ ? &played_[block] : nullptr, buffer_.horizon};
   // A look at the clock takes as long as a step of few environments: one step stands for those after it.
   const int every = end - begin < kTileRows ? 8 : 1;
   for (int t = 0; t < buffer_.horizon; ++t) {
@@ -102,7 +99,7 @@ void HostCollector::play_block(int block, int begin, int end, BlockTime& time) {
       time.environment += (Clock::now() - before_step) * std::min(every, buffer_.horizon - t);
     // What an episode remembered is gone with the next step.
     if (buffer_.memory_columns > 0) value_truncated(t, t + 1, begin, end);
-    followed.has(t + 1);
+    if (followed_) played_[block].steps.store(t + 1, std::memory_order_release);
   }
 }
 
@@ -113,21 +110,28 @@ int HostCollector::value_tiles() const {
   return static_cast<int>((rows + kTileRows - 1) / kTileRows);
 }
 
-// Tile after tile, each as soon as all blocks have played its steps.
-void HostCollector::value_tiles_of_played(int blocks) {
-  constexpr int kSpins = 1000;
+// Tile after tile, each as soon as all blocks have played its steps. Who has waited for `patience` looks in vain gives up: a block
+// that nobody has begun may be waiting for this very thread, and what is left is done after all have played.
+void HostCollector::value_tiles_of_played(int blocks, int patience) {
   const int tiles = value_tiles();
-  for (;;) {
-    const std::int64_t tile = next_tile_.fetch_add(1, std::memory_order_relaxed);
-    if (tile >= tiles) return;
-    const std::int64_t rows = (tile + 1) * kTileRows;
-    const auto steps = static_cast<int>(
-        std::min<std::int64_t>((rows - 1) / buffer_.num_envs + 1, buffer_.horizon));
-    for (int b = 0; b < blocks; ++b) {
-      for (int spin = 0; played_[b].steps.load(std::memory_order_acquire) < steps; ++spin)
-        spin < kSpins ? relax() : std::this_thread::yield();
+  const auto played = [&](int tile) {
+    const auto rows = std::min((std::int64_t{tile} + 1) * kTileRows,
+                               std::int64_t{buffer_.horizon} * buffer_.num_envs);
+    const std::int64_t steps = (rows - 1) / buffer_.num_envs + 1;
+    return std::all_of(played_.get(), played_.get() + blocks, [&](const Played& block) {
+      return block.steps.load(std::memory_order_acquire) >= steps;
+    });
+  };
+  for (int waited = 0; waited <= patience;) {
+    int tile = next_tile_.load(std::memory_order_relaxed);
+    if (tile == tiles) return;
+    if (!played(tile)) {
+      ++waited;
+      relax();
+    } else if (next_tile_.compare_exchange_strong(tile, tile + 1, std::memory_order_relaxed)) {
+      value_tile(tile);
+      waited = 0;
     }
-    value_tile(tile);
   }
 }
 

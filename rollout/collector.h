@@ -42,8 +42,8 @@ class HostCollector {
   Staleness correct(const AdvantageOptions& options, ThreadPool& pool);
   // Moves slot horizon to slot 0: call when the learner is done with the buffer.
   void advance();
-  // Part of the last collect() that went into the environments' steps, in (0, 1): of the time of all threads together. The
-  // rest is the policy's, with values and advantages.
+  // Part of the last collect() that went into the environments' steps, in (0, 1): of the time of all threads that play, together.
+  // The rest is the policy's, with values and advantages.
   double environment_share() const { return environment_share_; }
 
   // groups: the environments in that many equal parts, one part after the other.
@@ -67,7 +67,7 @@ class HostCollector {
   int blocks() const;
   int value_tiles() const;
   void value_tile(std::int64_t tile);
-  void value_tiles_of_played(int blocks);
+  void value_tiles_of_played(int blocks, int patience);
   void finish_block(const AdvantageOptions& options, int begin, int end);
   void correct_block(const AdvantageOptions& options, int begin, int end, RatioSums* parts);
   void value_truncated(int first, int last, int begin, int end);
@@ -78,11 +78,11 @@ class HostCollector {
   ThreadPool& pool_;
   int block_;
   bool values_later_;  // of all steps together, when they have been played
-  bool followed_;      // values_later_, by threads that have nothing to play, while the others do
+  bool followed_;  // values_later_, but as far as threads with nothing to play can while others do
   std::unique_ptr<Played[]> played_;  // of followed_: [blocks]
-  std::atomic<std::int64_t> next_tile_{0};
-  std::vector<BlockTime> times_;  // of each block
-  std::vector<float> ratios_;     // [T][stride] of correct()
+  std::atomic<int> next_tile_{0};     // of values_later_: the first that nobody has
+  std::vector<BlockTime> times_;      // of each block
+  std::vector<float> ratios_;         // [T][stride] of correct()
   double environment_share_ = 0;
 };
 

@@ -64,7 +64,7 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   bool busy_ = false;
   alignas(64) std::atomic<std::uint32_t> generation_{0};  // number of the loop
-  alignas(64) std::atomic<std::uint32_t> pending_{0};     // its tasks that are not done
+  alignas(64) std::atomic<std::uint32_t> pending_{0};     // its tasks that no thread has reported
 };
 
 // Between two looks at what another thread is about to write.

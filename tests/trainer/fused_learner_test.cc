@@ -40,6 +40,37 @@ TEST(FusedLearner, TheSameWeightsOnAnyNumberOfThreads) {
   }
 }
 
+// Its gradients of earlier minibatches are memory that it uses again: a new learner for each update does the same.
+TEST(FusedLearner, KeepsNothingOfEarlierUpdates) {
+  const PolicyChoices separate{{9, 8}}, shared{{9, 8}, 1, Activation::kTanh, Trunk::kShared};
+  const auto expect = [](auto&& make, const char* what) {
+    const std::unique_ptr<Scene> kept = make(), anew = make();
+    const auto learner = kept->learner();
+    for (Scene* s : {kept.get(), anew.get()}) s->options.entropy_coefficient = 0.01f;
+    for (int update = 0; update < 3; ++update) {
+      learner->update(kept->rollout.buffer(), update, 1e-3);
+      anew->learner()->update(anew->rollout.buffer(), update, 1e-3);
+    }
+    EXPECT_EQ(kept->weights.params, anew->weights.params) << what;
+    EXPECT_EQ(kept->optimizer.first, anew->optimizer.first) << what;
+  };
+  for (const bool discrete : {true, false}) {
+    for (const PolicyChoices* network : {&separate, &shared}) {
+      expect([&] { return std::make_unique<Scene>(discrete, *network, 20, 15); },
+             discrete ? "discrete" : "continuous");
+    }
+  }
+  using testing::test_entry;
+  for (const EnvEntry* entry :
+       {&test_entry<testing::MixedEnv>(), &test_entry<testing::ChoicesEnv>(),
+        &test_entry<testing::PlanesEnv>(), &test_entry<testing::DiscreteEnv>()}) {
+    for (const PolicyChoices* network : {&separate, &shared}) {
+      expect([&] { return std::make_unique<Scene>(*entry, *network, 20, 15); },
+             entry->spec().id.c_str());
+    }
+  }
+}
+
 TEST(FusedLearner, KlLimitStopsTheEpochs) {
   Scene free(true, {8}, 16, 16), stopped(true, {8}, 16, 16);
   for (Scene* s : {&free, &stopped}) s->options.epochs = 10, s->options.minibatches = 2;

@@ -32,7 +32,7 @@ namespace {
 // system stops holds up little.
 constexpr int kRangesOfThread = 4;
 
-// Samples of which whole epochs are ordered at once, so that threads meet once for all of them.
+// Units (samples, or sequences) of which whole epochs are ordered at once, so that threads meet once for all of them.
 constexpr std::int64_t kOrderedTogether = 1 << 16;
 
 // Whether two networks of a shard are tasks of their own: while there are few shards, so that every thread has something to do and

@@ -196,8 +196,9 @@ Shard::Shard(const MlpLayout& layout)
 // be at.
 void Shard::clear(ShardPart part, bool written) {
   const bool separate = !layout_.critic.dense.empty();
-  const std::int64_t begin = separate ? first_parameter(layout_.critic) : layout_.size;
-  const std::int64_t end = separate && layout_.has_log_std() ? layout_.log_std : layout_.size;
+  // Networks end where the standard deviations begin, to which every tile adds.
+  const std::int64_t end = layout_.has_log_std() ? layout_.log_std : layout_.size;
+  const std::int64_t begin = separate ? first_parameter(layout_.critic) : end;
   float* g = gradient.data();
   if (part != ShardPart::kCritic) {
     if (!written) std::fill(g, g + begin, 0.0f);
