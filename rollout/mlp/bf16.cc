@@ -15,6 +15,19 @@ namespace {
 
 std::atomic<bool> allowed{true};
 
+// bf16_rows, whatever the processor has.
+const float* rounded_rows(const float* x, std::int64_t x_row, int columns, int rows,
+                          AlignedVector<float>& room) {
+  const auto size = static_cast<std::size_t>(x_row * rows);
+  if (room.size() < size) room.resize(size);
+  for (int r = 0; r < rows; ++r) {
+    const float* RM_RESTRICT from = x + r * x_row;
+    float* RM_RESTRICT to = room.data() + r * x_row;
+    for (int k = 0; k < columns; ++k) to[k] = round_bf16(from[k]);
+  }
+  return room.data();
+}
+
 // While it lives, this thread's float32 arithmetic takes numbers below the smallest normal one for 0, as the instruction does.
 class FlushTiny {
  public:
@@ -30,18 +43,6 @@ class FlushTiny {
   FlushTiny() {}  // elsewhere such sums keep their bits
 #endif
 };
-
-// Rows of `columns` numbers, rounded, one after the other; the thread's own room.
-const float* rounded_rows(const float* x, std::int64_t x_row, int columns, int rows,
-                          AlignedVector<float>& room) {
-  const std::size_t size = static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows);
-  if (room.size() < size) room.resize(size);
-  float* to = room.data();
-  for (int r = 0; r < rows; ++r, to += columns) {
-    for (int k = 0; k < columns; ++k) to[k] = round_bf16(x[r * x_row + k]);
-  }
-  return room.data();
-}
 
 // The thread's room for rounded inputs and for rounded gradients.
 AlignedVector<float>& input_room() {
@@ -95,7 +96,7 @@ bool instruction_is_as_defined() {
     for (std::size_t i = 0; i < w.size(); ++i) rounded[i] = round_bf16(w[i]);
     const float* x_rounded = rounded_rows(row.data(), kInputs, inputs, 1, input_room());
     const FlushTiny flush;
-    dense_forward(x_rounded, inputs, inputs, rounded.data(), bias.data(), kWidth, ours.data(),
+    dense_forward(x_rounded, kInputs, inputs, rounded.data(), bias.data(), kWidth, ours.data(),
                   kWidth, 1);
     if (std::memcmp(theirs.data(), ours.data(), kWidth * sizeof(float)) != 0) return false;
   }
@@ -110,6 +111,11 @@ bool bf16_hardware() {
   return available && allowed.load(std::memory_order_relaxed);
 }
 void allow_bf16_hardware(bool value) { allowed.store(value, std::memory_order_relaxed); }
+
+const float* bf16_rows(const float* x, std::int64_t x_row, int columns, int rows,
+                       AlignedVector<float>& room) {
+  return bf16_hardware() ? nullptr : rounded_rows(x, x_row, columns, rows, room);
+}
 
 Bf16Matrix::Bf16Matrix(int inputs, int outputs, int width)
     : inputs_(inputs), outputs_(outputs), width_(width) {}
@@ -128,25 +134,26 @@ void Bf16Matrix::pack(const float* w) {
 }
 
 void Bf16Matrix::forward(const float* x, std::int64_t x_row, const float* bias, float* y,
-                         std::int64_t y_row, int rows) const {
+                         std::int64_t y_row, int rows, const float* rounded) const {
   if (hardware_) {
     bf16_avx512::forward(x, x_row, inputs_, pairs_.data(), width_, outputs_, bias, y, y_row, rows);
     return;
   }
-  const float* rounded = rounded_rows(x, x_row, inputs_, rows, input_room());
+  if (rounded == nullptr) rounded = rounded_rows(x, x_row, inputs_, rows, input_room());
   const FlushTiny flush;
-  dense_forward(rounded, inputs_, inputs_, rounded_.data(), bias, width_, y, y_row, rows, outputs_);
+  dense_forward(rounded, x_row, inputs_, rounded_.data(), bias, width_, y, y_row, rows, outputs_);
 }
 
 void bf16_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
-                      std::int64_t dy_row, int width, int rows, float* dw, float* db, int outputs) {
+                      std::int64_t dy_row, int width, int rows, float* dw, float* db, int outputs,
+                      const float* x_rounded, const float* dy_rounded) {
   if (bf16_hardware()) {
     bf16_avx512::weight_grad(x, x_row, inputs, dy, dy_row, width, rows, outputs, dw);
   } else {
-    const float* rounded = rounded_rows(x, x_row, inputs, rows, input_room());
-    const float* drounded = rounded_rows(dy, dy_row, width, rows, gradient_room());
+    if (x_rounded == nullptr) x_rounded = rounded_rows(x, x_row, inputs, rows, input_room());
+    if (dy_rounded == nullptr) dy_rounded = rounded_rows(dy, dy_row, width, rows, gradient_room());
     const FlushTiny flush;
-    dense_weight_product(rounded, inputs, inputs, drounded, width, width, rows, dw, outputs);
+    dense_weight_product(x_rounded, x_row, inputs, dy_rounded, dy_row, width, rows, dw, outputs);
   }
   internal::bias_grad(dy, dy_row, width, rows, db);
 }

@@ -23,6 +23,11 @@ namespace rollmill {
 bool bf16_hardware();
 void allow_bf16_hardware(bool allowed);
 
+// x [rows][columns], rounded, its rows as far apart as x's, in `room`. Null where the processor's instruction is used, which rounds
+// what it reads: products take either.
+const float* bf16_rows(const float* x, std::int64_t x_row, int columns, int rows,
+                       AlignedVector<float>& room);
+
 // Weights [inputs][width], rounded, in the order in which the kernels read them.
 class Bf16Matrix {
  public:
@@ -30,9 +35,10 @@ class Bf16Matrix {
 
   // w [inputs][width]. Before the first product, and whenever the weights have changed.
   void pack(const float* w);
-  // y [rows][width] = bias [width] (null: 0) + x [rows][inputs] W. x's rows can be read up to pad16(inputs).
+  // y [rows][width] = bias [width] (null: 0) + x [rows][inputs] W. x's rows can be read up to pad16(inputs). rounded: bf16_rows of
+  // x, for who has them.
   void forward(const float* x, std::int64_t x_row, const float* bias, float* y, std::int64_t y_row,
-               int rows) const;
+               int rows, const float* rounded = nullptr) const;
 
  private:
   int inputs_, outputs_, width_;
@@ -42,8 +48,9 @@ class Bf16Matrix {
 };
 
 // dw [inputs][width] += x^T dy, db [width] += column sums of dy. x's rows can be read up to pad16(inputs). From feature
-// `outputs` on dy is zero.
+// `outputs` on dy is zero. x_rounded, dy_rounded: bf16_rows of them, for who has them.
 void bf16_weight_grad(const float* x, std::int64_t x_row, int inputs, const float* dy,
-                      std::int64_t dy_row, int width, int rows, float* dw, float* db, int outputs);
+                      std::int64_t dy_row, int width, int rows, float* dw, float* db, int outputs,
+                      const float* x_rounded = nullptr, const float* dy_rounded = nullptr);
 
 }  // namespace rollmill

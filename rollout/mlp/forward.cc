@@ -21,6 +21,7 @@ NetActivations::NetActivations(const Network& net, int rows) {
   const std::int64_t gates = room(m.gates() * m.width), after = room(m.width);
   const std::int64_t recurrent = room(m.kind == MemoryKind::kGru ? m.gates() * m.width : 0);
   data_.resize(static_cast<std::size_t>(total));
+  rounded_.resize(net.dense.size());
   float* data = data_.data();
   memory_ = {data + before_, data + gates, data + recurrent, data + after};
 }
@@ -96,7 +97,10 @@ void network_forward(const Network& net, const float* params, const TileInput& i
       sparse_forward(input.ones(), input.begin(), weight, bias, layer.width, out, layer.width,
                      rows);
     } else if (rounded != nullptr && l >= first_bf16_layer(net)) {
-      rounded->layer(l).forward(x, x_row, bias, out, layer.width, rows);
+      const bool follows = l > 0 && x == activations.layer(l - 1);
+      const float* x_rounded =
+          follows ? activations.round(l - 1, x_row, layer.inputs, rows) : nullptr;
+      rounded->layer(l).forward(x, x_row, bias, out, layer.width, rows, x_rounded);
     } else {
       dense_forward(x, x_row, layer.inputs, weight, bias, layer.width, out, layer.width, rows,
                     layer.outputs);

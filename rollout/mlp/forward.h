@@ -25,6 +25,12 @@ class NetActivations {
   const float* conv(int l) const {
     return data_.data() + conv_offsets_[static_cast<std::size_t>(l)];
   }
+  // bf16_rows of layer l's output, which the forward pass makes where the next layer rounds and the backward pass reads.
+  const float* round(int l, std::int64_t row, int columns, int rows) {
+    Rounded& r = rounded_[static_cast<std::size_t>(l)];
+    return r.rows = bf16_rows(layer(l), row, columns, rows, r.room);
+  }
+  const float* rounded(int l) const { return rounded_[static_cast<std::size_t>(l)].rows; }
   const float* head() const { return data_.data() + offsets_.back(); }
   // Of a network with memory: the caller fills before(), [rows][width], and takes memory().after.
   float* before() { return data_.data() + before_; }
@@ -34,6 +40,11 @@ class NetActivations {
   std::vector<std::int64_t> offsets_, conv_offsets_;
   std::int64_t before_ = 0;
   AlignedVector<float> data_;
+  struct Rounded {
+    AlignedVector<float> room;
+    const float* rows = nullptr;
+  };
+  std::vector<Rounded> rounded_;  // [dense layers]
   MemoryTile memory_{};
 };
 

@@ -66,10 +66,23 @@ std::int64_t backward_scratch(int max_width) { return std::int64_t{5} * kTileRow
 
 namespace {
 
-// gradient of dense layer l from its input and d loss / d output.
+// What a dense layer's output gives back, and bf16_rows of it, if its products round: in the thread's one room, until the next.
+struct OutputGradient {
+  OutputGradient(const TransposedWeights& transposed, const DenseLayer& layer, int l,
+                 const float* given, int rows)
+      : dy(given) {
+    thread_local AlignedVector<float> room;
+    if (transposed.rounded(l) != nullptr)
+      rounded = bf16_rows(dy, layer.width, layer.width, rows, room);
+  }
+  const float *dy, *rounded = nullptr;
+};
+
+// gradient of dense layer l from its input, of which the caller may have bf16_rows, and d loss / d output.
 void weight_grad(const TransposedWeights& transposed, const DenseLayer& layer, int l,
-                 const float* x, std::int64_t x_row, const float* dy, int rows, float* gradient,
-                 bool writes = false) {
+                 const float* x, std::int64_t x_row, const float* x_rounded,
+                 const OutputGradient& output, int rows, float* gradient, bool writes = false) {
+  const float* dy = output.dy;
   float *dw = gradient + layer.weight, *db = gradient + layer.bias;
   if (transposed.rounded(l) == nullptr) {
     dense_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows, dw, db,
@@ -81,17 +94,18 @@ void weight_grad(const TransposedWeights& transposed, const DenseLayer& layer, i
     std::fill_n(db, layer.width, 0.0f);
   }
   bf16_weight_grad(x, x_row, layer.inputs, dy, layer.width, layer.width, rows, dw, db,
-                   layer.outputs);
+                   layer.outputs, x_rounded, output.rounded);
 }
 
 // dx [rows][pad16(inputs)] of dense layer l.
 void input_grad(const TransposedWeights& transposed, const DenseLayer& layer, int l,
-                const float* dy, int rows, float* dx) {
+                const OutputGradient& output, int rows, float* dx) {
   const int width = pad16(layer.inputs);
   if (const Bf16Matrix* rounded = transposed.rounded(l)) {
-    rounded->forward(dy, layer.width, nullptr, dx, width, rows);
+    rounded->forward(output.dy, layer.width, nullptr, dx, width, rows, output.rounded);
   } else {
-    dense_input_grad(dy, layer.width, layer.outputs, transposed.layer(l), width, dx, width, rows);
+    dense_input_grad(output.dy, layer.width, layer.outputs, transposed.layer(l), width, dx, width,
+                     rows);
   }
 }
 
@@ -105,8 +119,9 @@ float* memory_part(const Network& net, const TransposedWeights& transposed, cons
   const int last = static_cast<int>(net.dense.size()) - 1, width = m.gates() * m.width;
   const std::int64_t room = std::int64_t{kTileRows} * max_width;
   float* dgates = scratch + 2 * room;
-  weight_grad(transposed, head, last, tile.after, m.width, dhead, rows, gradient);
-  input_grad(transposed, head, last, dhead, rows, dgates);
+  const OutputGradient output(transposed, head, last, dhead, rows);
+  weight_grad(transposed, head, last, tile.after, m.width, nullptr, output, rows, gradient);
+  input_grad(transposed, head, last, output, rows, dgates);
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(rows) * m.width; ++i)
     carry[i] += dgates[i];
   memory_backward(m, tile, transposed.memory_recurrent(), rows, carry, dgates, scratch + 3 * room,
@@ -173,10 +188,12 @@ void network_backward(const Network& net, const TransposedWeights& transposed,
       dx = memory_part(net, transposed, x, x_row, rows, activations, dy, scratch, max_width,
                        gradient, carry);
     } else {
-      weight_grad(transposed, layer, l, x, x_row, dy, rows, gradient, writes);
+      const OutputGradient output(transposed, layer, l, dy, rows);
+      weight_grad(transposed, layer, l, x, x_row, l > 0 ? activations.rounded(l - 1) : nullptr,
+                  output, rows, gradient, writes);
       if (first) break;
       dx = scratch + static_cast<std::int64_t>(l % 2) * kTileRows * max_width;
-      input_grad(transposed, layer, l, dy, rows, dx);
+      input_grad(transposed, layer, l, output, rows, dx);
     }
     activate_backward(net.activation, x, dx, static_cast<std::int64_t>(rows) * x_row);
     if (l == 0) {
