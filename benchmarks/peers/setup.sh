@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the rivals of run.py and train.py into new Python environments: benchmarks/peers/setup.sh DIR
+# Installs the rivals of run.py and train.py into new Python environments: benchmarks/peers/setup.sh DIR [RLTOOLS]
 #
 # Needs python3 (3.11 or later) with its headers, C and C++ compilers and PyPI; about 7 GB and five minutes. DIR then holds
 #   DIR            a Python environment with all rivals but PufferLib
@@ -7,10 +7,16 @@
 #   DIR/torch      PyTorch, shared by both
 #   DIR/pufferlib  the source of PufferLib, with its trainer's C++ and its CartPole compiled in place
 #   DIR/bin/puffer_cartpole, puffer_cartpole_native: its C CartPole in our timing loop
+#   DIR/bin/rltools_pendulum: RLtools' PPO example, if RLTOOLS is the folder of a checkout of github.com/rl-tools/rl-tools
 set -euo pipefail
 
-if [ $# -ne 1 ]; then
-  echo "usage: benchmarks/peers/setup.sh DIR   (a folder for the Python environment; made if missing)" >&2
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+  echo "usage: benchmarks/peers/setup.sh DIR [RLTOOLS]   (a folder for the Python environment, made if missing; a checkout of rl-tools)" >&2
+  exit 2
+fi
+example=${2:-}/src/rl/environments/pendulum/ppo/cpu/training.cpp
+if [ $# -eq 2 ] && [ ! -f "$example" ]; then
+  echo "setup.sh: $2 is no checkout of rl-tools: it has no ${example#"$2"/}" >&2
   exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,6 +51,13 @@ build() {
 }
 build puffer_cartpole -O2 -flto
 build puffer_cartpole_native -O3 -march=native -flto
+
+# Its CMakeLists.txt's own flags for this benchmark; without packages of its choice it links no BLAS.
+if [ $# -eq 2 ]; then
+  "${CXX:-c++}" -std=c++17 -Ofast -march=native -DNDEBUG -DBENCHMARK -DRL_TOOLS_DISABLE_TENSORBOARD -I "$2/include" "$example" \
+    -o "$dir/bin/rltools_pendulum"
+  git -C "$2" log -1 --format=%h > "$dir/bin/rltools_pendulum.txt" 2> /dev/null || echo "a copy" > "$dir/bin/rltools_pendulum.txt"
+fi
 
 puffer=$dir/puffer/bin/python
 [ -x "$puffer" ] || python3 -m venv "$dir/puffer"

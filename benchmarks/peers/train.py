@@ -15,6 +15,7 @@ greedy episodes, a rival stops as soon as 100 greedy episodes have the return (t
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -41,16 +42,16 @@ BREAKOUT = {**COMMON, "rollmill": "MinAtar/Breakout-v1", "gymnax": "Breakout-Min
 PUFFER = {**CARTPOLE, "hidden": [128], "activation": "relu", "trunk": "shared", "num_envs": 8192, "horizon": 64, "epochs": 1,
           "minibatches": 16, "gamma": 0.95, "value_coefficient": 2.0, "entropy_coefficient": 0.001, "max_grad_norm": 1.5,
           "more": ["env.time_limit=200", "ppo.value_clip=0.2"]}
-# RLtools' Pendulum recipe: src/rl/zoo/pendulum-v1/ppo.h of rl-tools/rl-tools (4 environments, 1,024 steps each, batches of 256,
-# 2 epochs, gamma 0.95, entropy 1.0, 74 updates), with the defaults of its PPO and Adam (lambda 0.95, clip 0.2, standard
-# deviation 0.5, rate 1e-3, epsilon 1e-7, no clipping of gradients; two ReLU nets of 64-64).
+# RLtools' Pendulum setup: src/rl/environments/pendulum/ppo/cpu of rl-tools/rl-tools (4 environments, 1,024 steps each, batches
+# of 256, 2 epochs, 75 updates), with the defaults of its PPO and of PyTorch's Adam (lambda 0.95, clip 0.2, no clipping of
+# gradients; two ReLU nets of 64-64). It takes the statistics of observations from its first rollout, ours from every one.
 RLTOOLS = {**COMMON, "rollmill": "Pendulum-v1", "network": "mlp", "hidden": [64, 64], "activation": "relu", "num_envs": 4,
-           "horizon": 1024, "epochs": 2, "minibatches": 16, "gamma": 0.95, "gae_lambda": 0.95, "entropy_coefficient": 1.0,
-           "max_grad_norm": 0.0, "more": ["policy.log_std_init=-0.6931472", "ppo.adam_epsilon=1e-7"]}
-# Not measured here. The first was seen on a two-core machine like this one: its example, which links no BLAS, at 52 k steps/s.
-# The others are its authors' (Eschmann et al. 2024, "RLtools"): 300,000 steps on one fast desktop core.
-RLTOOLS_FIGURES = [("without BLAS, on a machine like this one", 52e3, 8),
-                   ("without BLAS, published, a desktop core", 300e3 / 4.06, None),
+           "horizon": 1024, "epochs": 2, "minibatches": 16, "gamma": 0.9, "gae_lambda": 0.95, "entropy_coefficient": 0.0,
+           "max_grad_norm": 0.0, "more": ["policy.log_std_init=0.6931472", "policy.normalize_observations=true",
+                                          "ppo.adam_epsilon=1e-8"]}
+RLTOOLS_STEPS = 76 * 4 * 1024  # with the rollout from which it takes the statistics
+# Its authors' own measurements (Eschmann et al. 2024, "RLtools"): 300,000 steps on one fast desktop core.
+RLTOOLS_FIGURES = [("without BLAS, published, a desktop core", 300e3 / 4.06, None),
                    ("with MKL, published, a desktop core", 300e3 / 0.57, None)]
 
 # (name, settings, [(rival, what differs for it, the ratio we want or None)])
@@ -63,7 +64,7 @@ SCENES = [
     ("Breakout, 64 x 128, CNN", {**BREAKOUT, "num_envs": 64, "horizon": 128, "minibatches": 8}, ON_BREAKOUT),
     ("Breakout, 1024 x 16, CNN", {**BREAKOUT, "num_envs": 1024, "horizon": 16, "minibatches": 8}, ON_BREAKOUT),
     ("CartPole of 200 steps, 8192 x 64, one layer of 128", PUFFER, [("pufferlib", {}, 4)]),
-    ("Pendulum, 4 x 1024, 64-64, 2 epochs", RLTOOLS, [("rltools", {}, None)]),
+    ("Pendulum, 4 x 1024, 64-64, 2 epochs", RLTOOLS, [("rltools", {}, 8)]),
 ]
 
 # How each is used on CartPole by those who wrote it: PureJaxRL's and CleanRL's defaults, rl-zoo's for Stable-Baselines3. And the
@@ -164,13 +165,44 @@ class Rival:
         self.errors.close()
 
 
+def rltools_binary(arguments):
+    return os.path.join(arguments.venv, "bin/rltools_pendulum")
+
+
+class RLtools:
+    """Its example as setup.sh compiled it: all of its training each time, on one core."""
+
+    def __init__(self, arguments):
+        self.binary = rltools_binary(arguments)
+        with open(self.binary + ".txt") as file:
+            self.facts = {"versions": {"rl-tools": file.read().strip()}}
+
+    def measure(self, _):
+        out = common.run([self.binary])
+        found = [re.search(what + r":\s+(\S+)", out) for what in ("Time", "Final return")]
+        if None in found:
+            raise SystemExit(f"{self.binary} printed no time or no return; its last lines:\n{out[-500:]}")
+        seconds, reached = (float(match[1].rstrip("s")) for match in found)
+        return {"T": RLTOOLS_STEPS / seconds, "return": reached, "cores": 1.0}
+
+    def close(self):
+        pass
+
+
+def a_rival(arguments, rival, settings, folder):
+    return RLtools(arguments) if rival == "rltools" else Rival(arguments, rival, settings, folder)
+
+
 def measure_scene(arguments, name, settings, rivals, folder):
     """Rows of one setting, from alternating rounds. A rival's precision is ours, too."""
-    live = [(rival, change, wanted) for rival, change, wanted in rivals if rival != "rltools"]
+    live = [entry for entry in rivals if entry[0] != "rltools" or os.path.exists(rltools_binary(arguments))]
+    if len(live) < len(rivals):
+        print(f"RLtools is not measured: {rltools_binary(arguments)} is missing; benchmarks/peers/setup.sh DIR RLTOOLS compiles it",
+              file=sys.stderr)
     dtypes = dict.fromkeys({**settings, **change}["dtype"] for _, change, _ in rivals)
     sides = {(threads, dtype): Ours(arguments, {**settings, "dtype": dtype}, threads) for dtype in dtypes for threads in (1, 2)}
     for rival, change, _ in live:
-        sides[label(rival, change)] = Rival(arguments, rival, {**settings, **change}, folder)
+        sides[label(rival, change)] = a_rival(arguments, rival, {**settings, **change}, folder)
     rounds = {side: [] for side in sides}
     for _ in range(arguments.rounds):
         for side, worker in sides.items():
@@ -188,19 +220,20 @@ def measure_scene(arguments, name, settings, rivals, folder):
     for rival, change, wanted in live:
         side, row = label(rival, change), ours({**settings, **change}["dtype"])
         row["rounds"][side] = [answer["T"] for answer in rounds[side]]
-        rows.append({**row, "rival": side, "T": fastest[side], "wanted": wanted, **sides[side].facts,
+        rows.append({**row, "rival": side, "T": fastest[side], "wanted": wanted, "one_core": rival == "rltools", **sides[side].facts,
                      "cores": statistics.median(answer["cores"] for answer in rounds[side]), "return": rounds[side][-1]["return"]})
-    if len(live) < len(rivals):
-        rows += [{**ours(settings["dtype"]), "rival": "RLtools " + what, "T": rate, "wanted": wanted, "cores": 1.0, "constant": True}
+    if any(rival == "rltools" for rival, _, _ in rivals):
+        rows += [{**ours(settings["dtype"]), "rival": "RLtools " + what, "T": rate, "wanted": wanted, "cores": 1.0, "one_core": True}
                  for what, rate, wanted in RLTOOLS_FIGURES]
     for row in rows:
         row["ratio_one"] = row["one"] / row["T"]
-        # RLtools' figures are of one core.
-        row["ratio"] = row["ratio_one"] if row.get("constant") else max(row["one"], row["two"]) / row["T"]
+        row["ratio"] = row["ratio_one"] if row["one_core"] else max(row["one"], row["two"]) / row["T"]
     return rows
 
 
 def label(rival, change):
+    if rival == "rltools":
+        return "RLtools without BLAS, its example compiled here"
     return rival + (" " + change["dtype"] if "dtype" in change else " float32" if rival == "jax" else "")
 
 
@@ -312,7 +345,7 @@ def main():
 
     print("\n".join(lines))
     show(f"T, environment steps learned from per second; the fastest of {arguments.rounds} alternating rounds of "
-         f"{arguments.seconds:g} s. `ratio`: each side on as many cores as help it, RLtools' one-core figures beside our one "
+         f"{arguments.seconds:g} s. `ratio`: each side on as many cores as help it, RLtools, which uses one core, beside our one "
          "thread; `1 thread`: ours on one thread. Beside JAX in bfloat16 ours is, too (trainer.precision = \"bf16\": dense layers but a first that reads "
          "observations; JAX's rounds everything). JAX's T is "
          "without compilation. The returns are of the latest training "
