@@ -1,6 +1,6 @@
 """Training throughput and time to solve of `rollmill train` beside rival trainers, in one go on this machine.
 
-    benchmarks/peers/setup.sh /tmp/peers
+    benchmarks/peers/setup.sh /tmp/peers [a checkout of rl-tools]
     python3 benchmarks/peers/train.py --venv /tmp/peers --binary build/release/bin/rollmill
 
 T is environment steps learned from per second of training: without process start, imports, compilation and evaluation. Ours
