@@ -216,7 +216,6 @@ void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int c
   const bool sequences = task.buffer.memory_columns > 0;
   RM_ASSERT(part == ShardPart::kAll || (!sequences && layout_.shape.trunk == Trunk::kSeparate));
   ShardScratch& scratch = ShardScratch::of_thread(layout_, task.bf16);
-  clear(part, may_write_gradient(layout_.actor, scratch.forward.input));
   scratch.pack(layout_, task.weights, task.version, part);
   if (sequences) {
     sequences_gradient(task, units, count, scratch);
@@ -230,6 +229,8 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
   const bool actor = part != ShardPart::kCritic;
   const bool critic = part != ShardPart::kActor && layout_.shape.trunk == Trunk::kSeparate;
   ForwardScratch& forward = scratch.forward;
+  const bool written = may_write_gradient(layout_.actor, forward.input);
+  clear(part, written);
   PatchWindow* window = forward.window.get();
   const auto n = static_cast<std::uint32_t>(task.buffer.num_envs);
   const float* params = task.weights.params.data();
@@ -264,6 +265,7 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
       if (critic) window->critic->prepare(params);
     }
     const int rows = locate(first);
+    const bool writes = written && first == 0;
     if (window == nullptr) gather(first, rows);
     if (task.rows != nullptr) {
       gather_targets(task, units + first, rows, scratch.tile);
@@ -277,12 +279,12 @@ void Shard::samples_gradient(const MinibatchTask& task, const std::uint32_t* uni
     if (actor) {
       network_forward(layout_.actor, params, forward.input, rows, forward.actor,
                       forward.actor_rows(), scratch.actor_rounded());
-      actor_tile(task, forward.input, forward.actor, rows, row, nullptr, first == 0, scratch);
+      actor_tile(task, forward.input, forward.actor, rows, row, nullptr, writes, scratch);
     }
     if (critic) {
       network_forward(layout_.critic, params, forward.input, rows, forward.critic,
                       forward.critic_rows(), scratch.critic_rounded());
-      critic_tile(task, forward.input, forward.critic, rows, row, nullptr, first == 0, scratch);
+      critic_tile(task, forward.input, forward.critic, rows, row, nullptr, writes, scratch);
     }
     if (window != nullptr && row + rows == window->ids.rows())
       window_gradient(*window, part, scratch);
@@ -373,6 +375,7 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
   const RolloutBuffer& b = task.buffer;
   const auto n = static_cast<std::uint32_t>(b.num_envs);
   Sequence& s = Sequence::of_thread(layout_, b.sequence_length);
+  clear(ShardPart::kAll, false);
   for (int first = 0; first < count; first += kSequenceRows) {
     const int rows = std::min(kSequenceRows, count - first);
     const std::uint32_t* tile = units + first;
@@ -409,7 +412,7 @@ void Shard::sequences_gradient(const MinibatchTask& task, const std::uint32_t* u
 }
 
 void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
-                       const NetActivations& actor, int rows, int row, float* carry, bool first,
+                       const NetActivations& actor, int rows, int row, float* carry, bool writes,
                        ShardScratch& s) {
   const Network& net = layout_.actor;
   const DenseLayer& last = net.head();
@@ -447,8 +450,7 @@ void Shard::actor_tile(const MinibatchTask& task, const TileInput& input,
                         ? s.actor_dpatches.data() + std::int64_t{row} * net.dense.front().width
                         : nullptr;
   network_backward(net, s.actor, input, rows, actor, s.dhead.data(), s.backward.data(),
-                   layout_.max_width, gradient.data(), carry, dpatches,
-                   first && may_write_gradient(net, input));
+                   layout_.max_width, gradient.data(), carry, dpatches, writes);
 }
 
 void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
@@ -464,7 +466,7 @@ void Shard::add_terms(const RowTerms<kTileRows>& terms, int rows) {
 }
 
 void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
-                        const NetActivations& critic, int rows, int row, float* carry, bool first,
+                        const NetActivations& critic, int rows, int row, float* carry, bool writes,
                         ShardScratch& s) {
   const Network& net = layout_.critic;
   const int width = net.head().width;
@@ -478,8 +480,7 @@ void Shard::critic_tile(const MinibatchTask& task, const TileInput& input,
                         ? s.critic_dpatches.data() + std::int64_t{row} * net.dense.front().width
                         : nullptr;
   network_backward(net, s.critic, input, rows, critic, s.dhead.data(), s.backward.data(),
-                   layout_.max_width, gradient.data(), carry, dpatches,
-                   first && may_write_gradient(net, input));
+                   layout_.max_width, gradient.data(), carry, dpatches, writes);
 }
 
 }  // namespace rollmill

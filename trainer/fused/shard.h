@@ -98,12 +98,12 @@ class Shard {
                         ShardScratch& scratch, Sequence& s);
   // What the patches of a window's rows, all of which went backward, add to the gradient.
   void window_gradient(const PatchWindow& window, ShardPart part, const ShardScratch& scratch);
-  // row: of the window, where the tile begins. first: of this shard's tiles of samples.
+  // row: of the window, where the tile begins. writes: network_backward's.
   void actor_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& actor,
-                  int rows, int row, float* carry, bool first, ShardScratch& scratch);
+                  int rows, int row, float* carry, bool writes, ShardScratch& scratch);
   void add_terms(const RowTerms<kTileRows>& terms, int rows);
   void critic_tile(const MinibatchTask& task, const TileInput& input, const NetActivations& critic,
-                   int rows, int row, float* carry, bool first, ShardScratch& scratch);
+                   int rows, int row, float* carry, bool writes, ShardScratch& scratch);
 
   const MlpLayout& layout_;
   LossSums losses_;         // but a separate critic's
