@@ -40,6 +40,49 @@ TEST(FusedLearner, TheSameWeightsOnAnyNumberOfThreads) {
   }
 }
 
+// Of few shards two threads have a network each, and take a step when they come to it again: after epochs that end early, steps that
+// are skipped, and with weights that stay 0, the same as of one thread.
+TEST(FusedLearner, AThreadForEachNetworkChangesNothing) {
+  struct Case {
+    const char* name;
+    bool discrete;
+    float target_kl;
+    bool spoilt;
+  };
+  for (const Case& c : {Case{"choices", true, 0, false}, Case{"reals", false, 0, false},
+                        Case{"early end", true, 1e-9f, false}, Case{"skipped", false, 0, true}}) {
+    const auto run = [&](int threads, std::vector<double>& said) {
+      // Minibatches of 150 rows are three shards.
+      auto s = std::make_unique<Scene>(c.discrete, std::vector<int>{70, 40}, 20, 15, 9, threads);
+      s->options.minibatches = 2;
+      s->options.entropy_coefficient = 0.01f;
+      s->options.target_kl = c.target_kl;
+      s->options.normalize_advantages = false;
+      if (c.spoilt) s->rollout.buffer().advantages[7] = INFINITY;
+      LearnerContext context{&s->options, &s->weights, &s->optimizer, s->group.get(), &s->pool, 5};
+      const DenseLayer& first = s->weights.layout.actor.dense.front();
+      context.frozen = {{first.weight + 80, first.weight + 240}};
+      set_to_zero(context.frozen, s->weights.params.data());
+      const auto learner = make_fused_learner(context);
+      for (int update = 0; update < 3; ++update) {
+        const UpdateStats stats = learner->update(s->rollout.buffer(), update, 1e-3);
+        said.insert(said.end(), {stats.grad_norm, stats.value_loss, stats.approx_kl,
+                                 double(stats.epochs), double(stats.skipped)});
+      }
+      return s;
+    };
+    std::vector<double> said_by_one, said_by_two;
+    const auto one = run(1, said_by_one), two = run(2, said_by_two);
+    EXPECT_EQ(said_by_one[3], c.target_kl > 0 ? 1 : 4) << c.name;
+    EXPECT_EQ(said_by_one[4], c.spoilt ? 4 : 0) << c.name;
+    EXPECT_EQ(said_by_two, said_by_one) << c.name;
+    EXPECT_EQ(two->weights.params, one->weights.params) << c.name;
+    EXPECT_EQ(two->optimizer.first, one->optimizer.first) << c.name;
+    EXPECT_EQ(two->optimizer.second, one->optimizer.second) << c.name;
+    EXPECT_EQ(two->optimizer.step, one->optimizer.step) << c.name;
+  }
+}
+
 // Its gradients of earlier minibatches are memory that it uses again: a new learner for each update does the same.
 TEST(FusedLearner, KeepsNothingOfEarlierUpdates) {
   const PolicyChoices separate{{9, 8}}, shared{{9, 8}, 1, Activation::kTanh, Trunk::kShared};

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "core/base/assert.h"
 #include "core/base/thread_pool.h"
@@ -39,6 +40,15 @@ constexpr std::int64_t kOrderedTogether = 1 << 16;
 // all end together, and packs one network's weights.
 bool networks_apart(int shards, int threads) {
   return threads > 1 && (shards < 2 * threads || (shards < 4 * threads && shards % threads != 0));
+}
+
+// Of so many shards at most two threads take a network each. Measured: of more the actor, which has a twelfth more to do than the
+// critic, costs what fewer meetings gain.
+constexpr int kShardsOfThreadEach = 5;
+
+// The part of [begin, end) in a range.
+ParamRange overlap(const ParamRange& range, std::int64_t begin, std::int64_t end) {
+  return {std::max(begin, range.begin), std::min(end, range.end)};
 }
 
 class FusedLearner final : public Learner {
@@ -77,6 +87,9 @@ class FusedLearner final : public Learner {
   void draw_orders(const RolloutBuffer& b, std::int64_t update, int first, int epochs);
   std::vector<double> sum_groups(const std::vector<double>& parts, const char* what);
   LossSums minibatch_gradient(const RolloutBuffer& b, const Minibatch& mb);
+  void compute_shard(const MinibatchTask& task, const Minibatch& mb, int shards, int index,
+                     ShardPart part);
+  void network_gradient(const MinibatchTask& task, const Minibatch& mb, int shards, ShardPart part);
   std::vector<Minibatch> cut_epochs(const RolloutBuffer& b, int epochs);
   std::vector<double> sum_advantages(const RolloutBuffer& b, const std::vector<Minibatch>& cut,
                                      const std::vector<double>& means, bool squared,
@@ -86,8 +99,29 @@ class FusedLearner final : public Learner {
   void add_shards(int group, int shards, std::int64_t begin, std::int64_t end, float* sum);
   void add_groups();
   void finish_gradient(int range);
+  void clear_frozen(std::int64_t begin, std::int64_t end);
+  void add_squares(std::int64_t chunk);
   double gradient_norm_squared() const;
   void apply_adam(double norm, double learning_rate);
+  void take_step(const AdamStep& step, std::int64_t begin, std::int64_t end);
+  void take_step(const AdamStep& step, ShardPart part);
+  // Whether a shard's networks can be computed one by one.
+  bool separate() const {
+    return layout_.shape.trunk == Trunk::kSeparate && layout_.shape.memory == MemoryKind::kNone;
+  }
+  std::int64_t chunk_end(std::int64_t chunk) const {
+    return std::min<std::int64_t>(chunk + kNormChunk, layout_.size);
+  }
+  // Whether network_gradient adds the squares of this chunk.
+  bool within_part(std::int64_t chunk) const {
+    for (const ShardPart part : {ShardPart::kActor, ShardPart::kCritic}) {
+      const PartRanges ranges = part_ranges(layout_, part);
+      for (const ParamRange& r : {ranges.network, ranges.deviations}) {
+        if (r.begin <= chunk && chunk < r.end && chunk_end(chunk) <= r.end) return true;
+      }
+    }
+    return false;
+  }
   // The parameters of a range: whole chunks of the norm, the same in every loop, so that they stay in a thread's cache.
   std::int64_t range_begin(int range) const {
     const std::int64_t chunk = std::int64_t{chunks_} * range / ranges_;
@@ -101,6 +135,10 @@ class FusedLearner final : public Learner {
   int groups_;  // of this rank
   bool alone_;  // no other group, here or elsewhere
   int chunks_, ranges_;
+  // Two threads have a network each: what one does for a minibatch, from the last one's Adam step to this one's norm, needs nothing
+  // of the other, so that they meet once a minibatch. The step then waits until the threads come to their networks again.
+  bool thread_each_ = false;
+  std::optional<AdamStep> waiting_;
   std::int64_t group_units_ = 0;
   AlignedVector<float> group_gradients_;  // [groups_][parameters]
   AlignedVector<float> gradient_;
@@ -134,7 +172,9 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
       explained_variance(spreads_of(b, groups_, *c_.pool), groups_, *c_.group);
   // (First what is needed has its memory.)
   group_units_ = units_of_group(b);
-  make_shards(shards_of(static_cast<int>(group_units_ / o_.minibatches)) * groups_);
+  const int shards = shards_of(static_cast<int>(group_units_ / o_.minibatches)) * groups_;
+  make_shards(shards);
+  thread_each_ = alone_ && separate() && c_.pool->threads() == 2 && shards <= kShardsOfThreadEach;
   has_rows_ = rows_.fill(b, *c_.pool);
   const auto together = static_cast<int>(
       std::clamp<std::int64_t>(kOrderedTogether / (group_units_ * groups_), 1, o_.epochs));
@@ -166,6 +206,11 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
     stats.epochs = epoch + 1;
     stats.approx_kl = epoch_kl;
     if (o_.target_kl > 0.0f && epoch_kl > 1.5 * static_cast<double>(o_.target_kl)) break;
+  }
+  if (waiting_) {
+    c_.pool->run(
+        2, [&](int n) { take_step(*waiting_, n == 0 ? ShardPart::kActor : ShardPart::kCritic); });
+    waiting_.reset();
   }
   stats.policy_loss = total.policy / count;
   stats.value_loss = total.value / count;
@@ -261,20 +306,24 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
                            mb.inv_n,
                            has_rows_ ? &rows_ : nullptr};
   const int all = shards * groups_;
-  const bool apart = layout_.shape.trunk == Trunk::kSeparate && b.memory_columns == 0 &&
-                     networks_apart(all, c_.pool->threads());
-  c_.pool->run(apart ? 2 * all : all, [&](int number) {
-    const int index = number % all;
-    const ShardPart part = !apart         ? ShardPart::kAll
-                           : number < all ? ShardPart::kActor
-                                          : ShardPart::kCritic;
-    const std::int64_t s = index % shards;
-    const auto begin = static_cast<int>(mb.units * s / shards);
-    const auto end = static_cast<int>(mb.units * (s + 1) / shards);
-    shards_[static_cast<std::size_t>(index)]->compute(
-        task, mb.order + index / shards * group_units_ + begin, end - begin, mb.units - end, part);
-  });
-  reduce_shards(shards);
+  if (thread_each_) {
+    c_.pool->run(2, [&](int n) {
+      network_gradient(task, mb, shards, n == 0 ? ShardPart::kActor : ShardPart::kCritic);
+    });
+    waiting_.reset();
+    for (std::int64_t chunk = 0; chunk < layout_.size; chunk += kNormChunk) {
+      if (!within_part(chunk)) add_squares(chunk);
+    }
+  } else {
+    const bool two = separate() && networks_apart(all, c_.pool->threads());
+    c_.pool->run(two ? 2 * all : all, [&](int number) {
+      compute_shard(task, mb, shards, number % all,
+                    !two           ? ShardPart::kAll
+                    : number < all ? ShardPart::kActor
+                                   : ShardPart::kCritic);
+    });
+    reduce_shards(shards);
+  }
   LossSums sums;
   std::vector<double> parts;
   for (int k = 0; k < groups_; ++k) {
@@ -292,6 +341,32 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
   sums.kl = totals[3];
   sums.clipped = totals[4];
   return sums;
+}
+
+// Shard `index` of all groups'.
+void FusedLearner::compute_shard(const MinibatchTask& task, const Minibatch& mb, int shards,
+                                 int index, ShardPart part) {
+  const std::int64_t s = index % shards;
+  const auto begin = static_cast<int>(mb.units * s / shards);
+  const auto end = static_cast<int>(mb.units * (s + 1) / shards);
+  shards_[static_cast<std::size_t>(index)]->compute(
+      task, mb.order + index / shards * group_units_ + begin, end - begin, mb.units - end, part);
+}
+
+// All that a network needs of a minibatch without the other: the step that waits, its shards, their sum, the squares of the chunks
+// that are its alone.
+void FusedLearner::network_gradient(const MinibatchTask& task, const Minibatch& mb, int shards,
+                                    ShardPart part) {
+  if (waiting_) take_step(*waiting_, part);
+  for (int s = 0; s < shards; ++s) compute_shard(task, mb, shards, s, part);
+  const PartRanges ranges = part_ranges(layout_, part);
+  for (const ParamRange& r : {ranges.network, ranges.deviations}) {
+    add_shards(0, shards, r.begin, r.end, gradient_.data());
+    clear_frozen(r.begin, r.end);
+    for (std::int64_t chunk = (r.begin + kNormChunk - 1) / kNormChunk * kNormChunk;
+         chunk < r.end && chunk_end(chunk) <= r.end; chunk += kNormChunk)
+      add_squares(chunk);
+  }
 }
 
 // gradient_, and its norm's parts, from those of the shards.
@@ -341,19 +416,26 @@ void FusedLearner::add_shards(int group, int shards, std::int64_t begin, std::in
   }
 }
 
-// The norm in float64 lanes and chunks: fast, and the same on every machine.
 void FusedLearner::finish_gradient(int range) {
   const std::int64_t begin = range_begin(range), end = range_begin(range + 1);
+  clear_frozen(begin, end);
+  for (std::int64_t chunk = begin; chunk < end; chunk += kNormChunk) add_squares(chunk);
+}
+
+void FusedLearner::clear_frozen(std::int64_t begin, std::int64_t end) {
   for (const ParamRange& r : c_.frozen) {
-    const std::int64_t from = std::max(begin, r.begin), to = std::min(end, r.end);
-    if (from < to) std::fill(gradient_.begin() + from, gradient_.begin() + to, 0.0f);
+    const ParamRange part = overlap(r, begin, end);
+    if (part.begin < part.end)
+      std::fill(gradient_.begin() + part.begin, gradient_.begin() + part.end, 0.0f);
   }
+}
+
+// The norm in float64 lanes and chunks: fast, and the same on every machine. chunk: where it begins.
+void FusedLearner::add_squares(std::int64_t chunk) {
   const float* g = gradient_.data();
-  for (std::int64_t chunk = begin; chunk < end; chunk += kNormChunk) {
-    norm_parts_[static_cast<std::size_t>(chunk / kNormChunk)] = chunk_sum<kNormLanes>(
-        chunk, std::min<std::int64_t>(chunk + kNormChunk, layout_.size),
-        [g](std::int64_t i) { return static_cast<double>(g[i]) * static_cast<double>(g[i]); });
-  }
+  norm_parts_[static_cast<std::size_t>(chunk / kNormChunk)] = chunk_sum<kNormLanes>(
+      chunk, chunk_end(chunk),
+      [g](std::int64_t i) { return static_cast<double>(g[i]) * static_cast<double>(g[i]); });
 }
 
 // gradient_ = group 0 + group 1 + ... over all ranks. One group a rank is a plain all-reduce.
@@ -395,10 +477,23 @@ void FusedLearner::apply_adam(double norm, double learning_rate) {
   ++state.step;
   const AdamStep step = adam_step(o_.adam_beta1, o_.adam_beta2, o_.adam_epsilon, learning_rate,
                                   state.step, clip_scale(o_.max_grad_norm, norm));
-  c_.pool->run(ranges_, [&](int range) {
-    adam_range(step, gradient_.data(), range_begin(range), range_begin(range + 1),
-               c_.weights->params.data(), state.first.data(), state.second.data());
-  });
+  if (thread_each_) {
+    waiting_ = step;
+    return;
+  }
+  c_.pool->run(ranges_,
+               [&](int range) { take_step(step, range_begin(range), range_begin(range + 1)); });
+}
+
+void FusedLearner::take_step(const AdamStep& step, std::int64_t begin, std::int64_t end) {
+  OptimizerState& state = *c_.optimizer;
+  adam_range(step, gradient_.data(), begin, end, c_.weights->params.data(), state.first.data(),
+             state.second.data());
+}
+
+void FusedLearner::take_step(const AdamStep& step, ShardPart part) {
+  const PartRanges ranges = part_ranges(layout_, part);
+  for (const ParamRange& r : {ranges.network, ranges.deviations}) take_step(step, r.begin, r.end);
 }
 
 }  // namespace

@@ -192,23 +192,23 @@ void ShardScratch::pack(const MlpLayout& layout, const PolicyWeights& weights, s
 Shard::Shard(const MlpLayout& layout)
     : gradient(static_cast<std::size_t>(layout.size)), layout_(layout) {}
 
-// The part's losses, its gradient as far as the first tile does not write it, and nothing of the other's, which another thread may
-// be at.
+PartRanges part_ranges(const MlpLayout& layout, ShardPart part) {
+  const std::int64_t end = layout.has_log_std() ? layout.log_std : layout.size;
+  if (part == ShardPart::kAll) return {{0, end}, {end, layout.size}};
+  const std::int64_t critic = first_parameter(layout.critic);
+  if (part == ShardPart::kActor) return {{0, critic}, {end, layout.size}};
+  return {{critic, end}, {layout.size, layout.size}};
+}
+
+// The part's losses, its gradient as far as the first tile does not write it (every tile adds to the standard deviations), and
+// nothing of the other's, which another thread may be at.
 void Shard::clear(ShardPart part, bool written) {
-  const bool separate = !layout_.critic.dense.empty();
-  // Networks end where the standard deviations begin, to which every tile adds.
-  const std::int64_t end = layout_.has_log_std() ? layout_.log_std : layout_.size;
-  const std::int64_t begin = separate ? first_parameter(layout_.critic) : end;
+  const auto [network, deviations] = part_ranges(layout_, part);
   float* g = gradient.data();
-  if (part != ShardPart::kCritic) {
-    if (!written) std::fill(g, g + begin, 0.0f);
-    std::fill(g + end, g + layout_.size, 0.0f);
-    losses_ = {};
-  }
-  if (part != ShardPart::kActor) {
-    if (!written) std::fill(g + begin, g + end, 0.0f);
-    critic_loss_ = 0;
-  }
+  if (!written) std::fill(g + network.begin, g + network.end, 0.0f);
+  std::fill(g + deviations.begin, g + deviations.end, 0.0f);
+  if (part != ShardPart::kCritic) losses_ = {};
+  if (part != ShardPart::kActor) critic_loss_ = 0;
 }
 
 void Shard::compute(const MinibatchTask& task, const std::uint32_t* units, int count, int following,

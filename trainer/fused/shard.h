@@ -10,6 +10,7 @@
 #include "trainer/fused/mlp_backward.h"
 #include "trainer/fused/ppo_rows.h"
 #include "trainer/fused/sample_rows.h"
+#include "trainer/ignored_inputs.h"
 
 namespace rollmill {
 
@@ -45,6 +46,12 @@ struct MinibatchTask {
 
 // Which of two separate networks a thread does. Two threads may do one each of a shard at the same time.
 enum class ShardPart { kAll, kActor, kCritic };
+
+// Where a part's gradient lies: its network, and of the actor the standard deviations, which lie behind both networks.
+struct PartRanges {
+  ParamRange network, deviations;
+};
+PartRanges part_ranges(const MlpLayout& layout, ShardPart part);
 
 // What a thread works with, one shard after the other.
 struct ShardScratch {
