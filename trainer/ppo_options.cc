@@ -95,15 +95,9 @@ void check_minibatches(Config& c, const TrainOptions& o, int world_size) {
   }
 }
 
-// What trainer.reduction = "exact" needs.
-void check_groups(const Config& c, const TrainOptions& o, int world_size) {
+// What trainer.reduction = "exact" needs of an update's samples.
+void check_groups(const Config& c, const TrainOptions& o) {
   const std::string groups = std::to_string(o.groups) + " groups";
-  if (o.kernels != "fused")
-    c.fail("trainer.reduction", "\"exact\" needs trainer.kernels = \"fused\"");
-  if (o.groups % world_size != 0) {
-    c.fail("trainer.groups",
-           groups + " cannot be shared equally by " + std::to_string(world_size) + " ranks");
-  }
   if (o.env.num_envs % o.groups != 0) {
     c.fail("trainer.groups",
            groups + " do not divide env.num_envs = " + std::to_string(o.env.num_envs));
@@ -132,15 +126,26 @@ PpoOptions annealed(const PpoOptions& options, double done) {
   return now;
 }
 
-void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
+void read_learner_options(Config& c, int world_size, TrainOptions& o) {
   const bool cuda = o.env.device.starts_with("cuda");
   o.kernels = c.get_choice("trainer.kernels", cuda ? "reference" : "fused", {"fused", "reference"});
   o.bf16 = c.get_choice("trainer.precision", "float32", {"float32", "bf16"}) == "bf16";
   const std::string reduction = c.get_choice("trainer.reduction", "fast", {"fast", "exact"});
   const auto groups = static_cast<int>(c.get_int("trainer.groups", 8, 1, 1024));
-  if (reduction == "exact") o.groups = groups;
+  if (reduction == "fast") return;
+  o.groups = groups;
+  if (o.kernels != "fused")
+    c.fail("trainer.reduction", "\"exact\" needs trainer.kernels = \"fused\"");
+  if (groups % world_size != 0) {
+    c.fail("trainer.groups", std::to_string(groups) + " groups cannot be shared equally by " +
+                                 std::to_string(world_size) + " ranks");
+  }
+}
+
+void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
+  read_learner_options(c, world_size, o);
   read_ppo(c, o.ppo);
-  if (cuda && o.ppo.normalize_rewards)
+  if (o.env.device.starts_with("cuda") && o.ppo.normalize_rewards)
     c.fail("ppo.normalize_rewards", "is for env.device = \"cpu\" so far; set trainer.reward_scale");
   if (o.ppo.overlap && o.policy.memory != MemoryKind::kNone)
     c.fail("ppo.overlap", "is for policies without memory so far");
@@ -148,7 +153,7 @@ void read_ppo_options(Config& c, int world_size, TrainOptions& o) {
     c.fail("ppo.overlap", "is PPO's; leave it out with " + o.algorithm);
   o.ppo.max_skipped = o.max_skipped;
   check_minibatches(c, o, world_size);
-  if (o.groups > 0) check_groups(c, o, world_size);
+  if (o.groups > 0) check_groups(c, o);
 }
 
 }  // namespace rollmill

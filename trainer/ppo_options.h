@@ -61,8 +61,10 @@ struct UpdateStats {
 // The options as they are after `done` (0 to 1) of the run.
 PpoOptions annealed(const PpoOptions& options, double done);
 
-// Reads [ppo] and the keys of [trainer] that are PPO's (kernels, reduction, groups) into o.ppo, o.kernels and o.groups, and
-// checks them against what o holds already. world_size: ranks of the job. Errors name the key.
+// Both check against what o holds already; errors name the key. world_size: ranks of the job.
+// The keys of [trainer] that say how a gradient is computed (kernels, precision, reduction, groups).
+void read_learner_options(Config& config, int world_size, TrainOptions& o);
+// Those and [ppo].
 void read_ppo_options(Config& config, int world_size, TrainOptions& o);
 
 }  // namespace rollmill

@@ -12,6 +12,7 @@
 #include "generators/policies.h"
 #include "rollout/mlp/policy_file.h"
 #include "tests/core/io/temp_dir.h"
+#include "tests/trainer/on_ranks.h"
 #include "tests/trainer/resume.h"
 #include "tests/trainer/small_ppo.h"
 #include "trainer/imitation/demonstrations.h"
@@ -201,6 +202,36 @@ TEST(Bc, ResumesAndRepeatsBitForBit) {
   EXPECT_EQ(testing::weights_hash(pendulum, 5), "70f8df79d92b554c0e7773c5524774e0");
 }
 
+// trainer.reduction = "exact": whoever holds a group's streams, its gradients are the same. Of a policy with memory, too.
+TEST(Bc, ExactReductionHasTheSameBitsOnAnyNumberOfRanks) {
+  const TempDir dir;
+  write_dataset(dir.path() + "/d", "Rollmill/MemoryCorridor-v0", "expert", 120);
+  for (const MemoryKind memory : {MemoryKind::kNone, MemoryKind::kMinGru}) {
+    TrainOptions o = cloning(dir.path() + "/d", "Rollmill/MemoryCorridor-v0");
+    o.policy.memory = memory;
+    o.policy.memory_size = memory == MemoryKind::kNone ? 0 : 12;
+    o.bc.streams = 32;
+    const auto weights = [&](int ranks, int groups) {
+      TrainOptions now = o;
+      now.groups = groups;
+      std::vector<std::string> hashes(static_cast<std::size_t>(ranks));
+      testing::on_ranks(ranks, [&](ProcessGroup& group) {
+        const auto trainer = make_trainer(now, group);
+        for (int k = 0; k < 6; ++k) trainer->step();
+        Xxh3_128 hash;
+        hash.update(std::as_bytes(std::span(trainer->weights().params)));
+        hashes[static_cast<std::size_t>(group.rank())] = hash.hex();
+      });
+      for (const std::string& hash : hashes) EXPECT_EQ(hash, hashes.front());
+      return hashes.front();
+    };
+    const std::string one = weights(1, 4);
+    EXPECT_EQ(weights(2, 4), one);
+    EXPECT_EQ(weights(4, 4), one);
+    EXPECT_NE(weights(2, 0), one);
+  }
+}
+
 // A pass of whole windows counts each step of the dataset once, however much padding streams of whole episodes have.
 TEST(Bc, CountsTheStepsItLearnsFrom) {
   const TempDir dir;
@@ -327,6 +358,9 @@ TEST(Distill, TheStudentComesToTheTeachersDistribution) {
     o.policy.memory = memory;
     o.policy.memory_size = memory == MemoryKind::kNone ? 0 : 16;
     testing::expect_resume_equals_no_interruption(o, 2, 2);
+    testing::expect_same_on_two_threads(o);
+    EXPECT_EQ(testing::weights_hash(o, 3),
+              memory == MemoryKind::kNone ? "d3320b53bf803ef7024bbdf498108040" : "84e86888014aec359c84c259c18088dd");
     testing::Run run(o);
     const double first = run->step().metric("policy_loss");
     for (int k = 0; k < 200; ++k) run->step();

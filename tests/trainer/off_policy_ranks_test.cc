@@ -4,20 +4,20 @@
 #include <ostream>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "core/dist/local_group.h"
 #include "core/io/atomic_file.h"
 #include "core/io/h5.h"
 #include "rollout/checkpoint_folder.h"
 #include "tests/trainer/actor_critic_oracle.h"
+#include "tests/trainer/on_ranks.h"
 #include "tests/trainer/resume.h"
 
 namespace rollmill {
 namespace {
 
 using testing::exit_code_of;
+using testing::on_ranks;
 using testing::TempDir;
 
 struct Case {
@@ -78,19 +78,6 @@ std::vector<Case> cases() {
           {"dqn_curriculum", with_curriculum()},
           {"sac", small_actor_critic("sac", of_sac)},
           {"td3", small_actor_critic("td3", of_td3)}};
-}
-
-// Runs body(group) on so many ranks at once.
-template <class Body>
-void on_ranks(int ranks, Body&& body) {
-  LocalWorld world(ranks);
-  std::vector<std::jthread> threads;
-  for (int r = 0; r < ranks; ++r) {
-    threads.emplace_back([&, r] {
-      LocalGroup group(world, r);
-      body(group);
-    });
-  }
 }
 
 template <class T>

@@ -1,13 +1,15 @@
 #include "trainer/imitation/imitation_options.h"
 
+#include <algorithm>
+
 #include "core/config/config.h"
 #include "trainer/train_options.h"
 
 namespace rollmill {
 
 void read_bc_options(Config& c, int world_size, TrainOptions& o) {
-  o.kernels = c.get_choice("trainer.kernels", "fused", {"fused", "reference"});
   if (o.env.device != "cpu") c.fail("env.device", "behaviour cloning runs on the \"cpu\" so far");
+  read_learner_options(c, world_size, o);
   PpoOptions& p = o.ppo;
   const auto number = [&](const char* key, float& value, double low, double high) {
     value = static_cast<float>(
@@ -33,11 +35,13 @@ void read_bc_options(Config& c, int world_size, TrainOptions& o) {
   number("adam_beta2", p.adam_beta2, 0, 0.999999);
   number("adam_epsilon", p.adam_epsilon, 1e-12, 1);
   p.max_skipped = o.max_skipped;
-  if (batch % (p.horizon * world_size) != 0) {
-    c.fail("bc.batch_size",
-           std::to_string(batch) +
-               " steps are not a multiple of bc.horizon = " + std::to_string(p.horizon) +
-               (world_size > 1 ? " for each of " + std::to_string(world_size) + " ranks" : ""));
+  const int shares = std::max(o.groups, world_size);  // ranks divide groups
+  if (batch % (p.horizon * shares) != 0) {
+    c.fail("bc.batch_size", std::to_string(batch) + " steps are not a multiple of bc.horizon = " +
+                                std::to_string(p.horizon) +
+                                (shares > 1 ? " for each of " + std::to_string(shares) +
+                                                  (o.groups > 0 ? " groups" : " ranks")
+                                            : ""));
   }
   const std::int64_t steps = std::int64_t{batch} * p.minibatches;
   if (steps >= (std::int64_t{1} << 31))

@@ -16,7 +16,7 @@ void refuse_what_is_not_done(Config& c, const std::string& section, const TrainO
            who + " has no convolutions on a GPU; leave it out, or use env.device = \"cpu\"");
   }
   if (c.has("trainer.precision"))
-    c.fail("trainer.precision", "is for ppo and distill; " + who + " trains in float32");
+    c.fail("trainer.precision", "is for ppo, bc and distill; " + who + " trains in float32");
   if (c.has("trainer.reduction"))
     c.fail("trainer.reduction",
            "is for ppo, bc and distill; " + who + " gives the same weights on any number of ranks");
