@@ -59,7 +59,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
   if (options.kernels == "fused" && !options.env.device.starts_with("cuda"))
     check_learner_memory(run_, weights_.layout);
-  initialize_weights(weights_, options.seed, options.log_std_init);
+  initialize_weights(weights_, options.seed, options.log_std_init, options.init_gains);
   frozen_ = actor_weights_of(options.actor_ignores, run_.spec, weights_.layout);
   set_to_zero(frozen_, weights_.params.data());
   optimizer_.first.resize(weights_.params.size());

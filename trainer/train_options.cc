@@ -90,6 +90,10 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.policy = read_policy_choices(c);
   read_actor_ignores(c, o);
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
+  for (const auto& [key, gain] : {std::pair{"policy.hidden_gain", &o.init_gains.hidden},
+                                  std::pair{"policy.actor_gain", &o.init_gains.actor},
+                                  std::pair{"policy.critic_gain", &o.init_gains.critic}})
+    *gain = c.get_float(key, *gain, 0, 1e3);
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   if (o.normalize_observations &&
       find_env(o.env.id).spec().observed.kind != ObservationKind::kReal) {
@@ -129,6 +133,10 @@ TrainOptions read_train_options(Config& c, int world_size) {
   }
   if (off_policy && !o.actor_ignores.empty())
     c.fail("policy.actor_ignores", "is for ppo, bc and distill; leave it out with " + o.algorithm);
+  if (off_policy && o.init_gains != InitGains{})
+    c.fail("policy.hidden_gain",
+           "and policy.actor_gain and critic_gain are for ppo, bc and distill; leave them out with " +
+               o.algorithm);
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {

@@ -7,6 +7,7 @@
 
 #include "envs/env_options.h"
 #include "rollout/mlp/layout.h"
+#include "rollout/mlp/mlp_policy.h"
 #include "trainer/algos/dqn_options.h"
 #include "trainer/algos/sac_options.h"
 #include "trainer/algos/td3_options.h"
@@ -28,6 +29,7 @@ struct TrainOptions {
   PolicyChoices policy;
   std::vector<std::string> actor_ignores;  // observation fields that only the critic reads
   float log_std_init = 0.0f;
+  InitGains init_gains;  // ppo, bc and distill
   bool normalize_observations = false;  // real observations only
   float clip_observations = 10.0f;
   std::string algorithm = "ppo";

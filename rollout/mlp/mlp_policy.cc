@@ -426,8 +426,8 @@ void initialize_memory(const MemoryLayer& m, Key&& key, float* params) {
 
 }  // namespace
 
-void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_std) {
-  constexpr double kActorGain = 0.01, kValueGain = 1.0;
+void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_std,
+                        const InitGains& gains) {
   const MlpLayout& layout = weights.layout;
   float* params = weights.params.data();
   std::fill(weights.params.begin(), weights.params.end(), 0.0f);
@@ -436,19 +436,19 @@ void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_st
   for (const auto* net : {&layout.actor, &layout.critic}) {
     for (const ConvLayer& c : net->conv) {
       const DenseLayer patches{c.patch(), c.channels, c.channels, c.weight, c.bias};
-      initialize_outputs(patches, 0, c.channels, std::sqrt(2.0), key(), params);
+      initialize_outputs(patches, 0, c.channels, gains.hidden, key(), params);
     }
     for (const DenseLayer& layer : net->dense) {
       if (&layer == &net->head()) initialize_memory(net->memory, key, params);
       if (&layer != &net->head()) {
-        initialize_outputs(layer, 0, layer.outputs, std::sqrt(2.0), key(), params);
+        initialize_outputs(layer, 0, layer.outputs, gains.hidden, key(), params);
       } else if (net == &layout.critic) {
-        initialize_outputs(layer, 0, 1, kValueGain, key(), params);
+        initialize_outputs(layer, 0, 1, gains.critic, key(), params);
       } else {
         const int outputs = layout.shape.outputs();
-        initialize_outputs(layer, 0, outputs, kActorGain, key(), params);
+        initialize_outputs(layer, 0, outputs, gains.actor, key(), params);
         if (layer.outputs > outputs)
-          initialize_outputs(layer, outputs, 1, kValueGain, key(), params);
+          initialize_outputs(layer, outputs, 1, gains.critic, key(), params);
       }
     }
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <numbers>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,10 +24,17 @@ struct PolicyWeights {
   ObservationNormalizer normalizer;  // of one frame's elements; only real observations have one
 };
 
-// Orthogonal initialisation (Saxe et al. 2013) with gains sqrt(2) for hidden layers, 0.01 for the actor's outputs and 1 for
-// the value's, biases zero, as in PPO's reference implementations; randomness keyed by (seed, layer). log_std: where the real
-// actions' log standard deviations start, be they parameters or outputs.
-void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_std);
+// What the orthogonal matrices of a start are scaled by; the defaults are those of PPO's reference implementations.
+struct InitGains {
+  double hidden = std::numbers::sqrt2;  // of convolutions and hidden layers
+  double actor = 0.01, critic = 1.0;    // of the outputs
+  bool operator==(const InitGains&) const = default;
+};
+
+// Orthogonal initialisation (Saxe et al. 2013), biases zero; randomness keyed by (seed, layer). log_std: where the real actions'
+// log standard deviations start, be they parameters or outputs.
+void initialize_weights(PolicyWeights& weights, std::uint64_t seed, float log_std,
+                        const InitGains& gains = {});
 
 class MlpPolicy final : public Policy {
  public:

@@ -96,6 +96,27 @@ TEST(InitialWeights, BiasesAndPaddingAreZeroLogStdIsSet) {
   }
 }
 
+// An orthogonal matrix scaled by its gain: squares add up to gain^2 times the smaller of its sides.
+TEST(InitialWeights, GainsScaleTheirLayers) {
+  const InitGains gains{.hidden = 0.5, .actor = 3.0, .critic = 0.0};
+  PolicyWeights w(plain_shape(6, false, 2, {5, 20}));
+  initialize_weights(w, 9, 0.0f, gains);
+  const auto expect_gain = [&](const DenseLayer& layer, double gain) {
+    double squares = 0;
+    for (std::int64_t k = 0; k < std::int64_t{layer.inputs} * layer.width; ++k) {
+      const double v = w.params[static_cast<std::size_t>(layer.weight + k)];
+      squares += v * v;
+    }
+    EXPECT_NEAR(squares, gain * gain * std::min(layer.inputs, layer.outputs), 1e-5);
+  };
+  for (const Network* net : {&w.layout.actor, &w.layout.critic}) {
+    expect_gain(net->dense[0], gains.hidden);
+    expect_gain(net->dense[1], gains.hidden);
+  }
+  expect_gain(w.layout.actor.head(), gains.actor);
+  expect_gain(w.layout.critic.head(), gains.critic);
+}
+
 TEST(InitialWeights, DependOnSeedAndLayerAlone) {
   PolicyWeights a(plain_shape(4, true, 2, {64, 64})), b(a.layout.shape);
   initialize_weights(a, 1, 0.0f);

@@ -17,7 +17,7 @@ BcTrainer::BcTrainer(const TrainOptions& options, ProcessGroup& group)
       weights_(shape_for(run_.spec, options.policy)) {
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
-  initialize_weights(weights_, options.seed, options.log_std_init);
+  initialize_weights(weights_, options.seed, options.log_std_init, options.init_gains);
   imitation_ = std::make_unique<Imitation>(options.bc.dataset, run_, now_, options.bc.streams,
                                            weights_, optimizer_);
   const HostRollout first(run_.spec, 1, batch_->num_envs(), options.policy.frame_stack);
