@@ -268,6 +268,7 @@ class SeedTeam {
     LaunchInfo launch = launch_;
     choose_device(job, launch);
     job.options.threads = turn.threads;
+    job.tells_networks = turn.index == 0;
     const auto group = make_process_group(launch, false);
     TrainingView view;
     view.quiet = args_.quiet;

@@ -21,6 +21,7 @@
 #include "rollout/fault_report.h"
 #include "trainer/checkpoint.h"
 #include "trainer/guards.h"
+#include "trainer/networks_text.h"
 #include "trainer/run_status.h"
 
 namespace rollmill {
@@ -326,12 +327,13 @@ TrainResult Loop::run(bool resume) {
     metrics.emplace(job_.out_dir + "/metrics.jsonl");
     if (job_.options.tensorboard) open_events(events, trainer.progress().env_steps);
     write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
+    if (job_.tells_networks) log_info("{}{}", job_.label, networks_text(job_.options));
     for (const std::string& key : job_.options.curriculum.fixed_too) {
       log_info("{}{} is for the evaluation: training takes its values from curriculum.{}",
                job_.label, key, key.substr(std::string("env.").size()));
     }
   }
-  TrainingWatch watch(trainer.spec());
+  TrainingWatch watch(trainer.spec(), trainer.options().reward_scale);
   TrainResult result;
   const std::int64_t first_steps = trainer.progress().env_steps;
   env_steps_ = first_steps;

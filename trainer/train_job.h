@@ -18,6 +18,7 @@ struct TrainJob {
   std::string config_text;  // resolved
   std::string out_dir;
   std::string label;  // before its warnings, where several jobs run at once: "seed 3: "
+  bool tells_networks = true;  // says what is trained when it begins
   bool resume = false;
   int local_rank = 0;
   std::function<StopRequest()> stop;

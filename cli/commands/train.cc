@@ -13,6 +13,7 @@
 #include "core/config/config.h"
 #include "core/device/device.h"
 #include "core/log/log.h"
+#include "trainer/networks_text.h"
 
 namespace rollmill {
 namespace {
@@ -80,7 +81,8 @@ int run_train(const Arguments& arguments) {
   Config config = Config::from_file(args.config, args.overrides());
   TrainJob job = read_train_job(config, launch.world_size);
   if (args.check) {
-    print_out(config.resolved_toml(Config::Origins::kShow));
+    print_out(config.resolved_toml(Config::Origins::kShow) + "\n# " + networks_text(job.options) +
+              "\n");
     return 0;
   }
   job.out_dir = args.out.empty() ? "runs/" + job.options.name : args.out;

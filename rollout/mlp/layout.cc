@@ -174,19 +174,22 @@ MlpLayout::MlpLayout(const PolicyShape& s) : shape(s) {
   }
 }
 
-std::int64_t MlpLayout::parameter_count() const {
-  std::int64_t count = has_log_std() ? shape.reals : 0;
-  for (const auto* net : {&actor, &critic}) {
-    for (const auto& layer : net->dense)
-      count += static_cast<std::int64_t>(layer.inputs + 1) * layer.outputs;
-    for (const auto& layer : net->conv)
-      count += static_cast<std::int64_t>(layer.patch() + 1) * layer.channels;
-    const MemoryLayer& m = net->memory;
-    const std::int64_t outputs = std::int64_t{m.gates()} * m.size;
-    count += (m.inputs + 1) * outputs;
-    if (m.kind == MemoryKind::kGru) count += (m.size + 1) * outputs;
-  }
+std::int64_t parameter_count(const Network& net) {
+  std::int64_t count = 0;
+  for (const auto& layer : net.dense)
+    count += static_cast<std::int64_t>(layer.inputs + 1) * layer.outputs;
+  for (const auto& layer : net.conv)
+    count += static_cast<std::int64_t>(layer.patch() + 1) * layer.channels;
+  const MemoryLayer& m = net.memory;
+  const std::int64_t outputs = std::int64_t{m.gates()} * m.size;
+  count += (m.inputs + 1) * outputs;
+  if (m.kind == MemoryKind::kGru) count += (m.size + 1) * outputs;
   return count;
+}
+
+std::int64_t MlpLayout::parameter_count() const {
+  return rollmill::parameter_count(actor) + rollmill::parameter_count(critic) +
+         (has_log_std() ? shape.reals : 0);
 }
 
 }  // namespace rollmill

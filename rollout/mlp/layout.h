@@ -154,6 +154,8 @@ std::string conv_problem(const ObservationSpec& observed, const std::vector<Conv
 PolicyShape shape_for(const EnvSpec& spec, const PolicyChoices& choices);
 PolicyShape shape_for(const EnvSpec& spec, const std::vector<int>& hidden, int frame_stack = 1);
 
+std::int64_t parameter_count(const Network& network);  // without padding
+
 struct MlpLayout {
   explicit MlpLayout(const PolicyShape& shape);
 

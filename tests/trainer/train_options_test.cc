@@ -8,6 +8,7 @@
 
 #include "core/config/config.h"
 #include "tests/core/io/temp_dir.h"
+#include "trainer/networks_text.h"
 #include "trainer/train_job.h"
 
 namespace rollmill {
@@ -225,6 +226,62 @@ TEST(TrainOptions, KernelsOfAGpu) {
   }
   EXPECT_EQ(fails({"trainer.precision=\"bf16\"", "trainer.kernels=\"reference\""}, &message), 0)
       << message;
+}
+
+// Behaviour cloning has the learner's keys, too: groups must make equal minibatches.
+TEST(TrainOptions, CloningInGroups) {
+  const std::vector<std::string> bc = {"trainer.algorithm=bc", "bc.dataset=d", "bc.horizon=16",
+                                       "bc.batch_size=128", "trainer.reduction=exact"};
+  const auto with = [&](std::initializer_list<const char*> more) {
+    std::vector<std::string> all = bc;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  EXPECT_EQ(read(kSmall, bc, 4).groups, 8);
+  EXPECT_TRUE(read(kSmall, with({"trainer.precision=bf16"})).bf16);
+  std::string message;
+  EXPECT_EQ(fails(with({"trainer.groups=3", "env.num_envs=6"}), &message, 3), 2);
+  EXPECT_NE(message.find("bc.batch_size"), message.npos) << message;
+  EXPECT_NE(message.find("3 groups"), message.npos) << message;
+  EXPECT_EQ(fails(with({"env.num_envs=6"}), &message, 3), 2);
+  EXPECT_NE(message.find("trainer.groups"), message.npos) << message;
+  EXPECT_EQ(fails(with({"trainer.kernels=reference"}), &message), 2);
+  EXPECT_NE(message.find("trainer.reduction"), message.npos) << message;
+}
+
+TEST(TrainOptions, InitialGainsAreKeys) {
+  const InitGains gains =
+      read(kSmall, {"policy.hidden_gain=1", "policy.actor_gain=0.5", "policy.critic_gain=0"})
+          .init_gains;
+  EXPECT_EQ(gains, (InitGains{1.0, 0.5, 0.0}));
+  EXPECT_EQ(read(kSmall).init_gains, InitGains{});
+  std::string message;
+  EXPECT_EQ(fails({"trainer.algorithm=dqn", "policy.actor_gain=1"}, &message), 2);
+  EXPECT_NE(message.find("policy.actor_gain"), message.npos) << message;
+}
+
+// Each network's layers and sizes, whose counts add up to what the policy's file has.
+TEST(NetworksText, SaysWhatIsTrained) {
+  const std::string masked = "[env]\nid = \"MinAtar/Breakout-v1\"\n[trainer]\ntotal_steps = 1\n";
+  const std::string torque = "[env]\nid = \"Pendulum-v1\"\n[trainer]\ntotal_steps = 1\n";
+  const auto text = [](const std::string& config, const std::vector<std::string>& keys) {
+    return networks_text(read(config, keys));
+  };
+  EXPECT_EQ(text(kSmall, {}),
+            "9155 parameters: actor 4 -> 64 -> 64 -> 2 (4610), critic 4 -> 64 -> 64 -> 1 (4545), tanh");
+  EXPECT_EQ(text(kSmall, {"policy.trunk=shared", "policy.memory=gru", "policy.memory_size=8",
+                          "policy.hidden=[16]"}),
+            "731 parameters: actor and critic 4 -> 16 -> gru 8 -> 3 (731), tanh");
+  EXPECT_EQ(text(masked, {"policy.conv_channels=[16]", "policy.hidden=[32]", "policy.trunk=shared",
+                          "policy.activation=relu"}),
+            "33524 parameters: actor and critic 10x10x4 -> 8x8x16 -> 32 -> 4 (33524), relu");
+  EXPECT_EQ(text(torque, {"policy.hidden=[8]"}),
+            "83 parameters: actor 3 -> 8 -> 1 (41), critic 3 -> 8 -> 1 (41), log standard deviations (1), "
+            "tanh");
+  EXPECT_EQ(text(torque, {"trainer.algorithm=sac", "policy.hidden=[8]"}),
+            "148 parameters: actor 3 -> 8 -> 2 (50), two critics of 4 -> 8 -> 1 (49 each), tanh");
+  EXPECT_EQ(text(kSmall, {"trainer.algorithm=dqn", "policy.hidden=[8]", "dqn.duelling=false"}),
+            "58 parameters: Q 4 -> 8 -> 2 (58), tanh");
 }
 
 TEST(TrainOptions, RangesAndUnknownKeys) {

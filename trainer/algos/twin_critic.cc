@@ -8,10 +8,8 @@
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
-namespace {
 
-// A critic is a network of one output over real numbers.
-PolicyShape critic_shape(const PolicyShape& actor) {
+PolicyShape twin_critic_shape(const PolicyShape& actor) {
   const int inputs = actor.observations() + actor.reals;
   PolicyShape shape;
   shape.observed = {ObservationKind::kReal, {inputs}, {}, inputs, inputs};
@@ -22,8 +20,6 @@ PolicyShape critic_shape(const PolicyShape& actor) {
   shape.distribution = RealDistribution::kDeterministic;
   return shape;
 }
-
-}  // namespace
 
 ActionScale::ActionScale(const EnvSpec& spec) {
   for (const FieldSpec& f : spec.action) {
@@ -51,7 +47,7 @@ TwinCritic::TwinCritic(const PolicyShape& actor, std::uint64_t seed)
     : observations_(actor.observations()),
       actions_(actor.reals),
       inputs_(observations_ + actions_),
-      layout_(critic_shape(actor)) {
+      layout_(twin_critic_shape(actor)) {
   Rng rng(seed, Purpose::kInitWeights, 1u << 31, 0, 0);  // beyond the layers of any network
   for (int c = 0; c < 2; ++c) {
     PolicyWeights one(layout_.shape);

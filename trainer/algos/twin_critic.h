@@ -22,6 +22,9 @@ struct ActionScale {
   std::vector<float> middle, half_range, low, high;
 };
 
+// Of one critic: a network of one output over real numbers.
+PolicyShape twin_critic_shape(const PolicyShape& actor);
+
 class TwinCritic {
  public:
   TwinCritic(const PolicyShape& actor, std::uint64_t seed);
