@@ -1,5 +1,6 @@
 #include "trainer/guards.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -64,7 +65,7 @@ std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
   const double entropy = record.number("entropy"), kl = record.number("approx_kl"),
                clipped = record.number("clip_fraction"),
                explained = record.number("explained_variance"),
-               mean_return = record.number("return_mean");
+               mean_return = record.number("return_mean"), q = std::fabs(record.number("q_mean"));
   const auto text = [](const char* format, double x) {
     char line[200];
     std::snprintf(line, sizeof line, format, x);
@@ -93,6 +94,16 @@ std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
                             "policy.normalize_observations = true, or a higher "
                             "ppo.value_coefficient",
                             explained));
+  }
+  if (std::isfinite(mean_return))
+    largest_return_ = std::max(largest_return_, std::fabs(mean_return));
+  // Bootstrapped beyond time limits, or with an entropy bonus, values are larger than returns, but not by that much.
+  const double possible = 1e3 * reward_scale_ * std::max(1.0, largest_return_);
+  if (q_.observe(largest_return_ > 0 && q > possible, 3)) {
+    warnings.push_back(text("the values diverge (q_mean %.3g without its sign, a thousand times any "
+                            "return): try a lower learning_rate, a slower target network (a "
+                            "lower tau, a higher target_every), or max_grad_norm",
+                            q));
   }
   return warnings;
 }

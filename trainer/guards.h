@@ -24,10 +24,14 @@ std::string first_observation_not_finite(const RolloutBuffer& buffer, const EnvS
 //                          real actions has no zero to be near to
 //   exploding ratios       approx_kl above 0.5, or more than 80 % clipped, three updates in a row
 //   dead value function    explained variance below 0 for twenty updates in a row, after the first twenty
+//   diverging values       of dqn, sac and td3: q_mean a thousand times what any episode returned (scaled), three reports in a row
 class TrainingWatch {
  public:
-  explicit TrainingWatch(const EnvSpec& spec)
-      : solved_at_(spec.solved_at), choices_only_(spec.real_actions() == 0) {}
+  // reward_scale: TrainOptions::reward_scale.
+  explicit TrainingWatch(const EnvSpec& spec, float reward_scale = 1.0f)
+      : solved_at_(spec.solved_at),
+        choices_only_(spec.real_actions() == 0),
+        reward_scale_(static_cast<double>(reward_scale)) {}
   // Warnings that are new; each is given once, and again only after it was gone for a while.
   std::vector<std::string> observe(const MetricsRecord& record);
 
@@ -40,9 +44,11 @@ class TrainingWatch {
   };
   double solved_at_;
   bool choices_only_;
-  double first_entropy_ = 0;  // until there is one
+  double reward_scale_;
+  double first_entropy_ = 0;   // until there is one
+  double largest_return_ = 0;  // without its sign, of all reports
   int updates_ = 0;
-  Symptom entropy_, ratio_, value_;
+  Symptom entropy_, ratio_, value_, q_;
 };
 
 }  // namespace rollmill

@@ -113,5 +113,23 @@ TEST(TrainingWatch, WarnsOnceOfEachSymptomAndNotOfSuccess) {
   EXPECT_EQ(warned[4], 0);
 }
 
+// Values beyond all returns, in the scale that they are learned in.
+TEST(TrainingWatch, WarnsOfValuesThatDiverge) {
+  const auto warnings = [](double q, float reward_scale) {
+    TrainingWatch watch(EnvSpec{}, reward_scale);
+    int count = 0;
+    for (int report = 0; report < 10; ++report) {
+      MetricsRecord m;
+      m.add("return_mean", report < 2 ? kNaN : -150.0).add("q_mean", q);
+      count += static_cast<int>(watch.observe(m).size());
+    }
+    return count;
+  };
+  EXPECT_EQ(warnings(-2e5, 1.0f), 1);
+  EXPECT_EQ(warnings(-2e3, 1.0f), 0);
+  EXPECT_EQ(warnings(-2e3, 0.01f), 1);
+  EXPECT_EQ(warnings(kNaN, 1.0f), 0);
+}
+
 }  // namespace
 }  // namespace rollmill
