@@ -1,12 +1,13 @@
 #include <fmt/core.h>
 
 #include <charconv>
-#include <filesystem>
+#include <memory>
 
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/sweep/rank_part.h"
 #include "cli/sweep/sweep_folder.h"
 #include "cli/sweep/sweep_plan.h"
 #include "cli/sweep/sweep_report.h"
@@ -94,6 +95,22 @@ void require_success(const std::vector<TrialRecord>& ranked, const std::string& 
                   ranked.size(), dir, r.trial));
 }
 
+// Writes what the trials came to, of a part or of all, and says it.
+int report(const SweepArgs& args, const SweepPlan& plan, SweepFolder& folder, bool is_part) {
+  const SweepSummary summary{folder.dir(), method_name(plan.options.method),
+                             ranked_trials(folder.records()), plan.rungs.size()};
+  const bool found = !summary.ranked.empty() && summary.ranked.front().score();
+  folder.finish(found && !is_part ? best_recipe(plan, folder, summary.ranked.front()) : "");
+  if (args.json) {
+    print_out(format_json(summary));
+  } else if (!args.quiet) {
+    print_out(format_text(summary) +
+              (found && !is_part ? "  best  " + folder.dir() + "/best.toml\n" : ""));
+  }
+  require_success(summary.ranked, folder.dir());
+  return 0;
+}
+
 }  // namespace
 
 int run_sweep(const Arguments& arguments) {
@@ -101,35 +118,33 @@ int run_sweep(const Arguments& arguments) {
   Args parser("sweep", "Searches for the best values of a training recipe's keys.");
   args.add_to(parser);
   if (!parser.parse(arguments)) return 0;
-  refuse_launcher(
-      read_launch_info(),
-      "sweep starts its own processes: not under a launcher; share a sweep with --part I/N");
+  const LaunchInfo launch = read_launch_info();
+  const bool ranks = launch.world_size > 1;
+  if (!args.part.empty())
+    refuse_launcher(launch, "--part: under a launcher each rank has its part already");
+  // (As rank 0: each rank has trials of its own to tell of.)
   init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", 0);
   const SweepPlan plan = read_sweep_plan(args.file, args.set);
-  const auto part = parse_part(args.part, plan.options.method);
+  const auto part = ranks ? rank_part(launch, plan) : parse_part(args.part, plan.options.method);
+  leave_launcher(launch);
   if (args.check) {
+    if (launch.rank != 0) return 0;
     print_out(rungs_text(plan) + plan.checked);
     return 0;
   }
   install_signal_handlers();
-  SweepFolder folder(args.out.empty() ? "runs/" + plan.name : args.out, plan, part, args.resume);
-  SweepRun run(plan, folder, static_cast<int>(args.jobs), parser.plugins());
+  const std::string out = args.out.empty() ? "runs/" + plan.name : args.out;
+  const Trainings trainings{args.jobs, launch.local_world_size, parser.plugins()};
+  auto folder = std::make_unique<SweepFolder>(out, plan, part, args.resume);
+  SweepRun run(plan, *folder, trainings);
   if (const int stopped = run.run(part); stopped != 0) {
-    log_info("stopped with {} trials finished; continue with --resume", folder.records().size());
+    log_info("stopped with {} trials finished; continue with --resume", folder->records().size());
     return stopped;
   }
-  const SweepSummary summary{folder.dir(), method_name(plan.options.method),
-                             ranked_trials(folder.records()), plan.rungs.size()};
-  const bool found = !summary.ranked.empty() && summary.ranked.front().score();
-  folder.finish(found && !part ? best_recipe(plan, folder, summary.ranked.front()) : "");
-  if (args.json) {
-    print_out(format_json(summary));
-  } else if (!args.quiet) {
-    print_out(format_text(summary) +
-              (found && !part ? "  best  " + folder.dir() + "/best.toml\n" : ""));
-  }
-  require_success(summary.ranked, folder.dir());
-  return 0;
+  if (!ranks) return report(args, plan, *folder, part.has_value());
+  folder->finish("");
+  folder = whole_sweep(plan, std::move(folder));
+  return folder ? report(args, plan, *folder, false) : 0;
 }
 
 }  // namespace rollmill

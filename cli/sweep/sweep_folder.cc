@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
+#include <set>
 #include <thread>
 
 #include "core/base/error.h"
@@ -99,6 +101,30 @@ std::string SweepFolder::trials_path() const {
   return dir_ + (part_ ? "/trials." + part_text(*part_) + ".jsonl" : "/trials.jsonl");
 }
 
+void SweepFolder::read_records(const std::vector<std::string>& names,
+                               std::vector<TrialRecord>& records) const {
+  const auto values_of = [&](std::int64_t trial) {
+    return trial < plan_.options.trials ? plan_.trials[static_cast<std::size_t>(trial)]
+                                        : TrialValues{};
+  };
+  for (const std::string& name : names) {
+    if (!file_exists(dir_ + "/" + name)) continue;
+    std::vector<TrialRecord> more = read_trials(dir_ + "/" + name, values_of);
+    std::move(more.begin(), more.end(), std::back_inserter(records));
+  }
+}
+
+bool SweepFolder::all_parts_done() const {
+  if (!file_exists(trials_path())) return false;  // taken in
+  std::vector<std::string> names = part_names("trials.", ".jsonl");
+  names.emplace_back("trials.jsonl");
+  std::vector<TrialRecord> records;
+  read_records(names, records);
+  std::set<std::int64_t> trials;
+  for (const TrialRecord& r : records) trials.insert(r.trial);
+  return static_cast<std::int64_t>(trials.size()) == plan_.options.trials;
+}
+
 void SweepFolder::load(bool resume) {
   std::vector<std::string> names = part_names("trials.", ".jsonl");
   if (part_) {
@@ -110,16 +136,11 @@ void SweepFolder::load(bool resume) {
     names = {"trials." + part_text(*part_) + ".jsonl"};
   }
   names.insert(names.begin(), "trials.jsonl");
-  const auto values_of = [&](std::int64_t trial) {
-    return trial < plan_.options.trials ? plan_.trials[static_cast<std::size_t>(trial)]
-                                        : TrialValues{};
-  };
-  for (const std::string& name : names) {
-    if (!file_exists(dir_ + "/" + name)) continue;
-    for (TrialRecord& r : read_trials(dir_ + "/" + name, values_of)) {
-      if ((!part_ || part_->has(r.trial)) && find(r.trial, r.rung) == nullptr)
-        records_.push_back(std::move(r));
-    }
+  std::vector<TrialRecord> all;
+  read_records(names, all);
+  for (TrialRecord& r : all) {
+    if ((!part_ || part_->has(r.trial)) && find(r.trial, r.rung) == nullptr)
+      records_.push_back(std::move(r));
   }
   sort_trials(records_);
   if (resume) {

@@ -40,6 +40,10 @@ class SweepFolder {
   // Without parts: trials.jsonl is what counts from here on. `best_recipe`: text of best.toml, "" for none.
   void finish(const std::string& best_recipe);
 
+  // Of a part: whether its own trials and those of all other parts have their records, and nobody has taken them in yet.
+  bool all_parts_done() const;
+  void leave() { lock_.reset(); }  // others may have the folder
+
   std::string recipe() const { return dir_ + "/recipe.toml"; }
   // Where a trial is trained with a seed. A rung that is trained anew has folders of its own.
   std::string run_dir(std::int64_t trial, std::int64_t rung, std::int64_t seed) const;
@@ -47,6 +51,7 @@ class SweepFolder {
  private:
   void make_or_check();
   void load(bool resume);
+  void read_records(const std::vector<std::string>& names, std::vector<TrialRecord>& records) const;
   void write() const;
   std::string trials_path() const;
   std::vector<std::string> part_names(const std::string& prefix, const std::string& ending) const;

@@ -50,12 +50,8 @@ bool means_stopped(int exit_code) {
 
 }  // namespace
 
-SweepRun::SweepRun(const SweepPlan& plan, SweepFolder& folder, int jobs,
-                   std::vector<std::string> plugins)
-    : plan_(plan),
-      folder_(folder),
-      jobs_(static_cast<std::size_t>(jobs)),
-      plugins_(std::move(plugins)) {}
+SweepRun::SweepRun(const SweepPlan& plan, SweepFolder& folder, const Trainings& trainings)
+    : plan_(plan), folder_(folder), trainings_(trainings) {}
 
 int SweepRun::run(std::optional<SweepPart> part) {
   std::vector<std::int64_t> entrants;
@@ -85,6 +81,7 @@ int SweepRun::train(const std::vector<std::int64_t>& trials, std::int64_t rung) 
   for (const std::int64_t trial : trials) {
     for (const std::int64_t seed : plan_.options.seeds) tasks_.push_back({trial, seed});
   }
+  const auto at_once = static_cast<std::size_t>(trainings_.at_once);
   std::size_t next = 0;
   bool passed_on = false;
   while (true) {
@@ -93,7 +90,7 @@ int SweepRun::train(const std::vector<std::int64_t>& trials, std::int64_t rung) 
       children_.signal_all(stop_code_ == 130 ? SIGINT : SIGTERM);
       passed_on = true;
     }
-    while (stop_code_ == 0 && next < tasks_.size() && children_.running() < jobs_) start(next++);
+    while (stop_code_ == 0 && next < tasks_.size() && children_.running() < at_once) start(next++);
     for (const Children::Ended& ended : children_.take_ended()) take(ended);
     if (children_.running() == 0 && (stop_code_ != 0 || next == tasks_.size())) return stop_code_;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -121,9 +118,9 @@ void SweepRun::start(std::size_t id) {
   for (const std::string& text : trial_overrides(plan_, task.trial, rung_)) set(text);
   set("run.name=" + to_toml({plan_.recipe_name}));
   set("run.seed=" + std::to_string(task.seed));
-  if (jobs_ > 1)
-    set("run.threads=" + std::to_string(std::max(1, available_cores() / static_cast<int>(jobs_))));
-  for (const std::string& plugin : plugins_) {
+  if (const std::int64_t all = trainings_.at_once * trainings_.processes; all > 1)
+    set("run.threads=" + std::to_string(std::max<std::int64_t>(1, available_cores() / all)));
+  for (const std::string& plugin : trainings_.plugins) {
     words.emplace_back("--plugin");
     words.push_back(plugin);
   }

@@ -10,10 +10,16 @@
 
 namespace rollmill {
 
+// How trials are trained: so many at once in each of the processes of this machine that share the sweep.
+struct Trainings {
+  std::int64_t at_once = 1;
+  int processes = 1;
+  std::vector<std::string> plugins;
+};
+
 class SweepRun {
  public:
-  // plugins: passed on to the trials.
-  SweepRun(const SweepPlan& plan, SweepFolder& folder, int jobs, std::vector<std::string> plugins);
+  SweepRun(const SweepPlan& plan, SweepFolder& folder, const Trainings& trainings);
 
   // All trials of the part, with halving rung after rung. 0, or 130 or 75 where it was asked to stop: the trainings that
   // run then have been asked to, too, and have written their checkpoints.
@@ -32,8 +38,7 @@ class SweepRun {
 
   const SweepPlan& plan_;
   SweepFolder& folder_;
-  std::size_t jobs_;
-  std::vector<std::string> plugins_;
+  const Trainings& trainings_;
   std::int64_t rung_ = 0;
   std::vector<Task> tasks_;
   Children children_;
