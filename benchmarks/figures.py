@@ -18,7 +18,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import common
+
+ROOT = common.ROOT
 
 
 def run(arguments, **keywords):
@@ -29,11 +31,6 @@ def timed(arguments, cwd):
     start = time.perf_counter()
     output = run(arguments, cwd=cwd).stdout
     return time.perf_counter() - start, output
-
-
-def processor():
-    with open("/proc/cpuinfo") as file:
-        return re.search(r"model name\s*:\s*(.*)", file.read()).group(1).strip()
 
 
 def environment_speed(binary, repeats):
@@ -53,6 +50,17 @@ def rollout_and_training_speed(binary, repeats):
     rows = [json.loads(run([binary, "bench", "CartPole-v1", "--num-envs", "4096", "--threads", "2", "--json"]).stdout)[0]
             for _ in range(repeats)]
     return {key: statistics.median(row[key] for row in rows) for key in ("E", "R", "T")}
+
+
+def roofline(binary, repeats):
+    """How near the passes and a rollout are to what arithmetic alone allows, on one core; medians of whole runs."""
+    rows = [json.loads(run([binary, "bench", "CartPole-v1", "--num-envs", "4096", "--roofline", "--json"]).stdout)[0]
+            for _ in range(repeats)]
+    both = [row["policy_flops"] + row["backward_flops"] for row in rows]
+    return {"peak_flops": statistics.median(row["peak_flops"] for row in rows),
+            "forward_of_peak": statistics.median(row["forward_alone"] * row["policy_flops"] / row["peak_flops"] for row in rows),
+            "both_of_peak": statistics.median(row["forward_and_backward"] * flops / row["peak_flops"] for row, flops in zip(rows, both)),
+            "rollout_of_allowed": statistics.median(row["R_fastest"] / row["R_allowed"] for row in rows)}
 
 
 def gymnasium_vector_speed(repeats):
@@ -101,12 +109,13 @@ def start_time(binary, arguments, repeats, cwd):
 def measure(binary, repeats):
     with tempfile.TemporaryDirectory() as cwd:
         figures = {
-            "processor": processor(),
+            "processor": common.processor(),
             "cores": len(os.sched_getaffinity(0)),
             "system": platform.platform(terse=True),
             "build": run([binary, "--version"]).stdout.strip(),
             "steps_per_second": environment_speed(binary, repeats),
             "cartpole_4096_envs_2_threads": rollout_and_training_speed(binary, repeats),
+            "roofline": roofline(binary, repeats),
             "cartpole_train": training_time(binary, max(repeats, 5), cwd),
             "generate_transitions_per_second": generation_speed(binary, repeats, cwd),
             "seconds_rollmill_envs": start_time(binary, ["envs"], 10, cwd),
@@ -134,6 +143,11 @@ def as_markdown(f):
     row = f["cartpole_4096_envs_2_threads"]
     lines.append(f"| CartPole, 4,096 environments, 2 threads: E / R / T | "
                  f"{million(row['E'])} / {million(row['R'])} / {million(row['T'])} |")
+    roof = f["roofline"]
+    lines.append(f"| float32 multiply-adds from registers, 1 thread | {roof['peak_flops'] / 1e9:.0f} GFLOP/s |")
+    lines.append(f"| 64-64 actor and critic, in the cache: forward / forward and backward, of that peak | "
+                 f"{roof['forward_of_peak']:.0%} / {roof['both_of_peak']:.0%} |")
+    lines.append(f"| R over what arithmetic and E alone allow, CartPole, 4,096 environments, 1 thread | {roof['rollout_of_allowed']:.0%} |")
     train = f["cartpole_train"]
     lines.append(f"| `train configs/cartpole_ppo.toml`, process start to evaluated, median of {len(train['returns'])} seeds "
                  f"(lowest return {min(train['returns']):.1f}) | {train['median_seconds']:.2f} s |")

@@ -10,6 +10,7 @@
 #include "rollout/mlp/elementwise.h"
 #include "rollout/mlp/forward.h"
 #include "rollout/mlp/mlp_policy.h"
+#include "trainer/fused/mlp_backward.h"
 
 namespace rollmill {
 namespace {
@@ -55,6 +56,54 @@ double fastest(double seconds, Body&& body) {
   return best;
 }
 
+// One thread's tile of rows, going through actor and critic as a learner takes it through them.
+class Passes {
+ public:
+  explicit Passes(const PolicyWeights& weights)
+      : layout_(weights.layout),
+        params_(weights.params.data()),
+        forward_(layout_),
+        transposed_{TransposedWeights(layout_.actor), TransposedWeights(layout_.critic)},
+        dhead_(static_cast<std::size_t>(kTileRows * layout_.max_width)),
+        scratch_(static_cast<std::size_t>(backward_scratch(layout_.max_width))),
+        gradient_(static_cast<std::size_t>(layout_.size)) {
+    const PolicyShape& shape = layout_.shape;
+    std::vector<std::uint32_t> words(static_cast<std::size_t>(shape.observed.columns) * kTileRows,
+                                     0x33CC55AAu);
+    if (shape.observed.kind == ObservationKind::kReal)
+      std::fill(words.begin(), words.end(), __builtin_bit_cast(std::uint32_t, 0.25f));
+    if (shape.observed.kind == ObservationKind::kChoices) std::fill(words.begin(), words.end(), 0u);
+    forward_.input.gather({reinterpret_cast<const float*>(words.data()), kTileRows, 0, nullptr}, 0,
+                          kTileRows, weights.normalizer);
+    for (const int n : {0, 1}) transposed_[n].pack(network(n), params_);
+  }
+  void forward() {
+    for (const int n : {0, 1})
+      network_forward(network(n), params_, forward_.input, kTileRows, activations(n));
+  }
+  // After forward(). Adds to a gradient that nobody reads.
+  void backward() {
+    for (const int n : {0, 1}) {
+      const Network& net = network(n);
+      std::fill(dhead_.begin(), dhead_.end(), 0.0f);
+      for (int row = 0; row < kTileRows; ++row)
+        std::fill_n(dhead_.begin() + row * net.head().width, net.head().outputs, 1e-6f);
+      network_backward(net, transposed_[n], forward_.input, kTileRows, activations(n),
+                       dhead_.data(), scratch_.data(), layout_.max_width, gradient_.data());
+    }
+  }
+
+ private:
+  const Network& network(int n) const { return n == 0 ? layout_.actor : layout_.critic; }
+  NetActivations& activations(int n) { return n == 0 ? forward_.actor : forward_.critic; }
+
+  const MlpLayout& layout_;
+  const float* params_;
+  ForwardScratch forward_;
+  TransposedWeights transposed_[2];
+  AlignedVector<float> dhead_, scratch_, gradient_;
+};
+
 }  // namespace
 
 Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds) {
@@ -88,34 +137,27 @@ Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds)
   const MlpLayout& layout = weights.layout;
   for (const Network* net : {&layout.actor, &layout.critic}) {
     for (const DenseLayer& layer : net->dense) {
-      r.flops += 2.0 * layer.inputs * layer.outputs;
-      r.padded_flops += 2.0 * layer.inputs * layer.width;
+      const double products = 2.0 * layer.inputs * layer.outputs;
+      r.flops += products;
+      r.backward_flops += (&layer == &net->dense.front() ? 1 : 2) * products;
       if (&layer != &net->dense.back()) r.activations += layer.width;
     }
   }
-  std::vector<std::unique_ptr<ForwardScratch>> scratch;
-  std::vector<std::uint32_t> words(static_cast<std::size_t>(shape.observed.columns) * kTileRows,
-                                   0x33CC55AAu);
-  if (shape.observed.kind == ObservationKind::kReal)
-    std::fill(words.begin(), words.end(), __builtin_bit_cast(std::uint32_t, 0.25f));
-  if (shape.observed.kind == ObservationKind::kChoices) std::fill(words.begin(), words.end(), 0u);
-  for (int t = 0; t < threads; ++t) {
-    scratch.push_back(std::make_unique<ForwardScratch>(layout));
-    scratch.back()->input.gather(
-        {reinterpret_cast<const float*>(words.data()), kTileRows, 0, nullptr}, 0, kTileRows,
-        weights.normalizer);
-  }
-  const double forward = fastest(seconds, [&] {
-    pool.run(threads, [&](int t) {
-      ForwardScratch& s = *scratch[static_cast<std::size_t>(t)];
-      for (int turn = 0; turn < kTurns; ++turn) {
-        network_forward(layout.actor, weights.params.data(), s.input, kTileRows, s.actor);
-        if (!layout.critic.dense.empty())
-          network_forward(layout.critic, weights.params.data(), s.input, kTileRows, s.critic);
-      }
+  std::vector<std::unique_ptr<Passes>> passes;
+  for (int t = 0; t < threads; ++t) passes.push_back(std::make_unique<Passes>(weights));
+  const auto rate = [&](auto&& pass) {
+    const double spent = fastest(seconds, [&] {
+      pool.run(threads, [&](int t) {
+        for (int turn = 0; turn < kTurns; ++turn) pass(*passes[static_cast<std::size_t>(t)]);
+      });
     });
+    return static_cast<double>(kTurns) * kTileRows * threads / spent;
+  };
+  r.forward = rate([](Passes& p) { p.forward(); });
+  r.both = rate([](Passes& p) {
+    p.forward();
+    p.backward();
   });
-  r.forward = static_cast<double>(kTurns) * kTileRows * threads / forward;
   return r;
 }
 

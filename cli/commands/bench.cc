@@ -18,18 +18,22 @@ namespace {
 std::string describe(const Roofline& roof, const SpeedFigures& f) {
   const auto percent = [](double part, double whole) { return 100.0 * part / whole; };
   const double allowed = roof.allowed(f.environment);
+  const double both = roof.flops + roof.backward_flops;
   return fmt::format(
       "  peak of float32 multiply-adds    {:>10.1f} GFLOP/s, from registers; {:.1f} G tanh/s\n"
-      "  64-64 actor and critic           {:>10} flops a step, {} as padded and computed; {} tanh\n"
+      "  64-64 actor and critic           {:>10} flops a step and {} tanh; {} flops with backward\n"
       "  forward pass alone, in the cache {:>10} steps/s: {:.1f} GFLOP/s, {:.0f} % of the peak; "
+      "{:.0f} % of what products and tanh allow\n"
+      "  forward and backward, in it, too {:>10} steps/s: {:.1f} GFLOP/s, {:.0f} % of the peak; "
       "{:.0f} % of what products and tanh allow\n"
       "  R if only arithmetic and E cost  {:>10} steps/s: the fastest rollout, {}, is {:.0f} % of "
       "it\n",
       roof.peak / 1e9, roof.activation_rate / 1e9, static_cast<std::int64_t>(roof.flops),
-      static_cast<std::int64_t>(roof.padded_flops), static_cast<std::int64_t>(roof.activations),
-      human(roof.forward), roof.forward * roof.padded_flops / 1e9,
-      percent(roof.forward * roof.padded_flops, roof.peak),
-      percent(roof.forward * roof.arithmetic(), 1.0), human(allowed), human(f.fastest_rollout),
+      static_cast<std::int64_t>(roof.activations), static_cast<std::int64_t>(both),
+      human(roof.forward), roof.forward * roof.flops / 1e9,
+      percent(roof.forward * roof.flops, roof.peak), percent(roof.forward * roof.arithmetic(), 1.0),
+      human(roof.both), roof.both * both / 1e9, percent(roof.both * both, roof.peak),
+      percent(roof.both * roof.arithmetic_of_both(), 1.0), human(allowed), human(f.fastest_rollout),
       percent(f.fastest_rollout, allowed));
 }
 
@@ -53,8 +57,9 @@ int run_bench(const Arguments& arguments) {
   parser.flag("--env-only", env_only, "measure E only");
   parser.flag("--actions-ahead", actions_ahead,
               "draw E's random actions before the clock starts (not where actions are masked)");
-  parser.flag("--roofline", roofline,
-              "beside R what the policy's arithmetic alone would allow on this machine");
+  parser.flag(
+      "--roofline", roofline,
+      "beside R what arithmetic alone would allow on this machine, and the policy's passes");
   parser.flag("--json", json,
               "print a list of objects with env, num_envs, threads, E, R, T and bytes");
   if (!parser.parse(arguments)) return 0;
@@ -95,10 +100,11 @@ int run_bench(const Arguments& arguments) {
         auto& j = list.back();
         j["peak_flops"] = roof->peak;
         j["policy_flops"] = roof->flops;
-        j["policy_flops_padded"] = roof->padded_flops;
+        j["backward_flops"] = roof->backward_flops;
         j["activations"] = roof->activations;
         j["activation_rate"] = roof->activation_rate;
         j["forward_alone"] = roof->forward;
+        j["forward_and_backward"] = roof->both;
         j["R_fastest"] = f.fastest_rollout;
         j["R_allowed"] = roof->allowed(f.environment);
       }
