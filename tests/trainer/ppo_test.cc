@@ -122,6 +122,33 @@ TEST(Ppo, Bf16ResumesAndIsTheSameOnTwoThreads) {
   testing::expect_resume_equals_no_interruption(o);
 }
 
+// The rollout that waits is learned from by V-trace; gradients of four groups are added in order.
+TEST(Ppo, OverlapAndGroupsHaveTheirGoldenHashes) {
+  TrainOptions o = testing::small_ppo("CartPole-v1");
+  o.ppo.overlap = true;
+  EXPECT_EQ(testing::weights_hash(o, 5), "abdfa7b2c6445f792537cfd203924d7a");
+  o = testing::small_ppo("CartPole-v1");
+  o.groups = 4;
+  EXPECT_EQ(testing::weights_hash(o, 5), "cf272806f6fab74180e1bdb417f2e7da");
+}
+
+// The world of the next episodes changes before the checkpoint and after it.
+TEST(Ppo, ResumesInTheMidstOfACurriculum) {
+  TrainOptions o = testing::small_ppo("CartPole-v1");
+  o.curriculum.kind = CurriculumKind::kSuccess;
+  o.curriculum.params = {{0, 9.8, 20}};
+  o.curriculum.window = 7;
+  o.curriculum.band_low = -1;
+  o.curriculum.band_high = -0.5;  // every window is too easy
+  testing::Run run(o);
+  for (int k = 0; k < 3; ++k) run->step();
+  const double before = run->curriculum().difficulty();
+  for (int k = 0; k < 3; ++k) run->step();
+  EXPECT_GT(before, 0.1);
+  EXPECT_GT(run->curriculum().difficulty(), before);
+  testing::expect_resume_equals_no_interruption(o);
+}
+
 TEST(Ppo, ThreadsChangeNothing) {
   TrainOptions o = testing::small_ppo("Pendulum-v1");
   o.env.num_envs = 300;  // more than one part of the reward statistics
