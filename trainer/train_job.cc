@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <sstream>
+#include <utility>
 #include <nlohmann/json.hpp>
 
 #include "core/base/as_error.h"
@@ -327,7 +328,6 @@ TrainResult Loop::run(bool resume) {
     metrics.emplace(job_.out_dir + "/metrics.jsonl");
     if (job_.options.tensorboard) open_events(events, trainer.progress().env_steps);
     write_run_status(job_.out_dir, "running", 0, trainer.progress().env_steps, "");
-    if (job_.tells_networks) log_info("{}{}", job_.label, networks_text(job_.options));
     for (const std::string& key : job_.options.curriculum.fixed_too) {
       log_info("{}{} is for the evaluation: training takes its values from curriculum.{}",
                job_.label, key, key.substr(std::string("env.").size()));
@@ -335,6 +335,7 @@ TrainResult Loop::run(bool resume) {
   }
   TrainingWatch watch(trainer.spec(), trainer.options().reward_scale);
   TrainResult result;
+  bool tell_networks = job_.tells_networks;
   const std::int64_t first_steps = trainer.progress().env_steps;
   env_steps_ = first_steps;
   auto last_checkpoint = Clock::now();
@@ -345,6 +346,9 @@ TrainResult Loop::run(bool resume) {
       result.stopped_by = decide(trainer, last_checkpoint).stop;
       break;
     }
+    // (Only now is everything that the job names known to fit.)
+    if (group_.rank() == 0 && std::exchange(tell_networks, false))
+      log_info("{}{}", job_.label, networks_text(job_.options));
     const MetricsRecord record =
         metrics_of(report, seconds_since(start), trainer.curriculum().active());
     if (metrics) metrics->write(record);
