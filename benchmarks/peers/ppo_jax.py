@@ -71,7 +71,8 @@ class Convolution:
 
 
 class Trainer:
-    """settings: see train.py. Each advance() is one call of the compiled program."""
+    """settings: see train.py. Each advance() is one call of the compiled program. With "seeds" above 1 that many trainings go side by
+    side, by vmap over all of it."""
 
     def __init__(self, settings, seed=0, total_updates=None, updates_per_call=None):
         self.s, self.total_updates = settings, total_updates
@@ -84,11 +85,14 @@ class Trainer:
             self.network = Perceptrons(inputs, actions, settings["hidden"])
         self.batch = settings["num_envs"] * settings["horizon"]
         # About half a second a call, so that what Python does between calls does not count.
-        self.updates = updates_per_call or max(1, (8192 if settings["network"] == "cnn" else 65536) // self.batch)
+        self.seeds = settings.get("seeds", 1)
+        self.updates = updates_per_call or max(1, (8192 if settings["network"] == "cnn" else 65536) // (self.batch * self.seeds))
         self.compile_seconds = 0.0
-        key = jax.random.key(seed)
-        self.carry = self.compiled(jax.jit(self.start), key)(key)
-        self.run = self.compiled(jax.jit(self.call, donate_argnums=0), self.carry)
+        key, start, call = jax.random.key(seed), self.start, self.call
+        if self.seeds > 1:
+            key, start, call = jax.random.split(key, self.seeds), jax.vmap(start), jax.vmap(call)
+        self.carry = self.compiled(jax.jit(start), key)(key)
+        self.run = self.compiled(jax.jit(call, donate_argnums=0), self.carry)
         self.greedy = None
         self.returned, self.finished = 0.0, 0
 
@@ -199,8 +203,8 @@ class Trainer:
 
     def advance(self):
         self.carry, returned, finished = self.run(self.carry)
-        self.returned, self.finished = float(returned), int(finished)
-        return self.updates * self.batch
+        self.returned, self.finished = float(returned.sum()), int(finished.sum())
+        return self.updates * self.batch * self.seeds
 
     def recent_return(self):
         """Of the episodes that ended in the last call, with sampled actions."""

@@ -61,6 +61,7 @@ SCENES = [
     ("CartPole, 4 x 128, 64-64", {**CARTPOLE, "num_envs": 4, "horizon": 128}, ON_CARTPOLE),
     ("CartPole, 32 x 64, 64-64", {**CARTPOLE, "num_envs": 32, "horizon": 64}, ON_CARTPOLE),
     ("CartPole, 2048 x 32, 64-64", {**CARTPOLE, "num_envs": 2048, "horizon": 32, "minibatches": 8}, ON_CARTPOLE),
+    ("CartPole, 8 seeds of 4 x 128, 64-64", {**CARTPOLE, "num_envs": 4, "horizon": 128, "seeds": 8}, [("jax", {}, None)]),
     ("Breakout, 64 x 128, CNN", {**BREAKOUT, "num_envs": 64, "horizon": 128, "minibatches": 8}, ON_BREAKOUT),
     ("Breakout, 1024 x 16, CNN", {**BREAKOUT, "num_envs": 1024, "horizon": 16, "minibatches": 8}, ON_BREAKOUT),
     ("CartPole of 200 steps, 8192 x 64, one layer of 128", PUFFER, [("pufferlib", {}, 4)]),
@@ -71,7 +72,7 @@ SCENES = [
 # JAX one with our recipe, which needs fewer steps.
 CLEANRL = {**CARTPOLE, "num_envs": 4, "horizon": 128, "learning_rate": 2.5e-4, "gamma": 0.99, "gae_lambda": 0.95,
            "value_clip": 0.2, "total_steps": 500_000}
-RECIPE = {**CARTPOLE, "num_envs": 64, "horizon": 32, "learning_rate": 2.5e-3, "gae_lambda": 0.8, "total_steps": 300_000}
+RECIPE = {**CARTPOLE, "num_envs": 32, "horizon": 32, "epochs": 6, "learning_rate": 2.5e-3, "total_steps": 100_000}
 ZOO = {**CARTPOLE, "num_envs": 8, "horizon": 32, "minibatches": 1, "epochs": 20, "gae_lambda": 0.8, "entropy_coefficient": 0.0,
        "total_steps": 100_000}
 SOLVERS = [("jax", "PureJaxRL's settings", CLEANRL), ("jax", "our recipe", RECIPE), ("sb3", "rl-zoo's settings", ZOO),
@@ -105,10 +106,22 @@ def metrics(run):
 def our_training(arguments, settings, threads, steps):
     """T of one run from its first update to its last, and the return of its latest episodes."""
     with tempfile.TemporaryDirectory() as folder:
-        common.run(our_command(arguments, settings, threads, steps, folder))
+        command = our_command(arguments, settings, threads, steps, folder)
+        if "seeds" in settings:
+            return our_seeds(command, settings["seeds"], os.path.join(folder, "run"))
+        common.run(command)
         lines = metrics(os.path.join(folder, "run"))
     first, last = lines[0], lines[-1]
     return {"T": (last["step"] - first["step"]) / (last["seconds"] - first["seconds"]), "return": last["return_mean"]}
+
+
+def our_seeds(command, seeds, run):
+    """Several seeds in one process: T of all of them, from the process's start to its end."""
+    start = time.perf_counter()
+    common.run([*command, "--seeds", str(seeds)])
+    seconds = time.perf_counter() - start
+    last = [metrics(os.path.join(run, f"seed_{seed}"))[-1] for seed in range(1, seeds + 1)]
+    return {"T": sum(line["step"] for line in last) / seconds, "return": statistics.fmean(line["return_mean"] for line in last)}
 
 
 class Ours:
@@ -116,12 +129,12 @@ class Ours:
 
     def __init__(self, arguments, settings, threads):
         self.arguments, self.settings, self.threads = arguments, settings, threads
-        self.batch = settings["num_envs"] * settings["horizon"]
+        self.batch, self.seeds = settings["num_envs"] * settings["horizon"], settings.get("seeds", 1)
         updates = max(3, 20_000 // self.batch)
         self.rate = our_training(arguments, settings, threads, updates * self.batch)["T"]
 
     def measure(self, seconds):
-        updates = max(3, int(self.rate * seconds / self.batch) + 1)
+        updates = max(3, int(self.rate * seconds / (self.batch * self.seeds)) + 1)
         answer = our_training(self.arguments, self.settings, self.threads, updates * self.batch)
         self.rate = answer["T"]
         return answer
