@@ -199,7 +199,7 @@ class Checkpoints(Faults):
         self.fails(3, *self.train("run", "--resume"), says="section policy")
 
     def test_checkpoint_of_other_environments(self):
-        self.transplant("few", self.recipe, "--set", "env.num_envs=32")
+        self.transplant("few", self.recipe, "--set", "env.num_envs=16")
         self.fails(3, *self.train("run", "--resume"))
 
     def test_checkpoint_of_an_older_format(self):

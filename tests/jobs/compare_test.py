@@ -191,7 +191,7 @@ class Compare(Faults):
         metrics.write_text("".join(lines[:3] + ["half a li\n"] + lines[3:]))
         self.fails(3, "compare", a, run, says="metrics.jsonl:4: not a JSON object")
         metrics.write_text("".join(lines[:3] + [lines[1]] + lines[3:]))
-        self.fails(3, "compare", run, says="metrics.jsonl:4: step 4096 does not come after")
+        self.fails(3, "compare", run, says="metrics.jsonl:4: step 2048 does not come after")
         metrics.unlink()
         self.fails(3, "compare", run, says="metrics.jsonl: no such file")
         metrics.write_text("".join(lines))

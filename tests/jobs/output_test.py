@@ -9,7 +9,7 @@ import support
 from small_jobs import Faults
 from support import checkpoints, read_metrics, read_state
 
-STEPS = 61440  # the first whole number of updates of 64 x 32 steps that reaches 60,000
+STEPS = 60416  # the first whole number of updates of 32 x 32 steps that reaches 60,000
 KEYS = [
     "run", "finished", "steps", "updates", "seconds", "steps_per_second", "checkpoint", "policy",
 ]  # fmt: skip
