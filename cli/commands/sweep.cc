@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <memory>
+#include <utility>
 
 #include "cli/args.h"
 #include "cli/commands.h"
@@ -124,9 +125,17 @@ int run_sweep(const Arguments& arguments) {
     refuse_launcher(launch, "--part: under a launcher each rank has its part already");
   // (As rank 0: each rank has trials of its own to tell of.)
   init_logging(args.quiet ? LogLevel::kWarn : LogLevel::kInfo, "", 0);
-  const SweepPlan plan = read_sweep_plan(args.file, args.set);
-  const auto part = ranks ? rank_part(launch, plan) : parse_part(args.part, plan.options.method);
-  leave_launcher(launch);
+  const auto [plan, part] = [&]() -> std::pair<SweepPlan, std::optional<SweepPart>> {
+    try {
+      SweepPlan read = read_sweep_plan(args.file, args.set);
+      const auto own = ranks ? rank_part(launch, read) : parse_part(args.part, read.options.method);
+      if (!args.check) leave_launcher(launch, read);
+      return {std::move(read), own};
+    } catch (Error& e) {
+      if (launch.rank != 0) e.set_reported();  // all ranks read the same
+      throw;
+    }
+  }();
   if (args.check) {
     if (launch.rank != 0) return 0;
     print_out(rungs_text(plan) + plan.checked);

@@ -7,24 +7,19 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/device/device.h"
 
 namespace rollmill {
 namespace {
 
-constexpr const char* kOfLauncher[] = {"RANK",
-                                       "WORLD_SIZE",
-                                       "LOCAL_RANK",
-                                       "LOCAL_WORLD_SIZE",
-                                       "MASTER_ADDR",
-                                       "MASTER_PORT",
-                                       "TORCHELASTIC_RUN_ID",
-                                       "TORCHELASTIC_RESTART_COUNT",
-                                       "TORCHELASTIC_USE_AGENT_STORE"};
-
-// The rank's own of the GPUs that its machine's ranks see.
+// The rank's own of the GPUs that its machine's ranks see; "" where there is none.
 std::string own_gpu(int local_rank) {
+  const auto rank = static_cast<std::size_t>(local_rank);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  if (visible == nullptr) return std::to_string(local_rank);
+  if (visible == nullptr) {
+    const int count = cuda_device_count();
+    return count == 0 ? "" : std::to_string(rank % static_cast<std::size_t>(count));
+  }
   std::vector<std::string> all(1);
   for (const char* c = visible; *c != '\0'; ++c) {
     if (*c == ',') {
@@ -33,20 +28,31 @@ std::string own_gpu(int local_rank) {
       all.back() += *c;
     }
   }
-  return all[static_cast<std::size_t>(local_rank) % all.size()];
+  return all[rank % all.size()];
 }
 
 }  // namespace
 
 SweepPart rank_part(const LaunchInfo& launch, const SweepPlan& plan) {
   if (plan.options.method == SweepMethod::kHalving) {
-    Error error(ExitCode::kUsage,
-                "halving compares all trials of a rung; start it as one process with --jobs, or "
-                "set method = \"random\"");
-    if (launch.rank != 0) error.set_reported();
-    throw error;
+    fail_usage(
+        "halving compares all trials of a rung; start it as one process with --jobs, or set "
+        "method = \"random\"");
   }
   return {launch.rank, launch.world_size};
+}
+
+void leave_launcher(const LaunchInfo& launch, const SweepPlan& plan) {
+  forget_launch_info();
+  const DeviceChoice device = parse_device(plan.device, "env.device");
+  if (launch.local_world_size == 1 || device.kind == DeviceChoice::Kind::kCpu) return;
+  if (device.index >= 0) {
+    fail_usage("env.device = \"" + plan.device + "\" puts the trainings of all " +
+               std::to_string(launch.local_world_size) +
+               " ranks of this machine on one GPU; use \"cuda\"");
+  }
+  if (const std::string gpu = own_gpu(launch.local_rank); !gpu.empty())
+    setenv("CUDA_VISIBLE_DEVICES", gpu.c_str(), 1);
 }
 
 std::unique_ptr<SweepFolder> whole_sweep(const SweepPlan& plan, std::unique_ptr<SweepFolder> part) {
@@ -64,12 +70,6 @@ std::unique_ptr<SweepFolder> whole_sweep(const SweepPlan& plan, std::unique_ptr<
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-}
-
-void leave_launcher(const LaunchInfo& launch) {
-  if (launch.local_world_size > 1)
-    setenv("CUDA_VISIBLE_DEVICES", own_gpu(launch.local_rank).c_str(), 1);
-  for (const char* name : kOfLauncher) unsetenv(name);
 }
 
 }  // namespace rollmill

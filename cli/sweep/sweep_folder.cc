@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <iterator>
 #include <set>
 #include <thread>
 
@@ -53,6 +52,7 @@ SweepFolder::SweepFolder(std::string dir, const SweepPlan& plan, std::optional<S
     make_or_check();
     load(resume);
     write();  // from here on the part is known to have begun
+    begun_ = fs::last_write_time(trials_path());
     return;
   }
   lock_.emplace(dir_, kJob);
@@ -76,7 +76,8 @@ std::vector<std::string> SweepFolder::part_names(const std::string& prefix,
 }
 
 void SweepFolder::make_or_check() {
-  remove_leftovers(dir_);
+  // (Of parts each may be on another machine, which alone knows which of its processes are gone.)
+  if (!part_) remove_leftovers(dir_);
   const std::string path = dir_ + "/sweep.toml";
   if (file_exists(path)) {
     const std::string difference = config_difference(read_file(path, kMostBytes), plan_.text);
@@ -101,28 +102,37 @@ std::string SweepFolder::trials_path() const {
   return dir_ + (part_ ? "/trials." + part_text(*part_) + ".jsonl" : "/trials.jsonl");
 }
 
-void SweepFolder::read_records(const std::vector<std::string>& names,
-                               std::vector<TrialRecord>& records) const {
-  const auto values_of = [&](std::int64_t trial) {
+std::vector<TrialRecord> SweepFolder::read_records(const std::string& name) const {
+  const std::string path = dir_ + "/" + name;
+  if (!file_exists(path)) return {};
+  return read_trials(path, [&](std::int64_t trial) {
     return trial < plan_.options.trials ? plan_.trials[static_cast<std::size_t>(trial)]
                                         : TrialValues{};
-  };
-  for (const std::string& name : names) {
-    if (!file_exists(dir_ + "/" + name)) continue;
-    std::vector<TrialRecord> more = read_trials(dir_ + "/" + name, values_of);
-    std::move(more.begin(), more.end(), std::back_inserter(records));
-  }
+  });
 }
 
 bool SweepFolder::all_parts_done() const {
-  if (!file_exists(trials_path())) return false;  // taken in
-  std::vector<std::string> names = part_names("trials.", ".jsonl");
-  names.emplace_back("trials.jsonl");
-  std::vector<TrialRecord> records;
-  read_records(names, records);
-  std::set<std::int64_t> trials;
-  for (const TrialRecord& r : records) trials.insert(r.trial);
-  return static_cast<std::int64_t>(trials.size()) == plan_.options.trials;
+  for (std::int64_t part = 0; part < part_->count; ++part) {
+    const std::string name = "trials." + part_text({part, part_->count}) + ".jsonl";
+    std::error_code gone;
+    const auto written = fs::last_write_time(dir_ + "/" + name, gone);
+    if (gone) return false;  // not begun, or taken in
+    std::vector<TrialRecord> records;
+    try {
+      records = read_records(name);
+    } catch (const Error&) {
+      if (!file_exists(dir_ + "/" + name)) return false;  // taken in at this moment
+      throw;
+    }
+    // What failed before this part began, its rank will try again.
+    std::erase_if(records, [&](const TrialRecord& r) { return written < begun_ && may_change(r); });
+    std::set<std::int64_t> trials;
+    for (const TrialRecord& r : records) trials.insert(r.trial);
+    for (std::int64_t k = part; k < plan_.options.trials; k += part_->count) {
+      if (!trials.contains(k)) return false;
+    }
+  }
+  return true;
 }
 
 void SweepFolder::load(bool resume) {
@@ -136,11 +146,18 @@ void SweepFolder::load(bool resume) {
     names = {"trials." + part_text(*part_) + ".jsonl"};
   }
   names.insert(names.begin(), "trials.jsonl");
-  std::vector<TrialRecord> all;
-  read_records(names, all);
-  for (TrialRecord& r : all) {
-    if ((!part_ || part_->has(r.trial)) && find(r.trial, r.rung) == nullptr)
-      records_.push_back(std::move(r));
+  for (const std::string& name : names) {
+    for (TrialRecord& r : read_records(name)) {
+      if (part_ && !part_->has(r.trial)) continue;
+      const auto known = std::find_if(records_.begin(), records_.end(), [&](const TrialRecord& k) {
+        return k.trial == r.trial && k.rung == r.rung;
+      });
+      if (known == records_.end()) {
+        records_.push_back(std::move(r));
+      } else if (may_change(*known)) {  // it was tried again
+        *known = std::move(r);
+      }
+    }
   }
   sort_trials(records_);
   if (resume) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,7 +41,7 @@ class SweepFolder {
   // Without parts: trials.jsonl is what counts from here on. `best_recipe`: text of best.toml, "" for none.
   void finish(const std::string& best_recipe);
 
-  // Of a part: whether its own trials and those of all other parts have their records, and nobody has taken them in yet.
+  // Of a part: whether all parts have begun and have the records of their trials, and nobody has taken them in yet.
   bool all_parts_done() const;
   void leave() { lock_.reset(); }  // others may have the folder
 
@@ -51,7 +52,8 @@ class SweepFolder {
  private:
   void make_or_check();
   void load(bool resume);
-  void read_records(const std::vector<std::string>& names, std::vector<TrialRecord>& records) const;
+  std::vector<TrialRecord> read_records(
+      const std::string& name) const;  // none where there is no such file
   void write() const;
   std::string trials_path() const;
   std::vector<std::string> part_names(const std::string& prefix, const std::string& ending) const;
@@ -61,6 +63,7 @@ class SweepFolder {
   const SweepPlan& plan_;
   std::optional<SweepPart> part_;
   std::optional<DirLock> lock_;
+  std::filesystem::file_time_type begun_;  // of a part, by the clock of the folder's files
   std::vector<TrialRecord> records_;
 };
 

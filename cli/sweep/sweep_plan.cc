@@ -87,6 +87,7 @@ SweepPlan read_sweep_plan(const std::string& path, const std::vector<std::string
     plan.extends.push_back(!depends_on_length(trial));
     if (k > 0) continue;
     plan.recipe_name = trial.name;
+    plan.device = trial.env.device;
     plan_rungs(sweep, trial, plan);
   }
   return plan;

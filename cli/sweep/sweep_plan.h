@@ -18,6 +18,7 @@ struct SweepPlan {
   SweepOptions options;
   std::string recipe;       // the recipe file's bytes
   std::string recipe_name;  // run.name
+  std::string device;       // env.device, of the first trial
   std::vector<TrialValues> trials;
   // By trial, for halving: whether a run that ended can go on to more steps and be the run that had them from the start.
   std::vector<bool> extends;

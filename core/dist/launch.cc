@@ -114,4 +114,11 @@ LaunchInfo read_launch_info() {
   return info;
 }
 
+void forget_launch_info() {
+  for (const char* name :
+       {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+        "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_USE_AGENT_STORE"})
+    unsetenv(name);
+}
+
 }  // namespace rollmill

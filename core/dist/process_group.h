@@ -26,6 +26,8 @@ struct LaunchInfo {
 
 // Reads and checks the variables; throws a usage error that names what is missing or contradictory.
 LaunchInfo read_launch_info();
+// Takes them out of this process's environment: what it starts is no rank.
+void forget_launch_info();
 
 class ProcessGroup {
  public:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -193,10 +194,17 @@ class Sweep(JobTest):
         self.assertEqual([r["mean_return"] is None for r in records], [False, True, True])
         self.assertIn("trial 1  failed (exit 6)", result.err)
         self.assertIn("3 trials, grid, 2 failed", result.out)
+        shutil.copytree(self.dir / "out", self.dir / "ranks")
         report = json.loads(self.ok(*self.command("out", "--resume", "--json")).out)
         self.assertEqual(report["failed"], 1)
         self.assertEqual([r["exit_code"] for r in self.trials("out")], [0, 6, 0])
         self.assertEqual(without_times(self.trials("out")[1]), without_times(records[1]))
+        # On ranks, of which two have nothing to do and must wait for the third.
+        results = self.ranks(3, *self.command("ranks", "--resume", "--json"))
+        self.assertEqual([r.code for r in results], [0, 0, 0], "\n".join(map(str, results)))
+        self.assertEqual([json.loads(r.out)["failed"] for r in results if r.out], [1])
+        self.assertEqual(self.contents("ranks"), self.contents("out"))
+        self.assertEqual(sorted(os.listdir(self.dir / "ranks")), sorted(os.listdir(self.dir / "out")))
         self.sweep('method = "grid"\n', space.replace("1e-3, 10.0, 2e-3", "10.0"))
         self.fails(6, *self.command("none"), says="all 1 trials failed")
 
