@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/aligned.h"
+#include "core/base/assert.h"
 #include "core/base/simd.h"
 #include "core/base/thread_pool.h"
 #include "rollout/mlp/elementwise.h"
@@ -107,6 +108,7 @@ class Passes {
 }  // namespace
 
 Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds) {
+  RM_ASSERT(shape.trunk == Trunk::kSeparate);
   Roofline r;
   ThreadPool pool(threads);
   std::vector<float> sink(static_cast<std::size_t>(threads) * 16);

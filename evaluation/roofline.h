@@ -24,7 +24,7 @@ struct Roofline {
   double allowed(double environment) const { return 1.0 / (1.0 / environment + arithmetic()); }
 };
 
-// Of a policy without memory and convolutions, whose observations are real numbers, pixels or bits (of bits: as many ones as
+// Of two networks without memory and convolutions, whose observations are real numbers, pixels or bits (of bits: as many ones as
 // there are zeros). Takes about 4 x seconds.
 Roofline measure_roofline(const PolicyShape& shape, int threads, double seconds);
 

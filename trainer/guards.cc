@@ -77,33 +77,37 @@ std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
   const bool unsolved = !(mean_return >= solved_at_);
   // Who imitates may be sure of what it does; its updates have no KL divergence.
   const bool explores = kl > 0;
-  if (entropy_.observe(first_entropy_ > 0 && entropy < 0.01 * first_entropy_ && unsolved && explores, 3)) {
-    warnings.push_back(text("the policy hardly explores any more (entropy %.3g) and has not solved "
-                            "the task: try a higher ppo.entropy_coefficient or a lower "
-                            "ppo.learning_rate",
-                            entropy));
+  if (entropy_.observe(
+          first_entropy_ > 0 && entropy < 0.01 * first_entropy_ && unsolved && explores, 3)) {
+    warnings.push_back(
+        text("the policy hardly explores any more (entropy %.3g) and has not solved "
+             "the task: try a higher ppo.entropy_coefficient or a lower "
+             "ppo.learning_rate",
+             entropy));
   }
   if (ratio_.observe(kl > 0.5 || clipped > 0.8, 3)) {
-    warnings.push_back(text("updates change the policy too much (approx_kl %.3g): try a lower "
-                            "ppo.learning_rate, fewer ppo.epochs, or ppo.target_kl = 0.02",
-                            kl));
+    warnings.push_back(
+        text("updates change the policy too much (approx_kl %.3g): try a lower "
+             "ppo.learning_rate, fewer ppo.epochs, or ppo.target_kl = 0.02",
+             kl));
   }
-  if (value_.observe(updates_ > 20 && explained < 0.0, 20)) {
-    warnings.push_back(text("the value function explains nothing of the returns (explained "
-                            "variance %.3g): try another trainer.reward_scale, "
-                            "policy.normalize_observations = true, or a higher "
-                            "ppo.value_coefficient",
-                            explained));
+  if (value_.observe(updates_ > 20 && explained < 0.0 && unsolved, 20)) {
+    warnings.push_back(
+        text("the value function explains nothing of the returns (explained "
+             "variance %.3g): try another trainer.reward_scale, "
+             "policy.normalize_observations = true, or a higher "
+             "ppo.value_coefficient",
+             explained));
   }
   if (std::isfinite(mean_return))
-    largest_return_ = std::max(largest_return_, std::fabs(mean_return));
+    largest_return_ = std::max(largest_return_.value_or(1.0), std::fabs(mean_return));
   // Bootstrapped beyond time limits, or with an entropy bonus, values are larger than returns, but not by that much.
-  const double possible = 1e3 * reward_scale_ * std::max(1.0, largest_return_);
-  if (q_.observe(largest_return_ > 0 && q > possible, 3)) {
-    warnings.push_back(text("the values diverge (q_mean %.3g without its sign, a thousand times any "
-                            "return): try a lower learning_rate, a slower target network (a "
-                            "lower tau, a higher target_every), or max_grad_norm",
-                            q));
+  if (q_.observe(largest_return_ && q > 1e3 * reward_scale_ * *largest_return_, 3)) {
+    warnings.push_back(
+        text("the values diverge (q_mean %.3g without its sign, a thousand times any "
+             "return): try a lower learning_rate, a slower target network (a "
+             "lower tau, a higher target_every), or max_grad_norm",
+             q));
   }
   return warnings;
 }

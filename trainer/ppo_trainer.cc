@@ -14,6 +14,7 @@
 #include "trainer/guards.h"
 #include "trainer/imitation/imitation.h"
 #include "trainer/imitation/initial_policy.h"
+#include "trainer/make_learner.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
@@ -76,12 +77,7 @@ PpoTrainer::PpoTrainer(const TrainOptions& options, ProcessGroup& group, int loc
   config.threads = run_.pool->threads();
   config.bf16 = options.bf16 && options.kernels == "fused";
   config.exact = options.groups > 0;
-  const bool on_gpu = options.env.device.starts_with("cuda");
-  if (config.bf16 && !on_gpu && !bf16_hardware() && group.rank() == 0) {
-    log_warn(
-        "trainer.precision: this processor has no AVX512_BF16; \"bf16\" gives the same bits here, in more "
-        "time than \"float32\" would take");
-  }
+  warn_of_slow_bf16(options, group);
   config.device = parse_device(options.env.device, "env.device");
   config.local_rank = local_rank;
   experience_ = parts.experience(config, weights_, *run_.pool);
@@ -262,9 +258,7 @@ void PpoTrainer::update_normalizer() {
   weights_.normalizer.merge(total);
 }
 
-int PpoTrainer::local_groups() const {
-  return groups_of_rank(run_.options.groups, run_.group);
-}
+int PpoTrainer::local_groups() const { return groups_of_rank(run_.options.groups, run_.group); }
 
 std::int64_t PpoTrainer::bytes_per_environment() const {
   EnvBatch& batch = experience_->batch();

@@ -133,10 +133,14 @@ TrainOptions read_train_options(Config& c, int world_size) {
   }
   if (off_policy && !o.actor_ignores.empty())
     c.fail("policy.actor_ignores", "is for ppo, bc and distill; leave it out with " + o.algorithm);
-  if (off_policy && o.init_gains != InitGains{})
-    c.fail("policy.hidden_gain",
-           "and policy.actor_gain and critic_gain are for ppo, bc and distill; leave them out with " +
-               o.algorithm);
+  const InitGains usual;
+  for (const auto& [key, same] :
+       {std::pair{"policy.hidden_gain", o.init_gains.hidden == usual.hidden},
+        std::pair{"policy.actor_gain", o.init_gains.actor == usual.actor},
+        std::pair{"policy.critic_gain", o.init_gains.critic == usual.critic}}) {
+    if (off_policy && !same)
+      c.fail(key, "is for ppo, bc and distill; leave it out with " + o.algorithm);
+  }
   o.total_steps = c.require_int("trainer.total_steps", 1);
   o.reward_scale = static_cast<float>(c.get_float("trainer.reward_scale", 1.0, 1e-9, 1e9));
   if (o.env.num_envs % world_size != 0) {

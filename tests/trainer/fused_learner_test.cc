@@ -52,8 +52,8 @@ TEST(FusedLearner, AThreadForEachNetworkChangesNothing) {
   for (const Case& c : {Case{"choices", true, 0, false}, Case{"reals", false, 0, false},
                         Case{"early end", true, 1e-9f, false}, Case{"skipped", false, 0, true}}) {
     const auto run = [&](int threads, std::vector<double>& said) {
-      // Minibatches of 150 rows are three shards.
-      auto s = std::make_unique<Scene>(c.discrete, std::vector<int>{70, 40}, 20, 15, 9, threads);
+      // Minibatches of 240 rows are three shards.
+      auto s = std::make_unique<Scene>(c.discrete, std::vector<int>{70, 40}, 32, 15, 9, threads);
       s->options.minibatches = 2;
       s->options.entropy_coefficient = 0.01f;
       s->options.target_kl = c.target_kl;

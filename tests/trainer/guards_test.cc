@@ -100,7 +100,7 @@ TEST(TrainingWatch, WarnsOnceOfEachSymptomAndNotOfSuccess) {
   int warned[5] = {};
   for (int u = 0; u < 60; ++u) {
     const double entropy = u < 5 ? 0.6 : 1e-4;
-    warned[0] += static_cast<int>(solved.observe(metrics(entropy, 0.01, 0.9, 120)).size());
+    warned[0] += static_cast<int>(solved.observe(metrics(entropy, 0.01, -0.4, 120)).size());
     warned[1] += static_cast<int>(collapsed.observe(metrics(entropy, 0.01, 0.9, 20)).size());
     warned[2] += static_cast<int>(exploding.observe(metrics(0.6, u > 7 ? 2.0 : 0.1, 0.9, 20)).size());
     warned[3] += static_cast<int>(dead.observe(metrics(0.6, 0.01, -0.4, 20)).size());
@@ -129,6 +129,14 @@ TEST(TrainingWatch, WarnsOfValuesThatDiverge) {
   EXPECT_EQ(warnings(-2e3, 1.0f), 0);
   EXPECT_EQ(warnings(-2e3, 0.01f), 1);
   EXPECT_EQ(warnings(kNaN, 1.0f), 0);
+  TrainingWatch sparse(EnvSpec{});  // nothing was ever returned
+  int count = 0;
+  for (int report = 0; report < 10; ++report) {
+    MetricsRecord m;
+    m.add("return_mean", 0.0).add("q_mean", 2e3);
+    count += static_cast<int>(sparse.observe(m).size());
+  }
+  EXPECT_EQ(count, 1);
 }
 
 }  // namespace

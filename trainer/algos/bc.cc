@@ -6,6 +6,7 @@
 #include "core/base/aligned.h"
 #include "envs/registry.h"
 #include "trainer/imitation/initial_policy.h"
+#include "trainer/make_learner.h"
 #include "trainer/state_arrays.h"
 
 namespace rollmill {
@@ -17,6 +18,7 @@ BcTrainer::BcTrainer(const TrainOptions& options, ProcessGroup& group)
       weights_(shape_for(run_.spec, options.policy)) {
   weights_.normalizer = ObservationNormalizer(
       run_.spec.observed.elements, options.normalize_observations, options.clip_observations);
+  warn_of_slow_bf16(options, group);
   initialize_weights(weights_, options.seed, options.log_std_init, options.init_gains);
   imitation_ = std::make_unique<Imitation>(options.bc.dataset, run_, now_, options.bc.streams,
                                            weights_, optimizer_);

@@ -42,9 +42,16 @@ bool networks_apart(int shards, int threads) {
   return threads > 1 && (shards < 2 * threads || (shards < 4 * threads && shards % threads != 0));
 }
 
-// Of so many shards at most two threads take a network each. Measured: of more the actor, which has a twelfth more to do than the
-// critic, costs what fewer meetings gain.
+// Of so many shards at most two threads take a network each. Measured: of more the actor, which has a twelfth more to do than a
+// critic of its size, costs what fewer meetings gain.
 constexpr int kShardsOfThreadEach = 5;
+
+// Whether neither network is a fifth larger than the other: its thread would be waited for.
+bool balanced(const MlpLayout& layout) {
+  const auto [fewer, more] =
+      std::minmax({parameter_count(layout.actor), parameter_count(layout.critic)});
+  return 5 * more <= 6 * fewer;
+}
 
 // The part of [begin, end) in a range.
 ParamRange overlap(const ParamRange& range, std::int64_t begin, std::int64_t end) {
@@ -60,10 +67,12 @@ class FusedLearner final : public Learner {
         groups_(groups_of_rank(context.groups, *context.group)),
         alone_(groups_ == 1 && context.group->world_size() == 1),
         chunks_(norm_chunks(layout_.size)),
-        ranges_(std::min(chunks_, kRangesOfThread * context.pool->threads())) {
+        ranges_(std::min(chunks_, kRangesOfThread * context.pool->threads())),
+        may_thread_each_(alone_ && separate() && c_.pool->threads() == 2 && balanced(layout_)) {
     if (!alone_) group_gradients_.resize(static_cast<std::size_t>(layout_.size) * groups_);
     gradient_.resize(static_cast<std::size_t>(layout_.size));
     norm_parts_.resize(static_cast<std::size_t>(chunks_));
+    if (may_thread_each_) find_shared_chunks();
   }
 
   UpdateStats update(const RolloutBuffer& buffer, std::int64_t update,
@@ -99,6 +108,7 @@ class FusedLearner final : public Learner {
   void add_shards(int group, int shards, std::int64_t begin, std::int64_t end, float* sum);
   void add_groups();
   void finish_gradient(int range);
+  void find_shared_chunks();
   void clear_frozen(std::int64_t begin, std::int64_t end);
   void add_squares(std::int64_t chunk);
   double gradient_norm_squared() const;
@@ -112,15 +122,12 @@ class FusedLearner final : public Learner {
   std::int64_t chunk_end(std::int64_t chunk) const {
     return std::min<std::int64_t>(chunk + kNormChunk, layout_.size);
   }
-  // Whether network_gradient adds the squares of this chunk.
-  bool within_part(std::int64_t chunk) const {
-    for (const ShardPart part : {ShardPart::kActor, ShardPart::kCritic}) {
-      const PartRanges ranges = part_ranges(layout_, part);
-      for (const ParamRange& r : {ranges.network, ranges.deviations}) {
-        if (r.begin <= chunk && chunk < r.end && chunk_end(chunk) <= r.end) return true;
-      }
-    }
-    return false;
+  // Calls body(chunk) for each of the norm's chunks that lies in the range.
+  template <class Body>
+  void for_chunks(const ParamRange& r, Body&& body) const {
+    for (std::int64_t chunk = (r.begin + kNormChunk - 1) / kNormChunk * kNormChunk;
+         chunk < r.end && chunk_end(chunk) <= r.end; chunk += kNormChunk)
+      body(chunk);
   }
   // The parameters of a range: whole chunks of the norm, the same in every loop, so that they stay in a thread's cache.
   std::int64_t range_begin(int range) const {
@@ -137,7 +144,8 @@ class FusedLearner final : public Learner {
   int chunks_, ranges_;
   // Two threads have a network each: what one does for a minibatch, from the last one's Adam step to this one's norm, needs nothing
   // of the other, so that they meet once a minibatch. The step then waits until the threads come to their networks again.
-  bool thread_each_ = false;
+  bool may_thread_each_, thread_each_ = false;
+  std::vector<std::int64_t> shared_chunks_;  // of the norm, that lie in neither network alone
   std::optional<AdamStep> waiting_;
   std::int64_t group_units_ = 0;
   AlignedVector<float> group_gradients_;  // [groups_][parameters]
@@ -174,7 +182,7 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
   group_units_ = units_of_group(b);
   const int shards = shards_of(static_cast<int>(group_units_ / o_.minibatches)) * groups_;
   make_shards(shards);
-  thread_each_ = alone_ && separate() && c_.pool->threads() == 2 && shards <= kShardsOfThreadEach;
+  thread_each_ = may_thread_each_ && shards <= kShardsOfThreadEach;
   has_rows_ = rows_.fill(b, *c_.pool);
   const auto together = static_cast<int>(
       std::clamp<std::int64_t>(kOrderedTogether / (group_units_ * groups_), 1, o_.epochs));
@@ -311,9 +319,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
       network_gradient(task, mb, shards, n == 0 ? ShardPart::kActor : ShardPart::kCritic);
     });
     waiting_.reset();
-    for (std::int64_t chunk = 0; chunk < layout_.size; chunk += kNormChunk) {
-      if (!within_part(chunk)) add_squares(chunk);
-    }
+    for (const std::int64_t chunk : shared_chunks_) add_squares(chunk);
   } else {
     const bool two = separate() && networks_apart(all, c_.pool->threads());
     c_.pool->run(two ? 2 * all : all, [&](int number) {
@@ -363,9 +369,22 @@ void FusedLearner::network_gradient(const MinibatchTask& task, const Minibatch& 
   for (const ParamRange& r : {ranges.network, ranges.deviations}) {
     add_shards(0, shards, r.begin, r.end, gradient_.data());
     clear_frozen(r.begin, r.end);
-    for (std::int64_t chunk = (r.begin + kNormChunk - 1) / kNormChunk * kNormChunk;
-         chunk < r.end && chunk_end(chunk) <= r.end; chunk += kNormChunk)
-      add_squares(chunk);
+    for_chunks(r, [&](std::int64_t chunk) { add_squares(chunk); });
+  }
+}
+
+void FusedLearner::find_shared_chunks() {
+  std::vector<bool> alone(static_cast<std::size_t>(chunks_));
+  for (const ShardPart part : {ShardPart::kActor, ShardPart::kCritic}) {
+    const PartRanges ranges = part_ranges(layout_, part);
+    for (const ParamRange& r : {ranges.network, ranges.deviations}) {
+      for_chunks(r, [&](std::int64_t chunk) {
+        alone[static_cast<std::size_t>(chunk / kNormChunk)] = true;
+      });
+    }
+  }
+  for (std::int64_t chunk = 0; chunk < layout_.size; chunk += kNormChunk) {
+    if (!alone[static_cast<std::size_t>(chunk / kNormChunk)]) shared_chunks_.push_back(chunk);
   }
 }
 
