@@ -81,11 +81,12 @@ def result_stem(name):
     return os.path.join(RESULTS, f"{name}-{slug}-{cores()}-cores")
 
 
-def write_results(name, data, lines):
-    """benchmarks/results/NAME-<processor>-<n>-cores.json and .md; returns their common stem."""
-    stem = result_stem(name)
+def write_results(name, data, lines, any_machine=False):
+    """benchmarks/results/NAME-<processor>-<n>-cores.json and .md, or NAME's alone where the machine does not matter; returns their
+    common stem."""
+    stem = os.path.join(RESULTS, name) if any_machine else result_stem(name)
     with open(stem + ".json", "w") as file:
-        json.dump(data, file, indent=2)
+        json.dump(data, file, indent=1 if any_machine else 2)
         file.write("\n")
     with open(stem + ".md", "w") as file:
         file.write("\n".join(lines) + "\n")

@@ -104,14 +104,8 @@ def main():
             name = " ".join(f"`{key} = {toml(value)}`" for key, value in change.items() if key != "trainer.reward_scale")
             lines.append(f"| {name or 'defaults'} | {' | '.join(cells)} |")
             print(lines[-1], flush=True)
-    if arguments.no_write:
-        return
-    stem = os.path.join(common.RESULTS, "ablation")
-    with open(stem + ".json", "w") as file:
-        json.dump({"machine": facts, "scenes": SCENES, "rows": rows}, file, indent=1)
-        file.write("\n")
-    with open(stem + ".md", "w") as file:
-        file.write("\n".join(lines) + "\n")
+    if not arguments.no_write:
+        common.write_results("ablation", {"machine": facts, "scenes": SCENES, "rows": rows}, lines, any_machine=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ event files); a rival only trains. In a setting both sides have the same network
 coefficients. Rounds alternate; the table shows each side's fastest, for what else runs on a machine only ever slows a side. "ratio" lets each side use the machine as it is fastest (ours: one
 thread or two), "1 thread" is ours on one thread over the same rival.
 
-Time to solve is from process start to the end of an evaluation: ours trains until the recipe's [stop] and plays 1,000
+Time to solve is from process start to the end of an evaluation: ours trains to the recipe's end and plays 1,000
 greedy episodes, a rival stops as soon as 100 greedy episodes have the return (tried once its training episodes come near it).
 """
 import argparse
@@ -41,6 +41,8 @@ BREAKOUT = {**COMMON, "rollmill": "MinAtar/Breakout-v1", "gymnax": "Breakout-Min
 # Adam, and redraws a segment's advantage for every minibatch (V-trace, prioritised); one layer is one layer.
 PUFFER = {**CARTPOLE, "hidden": [128], "activation": "relu", "trunk": "shared", "num_envs": 8192, "horizon": 64, "epochs": 1,
           "minibatches": 16, "gamma": 0.95, "value_coefficient": 2.0, "entropy_coefficient": 0.001, "max_grad_norm": 1.5,
+          "learning_rate": 6e-3,  # Adam's; Muon has its own
+         
           "more": ["env.time_limit=200", "ppo.value_clip=0.2"]}
 # RLtools' Pendulum setup: src/rl/environments/pendulum/ppo/cpu of rl-tools/rl-tools (4 environments, 1,024 steps each, batches
 # of 256, 2 epochs, 75 updates), with the defaults of its PPO and of PyTorch's Adam (lambda 0.95, clip 0.2, no clipping of
