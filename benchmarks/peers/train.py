@@ -42,7 +42,6 @@ BREAKOUT = {**COMMON, "rollmill": "MinAtar/Breakout-v1", "gymnax": "Breakout-Min
 PUFFER = {**CARTPOLE, "hidden": [128], "activation": "relu", "trunk": "shared", "num_envs": 8192, "horizon": 64, "epochs": 1,
           "minibatches": 16, "gamma": 0.95, "value_coefficient": 2.0, "entropy_coefficient": 0.001, "max_grad_norm": 1.5,
           "learning_rate": 6e-3,  # Adam's; Muon has its own
-         
           "more": ["env.time_limit=200", "ppo.value_clip=0.2"]}
 # RLtools' Pendulum setup: src/rl/environments/pendulum/ppo/cpu of rl-tools/rl-tools (4 environments, 1,024 steps each, batches
 # of 256, 2 epochs, 75 updates), with the defaults of its PPO and of PyTorch's Adam (lambda 0.95, clip 0.2, no clipping of
