@@ -91,7 +91,11 @@ std::vector<std::string> TrainingWatch::observe(const MetricsRecord& record) {
              "ppo.learning_rate, fewer ppo.epochs, or ppo.target_kl = 0.02",
              kl));
   }
-  if (value_.observe(updates_ > 20 && explained < 0.0 && unsolved, 20)) {
+  if (!(mean_return <= best_return_) && std::isfinite(mean_return)) {
+    best_return_ = mean_return;
+    best_update_ = updates_;
+  }
+  if (value_.observe(updates_ - best_update_ > 20 && explained < 0.0 && unsolved, 20)) {
     warnings.push_back(
         text("the value function explains nothing of the returns (explained "
              "variance %.3g): try another trainer.reward_scale, "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,8 +25,8 @@ std::string first_observation_not_finite(const RolloutBuffer& buffer, const EnvS
 //   entropy collapse       below 1 % of what it was at first, while the task is not solved; of choices only: the entropy of
 //                          real actions has no zero to be near to
 //   exploding ratios       approx_kl above 0.5, or more than 80 % clipped, three updates in a row
-//   dead value function    explained variance below 0 for twenty updates in a row, after the first twenty, while the task is not
-//                          solved: returns that are all alike have no variance to explain
+//   dead value function    explained variance below 0 for twenty updates in a row, twenty after the best mean return, while the task
+//                          is not solved: returns that are all alike have no variance to explain
 //   diverging values       of dqn, sac and td3: q_mean a thousand times what any episode returned (scaled), three reports in a row
 class TrainingWatch {
  public:
@@ -50,7 +51,8 @@ class TrainingWatch {
   double first_entropy_ = 0;  // until there is one
   std::optional<double>
       largest_return_;  // 1 or more, without its sign, of all reports that have one
-  int updates_ = 0;
+  double best_return_ = -std::numeric_limits<double>::infinity();
+  int updates_ = 0, best_update_ = 0;
   Symptom entropy_, ratio_, value_, q_;
 };
 

@@ -96,8 +96,8 @@ MetricsRecord metrics(double entropy, double kl, double explained, double mean_r
 TEST(TrainingWatch, WarnsOnceOfEachSymptomAndNotOfSuccess) {
   EnvSpec spec;
   spec.solved_at = 100;
-  TrainingWatch solved(spec), collapsed(spec), exploding(spec), dead(spec), fine(spec);
-  int warned[5] = {};
+  TrainingWatch solved(spec), collapsed(spec), exploding(spec), dead(spec), fine(spec), rising(spec);
+  int warned[6] = {};
   for (int u = 0; u < 60; ++u) {
     const double entropy = u < 5 ? 0.6 : 1e-4;
     warned[0] += static_cast<int>(solved.observe(metrics(entropy, 0.01, -0.4, 120)).size());
@@ -105,12 +105,14 @@ TEST(TrainingWatch, WarnsOnceOfEachSymptomAndNotOfSuccess) {
     warned[2] += static_cast<int>(exploding.observe(metrics(0.6, u > 7 ? 2.0 : 0.1, 0.9, 20)).size());
     warned[3] += static_cast<int>(dead.observe(metrics(0.6, 0.01, -0.4, 20)).size());
     warned[4] += static_cast<int>(fine.observe(metrics(kNaN, kNaN, kNaN, kNaN)).size());
+    warned[5] += static_cast<int>(rising.observe(metrics(0.6, 0.01, -0.4, u)).size());
   }
   EXPECT_EQ(warned[0], 0);
   EXPECT_EQ(warned[1], 1);
   EXPECT_EQ(warned[2], 1);
   EXPECT_EQ(warned[3], 1);
   EXPECT_EQ(warned[4], 0);
+  EXPECT_EQ(warned[5], 0);
 }
 
 // Values beyond all returns, in the scale that they are learned in.
