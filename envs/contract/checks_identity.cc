@@ -1,4 +1,5 @@
 // Checks that the same thing twice is the same bits: threads, batches, memory, snapshots, replay.
+#include <future>
 #include <vector>
 
 #include "envs/contract/check_support.h"
@@ -25,6 +26,18 @@ void check_repeatable(const EnvEntry& entry, Broken& broken) {
 void check_threads(const EnvEntry& entry, Broken& broken) {
   Runner alone(entry, check_config(1500));
   const auto expected = alone.play(kSteps);
+  // All of it on one other thread: of a pool, whose threads take over each other's tasks, a busy machine may let none but the caller
+  // do anything.
+  const auto elsewhere = std::async(std::launch::async, [&] {
+                           return Runner(entry, check_config(1500)).play(kSteps);
+                         }).get();
+  const int other = first_difference(expected, elsewhere);
+  if (other >= 0) {
+    broken.push_back("on another thread environment " + text(other) +
+                     " has other bits than on the calling one: is there a static or thread-local "
+                     "variable?");
+    return;
+  }
   for (const int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
     Runner pooled(entry, check_config(1500), &pool);

@@ -53,11 +53,6 @@ bool balanced(const MlpLayout& layout) {
   return 5 * more <= 6 * fewer;
 }
 
-// The part of [begin, end) in a range.
-ParamRange overlap(const ParamRange& range, std::int64_t begin, std::int64_t end) {
-  return {std::max(begin, range.begin), std::min(end, range.end)};
-}
-
 class FusedLearner final : public Learner {
  public:
   explicit FusedLearner(const LearnerContext& context)
@@ -443,9 +438,8 @@ void FusedLearner::finish_gradient(int range) {
 
 void FusedLearner::clear_frozen(std::int64_t begin, std::int64_t end) {
   for (const ParamRange& r : c_.frozen) {
-    const ParamRange part = overlap(r, begin, end);
-    if (part.begin < part.end)
-      std::fill(gradient_.begin() + part.begin, gradient_.begin() + part.end, 0.0f);
+    const std::int64_t from = std::max(begin, r.begin), to = std::min(end, r.end);
+    if (from < to) std::fill(gradient_.begin() + from, gradient_.begin() + to, 0.0f);
   }
 }
 
