@@ -154,18 +154,30 @@ bool last_checkpoint_is_damaged(const std::string& dir) {
   return all.empty() || !check_checkpoint(all.front()).empty();
 }
 
+// Whether a run failed before its first update: a dataset or policy that was not there, say. Nothing of it can be lost.
+bool never_began(const std::string& dir) {
+  const std::string metrics = dir + "/metrics.jsonl";
+  return read_run_state(dir) == "failed" && list_checkpoints(dir).empty() &&
+         (!file_exists(metrics) || file_bytes(metrics) == 0);
+}
+
+// Of a folder that is to become a run's.
+void refuse_other_files(const std::string& dir) {
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "lock.json" || (name == "checkpoints" && fs::is_empty(entry.path()))) continue;
+    fail_io(dir + " holds files that are not a training run (" + name + "); choose another --out");
+  }
+}
+
 // Rank 0 decides what the folder is: "new", "resume" or "done".
 std::string open_folder(const TrainJob& job) {
   const std::string& dir = job.out_dir;
   const std::string config_path = dir + "/config.toml";
   remove_leftovers(dir);  // of a process that was killed; this one holds the lock
-  if (!file_exists(config_path)) {
-    for (const auto& entry : fs::directory_iterator(dir)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "lock.json" || (name == "checkpoints" && fs::is_empty(entry.path()))) continue;
-      fail_io(dir + " holds files that are not a training run (" + name +
-              "); choose another --out");
-    }
+  const bool anew = never_began(dir);
+  if (anew || !file_exists(config_path)) {
+    if (!anew) refuse_other_files(dir);
     check_writable(dir);
     make_dirs(checkpoints_dir(dir));
     write_file_atomic(config_path, job.config_text);

@@ -235,6 +235,17 @@ class Folders(Faults):
                     self.fails(FOLDER_CODE, *make(foreign.name, *more), says="thesis.txt")
                     self.assertEqual([p.name for p in foreign.iterdir()], ["thesis.txt"])
 
+    def test_a_run_that_never_began_gives_its_folder_back(self):
+        """Whatever was wrong before the first update, the right command then works as if nothing had been; begun runs are kept."""
+        self.ok(*self.train("alone"))
+        for more in (["--set", "init.policy=nope"], ["--set", f"init.policy={self.dir / 'alone'}", "--set", "policy.hidden=[8]"]):
+            result = run(*self.train("out", *more))
+            self.assertIn(result.code, (2, 3), str(result))
+            self.ok(*self.train("out"))
+            assert_same_run(self, self.dir / "alone", self.dir / "out")
+            self.fails(FOLDER_CODE, *self.train("out", *more), says="another config")
+            shutil.rmtree(self.dir / "out")
+
     def test_another_job(self):
         self.ok(*self.train("run"))
         self.ok(*self.generate("data"))
