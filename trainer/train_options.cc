@@ -90,10 +90,6 @@ TrainOptions read_train_options(Config& c, int world_size) {
   o.policy = read_policy_choices(c);
   read_actor_ignores(c, o);
   o.log_std_init = static_cast<float>(c.get_float("policy.log_std_init", 0.0, -20, 5));
-  for (const auto& [key, gain] : {std::pair{"policy.hidden_gain", &o.init_gains.hidden},
-                                  std::pair{"policy.actor_gain", &o.init_gains.actor},
-                                  std::pair{"policy.critic_gain", &o.init_gains.critic}})
-    *gain = c.get_float(key, *gain, 0, 1e3);
   o.normalize_observations = c.get_bool("policy.normalize_observations", false);
   if (o.normalize_observations &&
       find_env(o.env.id).spec().observed.kind != ObservationKind::kReal) {
@@ -133,12 +129,12 @@ TrainOptions read_train_options(Config& c, int world_size) {
   }
   if (off_policy && !o.actor_ignores.empty())
     c.fail("policy.actor_ignores", "is for ppo, bc and distill; leave it out with " + o.algorithm);
-  const InitGains usual;
-  for (const auto& [key, same] :
-       {std::pair{"policy.hidden_gain", o.init_gains.hidden == usual.hidden},
-        std::pair{"policy.actor_gain", o.init_gains.actor == usual.actor},
-        std::pair{"policy.critic_gain", o.init_gains.critic == usual.critic}}) {
-    if (off_policy && !same)
+  for (const auto& [key, gain] : {std::pair{"policy.hidden_gain", &o.init_gains.hidden},
+                                  std::pair{"policy.actor_gain", &o.init_gains.actor},
+                                  std::pair{"policy.critic_gain", &o.init_gains.critic}}) {
+    const double usual = *gain;
+    *gain = c.get_float(key, usual, 0, 1e3);
+    if (off_policy && *gain != usual)
       c.fail(key, "is for ppo, bc and distill; leave it out with " + o.algorithm);
   }
   o.total_steps = c.require_int("trainer.total_steps", 1);

@@ -114,6 +114,11 @@ class FusedLearner final : public Learner {
   bool separate() const {
     return layout_.shape.trunk == Trunk::kSeparate && layout_.shape.memory == MemoryKind::kNone;
   }
+  // With thread_each_: body(part) for both networks, each by a thread.
+  template <class Body>
+  void each_network(Body&& body) {
+    c_.pool->run(2, [&](int n) { body(n == 0 ? ShardPart::kActor : ShardPart::kCritic); });
+  }
   std::int64_t chunk_end(std::int64_t chunk) const {
     return std::min<std::int64_t>(chunk + kNormChunk, layout_.size);
   }
@@ -211,8 +216,7 @@ UpdateStats FusedLearner::update(const RolloutBuffer& b, std::int64_t update,
     if (o_.target_kl > 0.0f && epoch_kl > 1.5 * static_cast<double>(o_.target_kl)) break;
   }
   if (waiting_) {
-    c_.pool->run(
-        2, [&](int n) { take_step(*waiting_, n == 0 ? ShardPart::kActor : ShardPart::kCritic); });
+    each_network([&](ShardPart part) { take_step(*waiting_, part); });
     waiting_.reset();
   }
   stats.policy_loss = total.policy / count;
@@ -310,9 +314,7 @@ LossSums FusedLearner::minibatch_gradient(const RolloutBuffer& b, const Minibatc
                            has_rows_ ? &rows_ : nullptr};
   const int all = shards * groups_;
   if (thread_each_) {
-    c_.pool->run(2, [&](int n) {
-      network_gradient(task, mb, shards, n == 0 ? ShardPart::kActor : ShardPart::kCritic);
-    });
+    each_network([&](ShardPart part) { network_gradient(task, mb, shards, part); });
     waiting_.reset();
     for (const std::int64_t chunk : shared_chunks_) add_squares(chunk);
   } else {
