@@ -15,10 +15,13 @@ namespace h5 {
 
 namespace {
 
-std::recursive_mutex& library_mutex() {
-  static std::recursive_mutex mutex;
+// Recursive by a count of our own: a std::recursive_mutex knows its owner by thread id, which changes in a forked child
+// (h5_probe.cc forks while it holds the lock).
+std::mutex& library_mutex() {
+  static std::mutex mutex;
   return mutex;
 }
+thread_local int call_depth = 0;
 
 void set_up_library() {
   // After a full disk HDF5's atexit handler crashes on what it could not write.
@@ -56,14 +59,16 @@ bool is_bool_enum(hid_t type) {
 }  // namespace
 
 Call::Call() {
-  library_mutex().lock();
+  if (call_depth++ == 0) library_mutex().lock();
   static const bool ready = (set_up_library(), true);
   thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   (void)ready;
   (void)silent;
 }
 
-Call::~Call() { library_mutex().unlock(); }
+Call::~Call() {
+  if (--call_depth == 0) library_mutex().unlock();
+}
 
 std::string last_error() {
   std::string text;
@@ -255,14 +260,16 @@ H5File H5File::open_readonly(const std::string& path) {
 }
 
 H5File H5File::open_untrusted(const std::string& path, const H5Limits& limits) {
+  const h5::Call call;
   const std::uint64_t size = file_bytes(path);
   if (size > limits.max_file_bytes) {
     fail_data("cannot read " + path + ": " + std::to_string(size) +
               " bytes are more than the limit of " + std::to_string(limits.max_file_bytes) +
               "; raise the limit if you trust the file");
   }
-  if (limits.probe) h5::probe_in_child(path, size, limits);
-  const h5::Call call;
+  if (limits.probe)
+    h5::probe_in_child(path, size,
+                       limits);  // under the lock: no other thread is inside HDF5 at the fork
   H5File file = open(path);
   h5::inspect(path, file.handle_.id(), size, limits);
   return file;

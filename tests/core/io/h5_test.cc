@@ -1,9 +1,12 @@
 #include "core/io/h5.h"
 
+#include <signal.h>
+#include <unistd.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/wait.h>
 
-#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <numeric>
 #include <thread>
@@ -99,16 +102,14 @@ TEST(H5, FlippedBitInAChunkIsFound) {
             3);
 }
 
-// The process that reads a file first has none of this one's locks: under AddressSanitizer, whose allocator does not know of
-// forks, a forked one waited for ever, or until its time was up.
+// Under AddressSanitizer a forked process may find the allocator's lock taken by a thread that it does not have.
 TEST(H5, OtherThreadsMayAllocateMeanwhile) {
   const TempDir dir;
   write_sample(dir / "a.h5", H5Filter::kNone);
-  std::atomic<bool> done{false};
   std::vector<std::jthread> threads;
   for (int k = 0; k < 2; ++k) {
-    threads.emplace_back([&] {
-      while (!done) {
+    threads.emplace_back([](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
         std::vector<std::string> held;
         for (std::size_t n = 0; n < 100; ++n) held.emplace_back(100 + 37 * n, 'x');
       }
@@ -116,7 +117,32 @@ TEST(H5, OtherThreadsMayAllocateMeanwhile) {
   }
   for (int k = 0; k < 60; ++k)
     EXPECT_EQ(exit_code_of([&] { H5File::open_untrusted(dir / "a.h5"); }), 0);
-  done = true;
+}
+
+constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+
+// A terminal or a scheduler sends to all processes of a job: that must not make a good file a damaged one.
+TEST(H5, SignalsToTheWholeGroupDoNotSpoilAFile) {
+  const TempDir dir;
+  write_sample(dir / "a.h5", H5Filter::kGzip1Shuffle);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::setpgid(0, 0);
+    for (const int number : kStopSignals) ::signal(number, [](int) {});
+    ::_exit(exit_code_of([&] {
+      std::jthread sender([](const std::stop_token& stop) {
+        for (int k = 0; !stop.stop_requested(); ++k) {
+          ::kill(0, kStopSignals[k % 4]);
+          std::this_thread::sleep_for(std::chrono::microseconds(100));
+        }
+      });
+      for (int k = 0; k < 20; ++k) H5File::open_untrusted(dir / "a.h5");
+    }));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST(H5, NoFileNoFolderNotHdf5) {
