@@ -13,6 +13,7 @@
 #include "core/config/config.h"
 #include "core/device/device.h"
 #include "core/log/log.h"
+#include "trainer/imitation/sources.h"
 #include "trainer/networks_text.h"
 
 namespace rollmill {
@@ -83,6 +84,7 @@ int run_train(const Arguments& arguments) {
   if (args.check) {
     print_out(config.resolved_toml(Config::Origins::kShow) + "\n# " + networks_text(job.options) +
               "\n");
+    for (const std::string& line : unready_sources(job.options)) log_warn("{}", line);
     return 0;
   }
   job.out_dir = args.out.empty() ? "runs/" + job.options.name : args.out;

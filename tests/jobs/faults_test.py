@@ -158,6 +158,10 @@ class Configs(Faults):
             self.assertIn("[env]", self.ok(*job, "--check").out)
             self.assertFalse((self.dir / "out").exists())
 
+    def test_check_warns_of_what_is_not_there(self):
+        job = self.train("out", "--set", f"init.policy={self.dir}/none", "--check")
+        self.assertIn("warning: init.policy: ", self.ok(*job).err)
+
     def test_cuda_where_there_is_none(self):
         for device in ("cuda", "cuda:0", "cuda:7", "check"):
             with self.subTest(device=device):

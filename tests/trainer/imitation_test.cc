@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -17,11 +18,13 @@
 #include "tests/trainer/small_ppo.h"
 #include "trainer/imitation/demonstrations.h"
 #include "trainer/imitation/initial_policy.h"
+#include "trainer/imitation/sources.h"
 #include "trainer/imitation/teacher.h"
 
 namespace rollmill {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::exit_code_of;
 using testing::TempDir;
 
@@ -325,6 +328,35 @@ TEST(InitialPolicy, IsTheOtherRunsAndMustFit) {
   EXPECT_NE(message.find("init.policy"), std::string::npos) << message;
 }
 
+// What --check says of all that a run would learn from: once nothing is there, once others' is, once the right one.
+TEST(Sources, AreLookedAtBeforeARun) {
+  const TempDir dir;
+  TrainOptions o;
+  o.env.id = "CartPole-v1";
+  o.policy.hidden = {32};
+  o.bc.dataset = o.init.dataset = dir.path() + "/d";
+  o.init.policy = o.distill.teacher = dir.path() + "/policy.safetensors";
+  EXPECT_EQ(unready_sources(o).size(), 4u);
+  const auto make = [&](const char* env) {
+    fs::remove_all(o.bc.dataset);
+    write_dataset(o.bc.dataset, env, "random", 3);
+    save_policy(o.init.policy, env, "{}", PolicyWeights(shape_for(find_env(env).spec(), o.policy)));
+  };
+  make("Acrobot-v1");
+  std::vector<std::string> lines = unready_sources(o);
+  ASSERT_EQ(lines.size(), 4u);
+  const char* keys[] = {"bc.dataset", "init.dataset", "distill.teacher", "init.policy"};
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(lines[k].find(keys[k]), 0u) << lines[k];
+  make("CartPole-v1");
+  EXPECT_EQ(unready_sources(o), std::vector<std::string>{});
+  Manifest manifest = read_manifest(o.bc.dataset);
+  manifest.state = DatasetState::kRunning;
+  write_manifest(o.bc.dataset, manifest);
+  lines = unready_sources(o);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("not finished"), lines[0].npos) << lines[0];
+}
+
 TrainOptions distilling(const std::string& teacher, const char* env) {
   TrainOptions o;
   o.algorithm = "distill";
@@ -359,8 +391,9 @@ TEST(Distill, TheStudentComesToTheTeachersDistribution) {
     o.policy.memory_size = memory == MemoryKind::kNone ? 0 : 16;
     testing::expect_resume_equals_no_interruption(o, 2, 2);
     testing::expect_same_on_two_threads(o);
-    EXPECT_EQ(testing::weights_hash(o, 3),
-              memory == MemoryKind::kNone ? "d3320b53bf803ef7024bbdf498108040" : "84e86888014aec359c84c259c18088dd");
+    EXPECT_EQ(testing::weights_hash(o, 3), memory == MemoryKind::kNone
+                                               ? "d3320b53bf803ef7024bbdf498108040"
+                                               : "84e86888014aec359c84c259c18088dd");
     testing::Run run(o);
     const double first = run->step().metric("policy_loss");
     for (int k = 0; k < 200; ++k) run->step();

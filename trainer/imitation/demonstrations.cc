@@ -13,9 +13,7 @@
 #include "rollout/recorded_actions.h"
 
 namespace rollmill {
-namespace {
-
-void check_manifest(const std::string& dir, const Manifest& m, const EnvSpec& spec) {
+void check_demonstrations(const std::string& dir, const Manifest& m, const EnvSpec& spec) {
   if (m.spec.env_id != spec.id)
     fail_data(dir + " is a dataset of " + m.spec.env_id + ", this run's environment is " + spec.id);
   if (m.state != DatasetState::kDone)
@@ -26,8 +24,6 @@ void check_manifest(const std::string& dir, const Manifest& m, const EnvSpec& sp
       fail_data(dir + ": its column " + wanted.name + " is not as " + spec.id + " has it");
   }
 }
-
-}  // namespace
 
 float raw_action(RealDistribution distribution, float action, float middle, float half_range) {
   const float unit = (action - middle) / half_range;
@@ -60,7 +56,7 @@ Demonstrations::Demonstrations(const std::string& dir, const EnvSpec& spec,
 void Demonstrations::load(const std::string& dir, const EnvSpec& spec) {
   const DatasetReader reader(dir);
   const Manifest& m = reader.manifest();
-  check_manifest(dir, m, spec);
+  check_demonstrations(dir, m, spec);
   content_hash_ = m.content_hash();
   const auto total = static_cast<std::size_t>(m.steps());
   if (total == 0) fail_data(dir + " has no steps to imitate");

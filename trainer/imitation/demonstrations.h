@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "datasets/manifest.h"
 #include "envs/env_spec.h"
 #include "rollout/buffer.h"
 #include "rollout/mlp/layout.h"
@@ -21,6 +22,9 @@ struct ActionRange {
   explicit ActionRange(const EnvSpec& spec);
   std::vector<float> middle, half;  // [real actions]
 };
+
+// Whether the dataset in `dir` can be imitated in this environment, by its manifest. Errors: kBadData.
+void check_demonstrations(const std::string& dir, const Manifest& manifest, const EnvSpec& spec);
 
 class Demonstrations {
  public:

@@ -8,8 +8,6 @@
 #include "rollout/policy.h"
 
 namespace rollmill {
-namespace {
-
 PolicyFile load_teacher(const std::string& path, const EnvSpec& spec, const PolicyShape& student) {
   const std::string file = find_policy_file(path);
   PolicyFile teacher = load_policy(file);
@@ -21,8 +19,6 @@ PolicyFile load_teacher(const std::string& path, const EnvSpec& spec, const Poli
   }
   return teacher;
 }
-
-}  // namespace
 
 Teacher::Teacher(const std::string& path, const EnvSpec& spec, const PolicyShape& student,
                  int num_envs, std::int64_t stride, std::uint64_t seed, bool greedy)

@@ -12,10 +12,13 @@
 
 namespace rollmill {
 
+// path: a run, checkpoint or policy.safetensors of this environment. student: its shape. Errors: no such policy (bad data), one
+// for another environment or of another number of stacked frames (usage).
+PolicyFile load_teacher(const std::string& path, const EnvSpec& spec, const PolicyShape& student);
+
 class Teacher {
  public:
-  // path: a run, checkpoint or policy.safetensors of this environment. shape: the student's. Errors: no such policy (bad data),
-  // one for another environment or of another number of stacked frames (usage).
+  // As load_teacher.
   Teacher(const std::string& path, const EnvSpec& spec, const PolicyShape& student, int num_envs,
           std::int64_t stride, std::uint64_t seed, bool greedy);
 
