@@ -25,8 +25,9 @@ constexpr std::int64_t kLongest = 60'000;  // ms of one poll
 // Its last byte says that all of it is there, whatever else the process writes or how it ends.
 constexpr char kWhole = '\x04';
 
-[[noreturn]] void run_child(int pipe, const std::function<std::string()>& body) {
+[[noreturn]] void run_child(int pipe, pid_t parent, const std::function<std::string()>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it died before the line above
   const std::string text = body() + kWhole;
   for (std::size_t at = 0; at < text.size();) {
     const ssize_t n = ::write(pipe, text.data() + at, text.size() - at);
@@ -64,9 +65,9 @@ ApartResult run_apart(const std::function<std::string()>& body, std::chrono::mil
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0)
     fail_io(std::string("cannot make a pipe: ") + std::strerror(errno) + "; raise ulimit -n");
-  const pid_t child = ::fork();
+  const pid_t parent = ::getpid(), child = ::fork();
   const int error = errno;
-  if (child == 0) run_child(ends[1], body);
+  if (child == 0) run_child(ends[1], parent, body);
   ::close(ends[1]);
   ApartResult result;
   if (child > 0) result.text = read_all(ends[0], Clock::now() + limit, result.late);

@@ -86,11 +86,13 @@ void check_names(int fd, const std::string& path) {
                                     : "wait for it or choose another --out");
 }
 
-// Who only asks (is_held) has the lock for a moment, which must not keep anybody from taking it.
+// Who only asks (is_held) shares the lock for a moment, which must not keep anybody from taking it.
 bool lock_it(int fd) {
   for (int tries = 0;; ++tries) {
     if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-    if (errno != EWOULDBLOCK || tries == 10) return false;
+    if (errno != EWOULDBLOCK || tries == 1000) return false;
+    if (::flock(fd, LOCK_SH | LOCK_NB) != 0) return false;  // somebody has it
+    ::flock(fd, LOCK_UN);
     ::usleep(5'000);
   }
 }

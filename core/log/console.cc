@@ -68,6 +68,7 @@ void prepare_standard_streams() {
     if (::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0) return;
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // ignored by whoever started this, no child's end could be told
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of write(2), not a death
 }
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import time
 
 import support
 from small_jobs import Faults
@@ -73,7 +72,7 @@ class TrainJson(Faults):
             process = support.start(
                 *("evaluate", "random", "--env", "CartPole-v1", "--episodes", "60000000", "--json")
             )
-            time.sleep(0.5)
+            self.assertTrue(support.wait_until(lambda: support.handles(process, number), process))
             process.send_signal(number)
             result = support.finish(process)
             self.assertEqual((result.code, result.out), (code, ""), str(result))

@@ -88,10 +88,12 @@ class ResumeTrain(JobTest):
         ]  # only the signal writes a checkpoint
         self.baseline("cartpole_ppo.toml", options)
         arguments = self.train("cartpole_ppo.toml", options, "stopped")
-        for lines in (1, 15):
+        metrics = self.dir / "stopped" / "metrics.jsonl"
+        lines = lambda: metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+        for more in (1, 15):
+            before = lines()
             process = support.start(*arguments, "--resume")
-            metrics = self.dir / "stopped" / "metrics.jsonl"
-            moved = lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= lines
+            moved = lambda: lines() >= before + more
             self.assertTrue(support.wait_until(moved, process))
             process.send_signal(number)
             result = support.finish(process)
@@ -132,12 +134,15 @@ class ResumeTrain(JobTest):
             self.assertTrue(support.wait_until((out / "RUN_STATUS.json").exists, process))
             time.sleep(0.3)
             process.send_signal(number)
-            time.sleep(0.3)
+            time.sleep(1)
             self.assertIsNone(process.poll(), "the update ended too early for this test")
             begin = time.monotonic()
-            process.send_signal(number)
+            # (One within a fifth of a second of the first's arrival is taken for the same.)
+            while process.poll() is None and time.monotonic() < begin + 10:
+                process.send_signal(number)
+                time.sleep(0.3)
+            self.assertLess(time.monotonic() - begin, 10)
             self.assertEqual(support.finish(process).code, code)
-            self.assertLess(time.monotonic() - begin, 2)
 
     def test_thread_counts_give_the_same_weights(self):
         for recipe, options in (("cartpole_ppo.toml", CARTPOLE), ("pendulum_ppo.toml", PENDULUM)):

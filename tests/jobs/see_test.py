@@ -238,8 +238,10 @@ class Terminal:
         return not termios.tcgetattr(self.fd)[3] & (termios.ICANON | termios.ECHO)
 
     def end(self):
-        while self.read(20):
-            pass
+        end = time.monotonic() + 60
+        while self.read(1):
+            if time.monotonic() > end:
+                os.kill(self.pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 

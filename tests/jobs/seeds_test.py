@@ -63,7 +63,8 @@ class Seeds(JobTest):
     def stop_by(self, number, code):
         """In the second seed: the first is kept, the second checkpointed, the third not begun."""
         folder = self.dir / "stopped"
-        threads = ("--set", "run.threads=1")
+        # (Time enough for a signal that comes late.)
+        threads = ("--set", "run.threads=1", "--set", "trainer.total_steps=400000")
         arguments = self.train("stopped", "--seeds", "3", "--quiet", "--json", *threads)
         process = support.start(*arguments)
         metrics = folder / "seed_2" / "metrics.jsonl"

@@ -135,6 +135,13 @@ def wait_until(condition, process, seconds=60):
     return False
 
 
+def handles(process, number):
+    """Whether a started process has a handler for a signal by now."""
+    with open(f"/proc/{process.pid}/status") as status:
+        caught = next(line for line in status if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
 class JobTest(unittest.TestCase):
     """A fresh folder for each test, readable by other users (some faults need one)."""
 

@@ -11,6 +11,7 @@
 #include "core/io/atomic_file.h"
 #include "envs/batch_cpu.h"
 #include "envs/contract/runner.h"
+#include "tests/core/io/temp_dir.h"
 #include "tests/support/fragile_env.h"
 
 namespace rollmill {
@@ -109,8 +110,8 @@ TEST(Faults, ARestoredEnvironmentReportsOnlyWhatItDidSince) {
 }
 
 TEST(Faults, ReportsAreWrittenAndDamagedOnesRefused) {
-  const std::string dir = std::filesystem::temp_directory_path() / "rollmill_faults_test";
-  std::filesystem::remove_all(dir);
+  const testing::TempDir folder;
+  const std::string dir = folder.path() + "/faults";
   Fault fault;
   fault.environment = 7;
   fault.states = {{1, 2, 3, 4}};
@@ -144,13 +145,12 @@ TEST(Faults, ReportsAreWrittenAndDamagedOnesRefused) {
     }
   }
   EXPECT_EQ(refused, 5);
-  std::filesystem::remove_all(dir);
 }
 
 // An environment that breaks again and again leaves its first reports, and says once that there are no more.
 TEST(Faults, AFolderHoldsTheFirstReportsOnly) {
-  const std::string dir = std::filesystem::temp_directory_path() / "rollmill_many_faults_test";
-  std::filesystem::remove_all(dir);
+  const testing::TempDir folder;
+  const std::string dir = folder.path() + "/faults";
   const EnvSpec spec = find_env("CartPole-v1").spec();
   FaultReports reports(dir);
   int told = 0;
@@ -175,7 +175,6 @@ TEST(Faults, AFolderHoldsTheFirstReportsOnly) {
   again.environment = 3;
   again.episode = 2;
   EXPECT_EQ(write_faults(dir, spec, 3, {1, {again}}).size(), 1u);
-  std::filesystem::remove_all(dir);
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ def rendezvous(probe):
     texts, codes = finish(processes)
     check(codes[0] == 5 and re.search(r"rank 1 did not join|rank 1 lost", texts[0]),
           f"a rank that never comes is named: {texts[0].strip()}")
-    processes = list(start(probe, 2, ["sums"], MASTER_ADDR="no-such-host.invalid"))
+    processes = list(start(probe, 2, ["sums"], MASTER_ADDR="no-such-host.invalid",
+                           RES_OPTIONS="timeout:1 attempts:1"))  # (where the name server does not answer)
     texts, codes = finish(processes)
     check(codes == [5, 5] and all("no-such-host.invalid:" in t and t.count("\n") == 1 for t in texts), f"a wrong address is named: {texts[1].strip()}")
 

@@ -158,7 +158,7 @@ TEST(DirLock, IsTakenWhileSomebodyAsks) {
   const int asking = ::open((dir / "lock.json").c_str(), O_RDONLY);
   ASSERT_EQ(::flock(asking, LOCK_SH | LOCK_NB), 0);
   std::jthread done([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(15));
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
     ::close(asking);
   });
   EXPECT_NO_THROW(DirLock(dir.path(), "train"));

@@ -41,7 +41,8 @@ class CaptureStderr {
   std::string take() {
     std::string text;
     pollfd ready{reader_, POLLIN, 0};
-    while (::poll(&ready, 1, 20) > 0 && (ready.revents & POLLIN) != 0) {
+    // A terminal's bytes come by a thread of the kernel, which may have to wait for a core.
+    while (::poll(&ready, 1, text.empty() ? 300 : 30) > 0 && (ready.revents & POLLIN) != 0) {
       char buffer[4096];
       const ssize_t count = ::read(reader_, buffer, sizeof buffer);
       if (count <= 0) break;
