@@ -115,7 +115,7 @@ TEST(H5, OtherThreadsMayAllocateMeanwhile) {
       }
     });
   }
-  for (int k = 0; k < 60; ++k)
+  for (int k = 0; k < 30; ++k)
     EXPECT_EQ(exit_code_of([&] { H5File::open_untrusted(dir / "a.h5"); }), 0);
 }
 
