@@ -25,7 +25,8 @@ constexpr std::int64_t kLongest = 60'000;  // ms of one poll
 // Its last byte says that all of it is there, whatever else the process writes or how it ends.
 constexpr char kWhole = '\x04';
 
-[[noreturn]] void run_child(int pipe, pid_t parent, const std::function<std::string()>& body) {
+[[noreturn]] void run_child(int pipe, pid_t parent,
+                            const std::function<std::string()>& body) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
   const std::string text = body() + kWhole;

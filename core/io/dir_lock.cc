@@ -88,11 +88,15 @@ void check_names(int fd, const std::string& path) {
 
 // Who only asks (is_held) shares the lock for a moment, which must not keep anybody from taking it.
 bool lock_it(int fd) {
+  int seen_held = 0;  // (by somebody who may be leaving, or a killed one's child)
   for (int tries = 0;; ++tries) {
     if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
     if (errno != EWOULDBLOCK || tries == 1000) return false;
-    if (::flock(fd, LOCK_SH | LOCK_NB) != 0) return false;  // somebody has it
-    ::flock(fd, LOCK_UN);
+    if (::flock(fd, LOCK_SH | LOCK_NB) == 0) {
+      ::flock(fd, LOCK_UN);
+    } else if (errno != EWOULDBLOCK || ++seen_held == 10) {
+      return false;
+    }
     ::usleep(5'000);
   }
 }

@@ -4,6 +4,7 @@
 // Files carry no time stamps and no bytes from uninitialised memory: equal content gives equal bytes.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -145,6 +146,8 @@ struct H5Limits {
   // Read it whole in a child process first, because the parser crashes on some damaged files. Switch off only for
   // files whose hash was just found right.
   bool probe = true;
+  std::chrono::milliseconds patience{
+      60'000};  // with that process, between signs of headway: 16 MB read
 };
 
 class H5File {

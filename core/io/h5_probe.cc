@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 
@@ -27,14 +28,16 @@ namespace {
 
 constexpr std::uint64_t kMemory = std::uint64_t{2} << 30;  // beyond what this process has mapped
 constexpr std::uint64_t kBufferBytes = std::uint64_t{16} << 20;
-constexpr int kPatience = 20'000;  // ms without a sign of headway: one a buffer read
 constexpr int kAttempts = 3;
 
 // What the child writes: headway, what went wrong (nothing if nothing did), and that this is all of it, however it ends.
 constexpr char kHeadway = '\x05', kWhole = '\x04';
 
-void limit(int resource, std::uint64_t value) {
-  const rlimit both{value, value};
+using Clock = std::chrono::steady_clock;
+
+// more: the hard limit's distance. (Of CPU time only the soft one is a SIGXCPU, the hard one a SIGKILL.)
+void limit(int resource, std::uint64_t value, std::uint64_t more = 0) {
+  const rlimit both{value, value + more};
   ::setrlimit(static_cast<__rlimit_resource_t>(resource), &both);
 }
 
@@ -57,9 +60,9 @@ void restrict_child(pid_t parent, std::uint64_t file_bytes) {
   ::sigemptyset(&others);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2})
     ::sigaddset(&others, number);
-  ::sigprocmask(SIG_BLOCK, &others, nullptr);
+  ::sigprocmask(SIG_SETMASK, &others, nullptr);
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_CPU, 5 + file_bytes / (std::uint64_t{20} << 20));
+  limit(RLIMIT_CPU, 5 + file_bytes / (std::uint64_t{20} << 20), 2);
   if (const std::uint64_t mapped = mapped_bytes(); mapped > 0) limit(RLIMIT_AS, mapped + kMemory);
 }
 
@@ -89,7 +92,7 @@ void read_everything(const H5Group& root, const std::vector<std::string>& paths,
 
 // In the child: never returns.
 [[noreturn]] void run_child(int pipe, pid_t parent, const std::string& path,
-                            std::uint64_t file_bytes, const H5Limits& limits) {
+                            std::uint64_t file_bytes, const H5Limits& limits) noexcept {
   restrict_child(parent, file_bytes);
   std::string message;
   try {
@@ -107,27 +110,36 @@ void read_everything(const H5Group& root, const std::vector<std::string>& paths,
   ::_exit(0);
 }
 
-// What the child says after its last sign of headway; `late` where the next one does not come in time.
-std::string read_message(int pipe, bool& late) {
-  std::string message;
+struct Answer {
+  std::string text;  // what came after the last sign of headway
+  bool headway = false, late = false;
+};
+
+Answer read_answer(int pipe, std::chrono::milliseconds patience) {
+  Answer answer;
   char part[4096];
+  auto end = Clock::now() + patience;
   for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
     pollfd wait{pipe, POLLIN, 0};
-    const int ready = ::poll(&wait, 1, kPatience);
+    const int ready = left <= 0 ? 0 : ::poll(&wait, 1, static_cast<int>(left));
     if (ready < 0 && errno == EINTR) continue;
-    late = ready == 0;
-    if (late) return message;
+    answer.late = ready == 0;
+    if (answer.late) return answer;
     const ssize_t got = ::read(pipe, part, sizeof part);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return message;
-    message.append(part, static_cast<std::size_t>(got));
-    message.erase(0, message.rfind(kHeadway) + 1);  // (npos + 1 is 0)
+    if (got <= 0) return answer;
+    answer.text.append(part, static_cast<std::size_t>(got));
+    if (const auto at = answer.text.rfind(kHeadway); at != answer.text.npos) {
+      answer.headway = true;
+      answer.text.erase(0, at + 1);
+    }
+    end = Clock::now() + patience;
   }
 }
 
-// One child. False where it was late, or used up its time; what it said is in `message`.
-bool probe_once(const std::string& path, std::uint64_t file_bytes, const H5Limits& limits,
-                std::string& message) {
+// Of one child. late: also where it used up its time.
+Answer probe_once(const std::string& path, std::uint64_t file_bytes, const H5Limits& limits) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0)
     fail_io("cannot make a pipe to read " + path + ": " + std::strerror(errno) +
@@ -136,28 +148,35 @@ bool probe_once(const std::string& path, std::uint64_t file_bytes, const H5Limit
   const int error = errno;
   if (child == 0) run_child(ends[1], parent, path, file_bytes, limits);
   ::close(ends[1]);
-  bool late = false;
-  message = child > 0 ? read_message(ends[0], late) : "";
+  Answer answer;
+  if (child > 0) answer = read_answer(ends[0], limits.patience);
   ::close(ends[0]);
   if (child < 0)
     fail_io("cannot start a process to read " + path + ": " + std::strerror(error) +
             "; raise ulimit -u");
-  if (late) ::kill(child, SIGKILL);
+  if (answer.late) ::kill(child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-  return !late && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) answer.late = true;
+  return answer;
 }
 
 }  // namespace
 
 void probe_in_child(const std::string& path, std::uint64_t file_bytes, const H5Limits& limits) {
-  std::string message;
-  for (int k = 0; k < kAttempts && !probe_once(path, file_bytes, limits, message); ++k) {}
-  if (message.empty() || message.back() != kWhole)
+  Answer answer;
+  // One that stands still after a while has another reason than a lock.
+  for (int k = 0; k < kAttempts; ++k) {
+    answer = probe_once(path, file_bytes, limits);
+    if (answer.headway || !answer.late) break;
+  }
+  if (answer.text.empty() || answer.text.back() != kWhole)
     fail_data("cannot read " + path +
-              ": it crashes HDF5's parser or never ends; the file is damaged or hostile");
-  message.pop_back();
-  if (!message.empty()) fail_data(message);
+              (answer.late ? ": reading it makes no headway; the file is damaged or hostile, or "
+                             "its disk does not answer"
+                           : ": it crashes HDF5's parser; the file is damaged or hostile"));
+  answer.text.pop_back();
+  if (!answer.text.empty()) fail_data(answer.text);
 }
 
 }  // namespace rollmill::h5

@@ -1,11 +1,16 @@
 #include "core/io/h5.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <numeric>
@@ -102,21 +107,74 @@ TEST(H5, FlippedBitInAChunkIsFound) {
             3);
 }
 
-// Under AddressSanitizer a forked process may find the allocator's lock taken by a thread that it does not have.
-TEST(H5, OtherThreadsMayAllocateMeanwhile) {
+// Makes the next forked processes of this program stand still or spin: as one does that needs a lock of a thread that it lacks.
+class StuckForks {
+ public:
+  enum class Kind { kStill, kSpinning };
+  StuckForks(Kind kind, int count) : left_(shared()) {
+    kind_ = kind;
+    left_ = count;
+    static const bool registered = ::pthread_atfork(nullptr, nullptr, in_child) == 0;
+    EXPECT_TRUE(registered);
+  }
+  ~StuckForks() { left_ = 0; }
+  int left() const { return left_; }
+
+ private:
+  // Of this process and its children.
+  static std::atomic<int>& shared() {
+    static void* memory = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return *static_cast<std::atomic<int>*>(memory);
+  }
+  static void in_child() {
+    if (shared() <= 0) return;
+    --shared();
+    if (kind_ == Kind::kStill) {
+      for (;;) ::pause();
+    }
+    // As soon as it has its limits.
+    ::signal(SIGALRM, [](int) {
+      rlimit cpu{};
+      ::getrlimit(RLIMIT_CPU, &cpu);
+      while (cpu.rlim_cur != RLIM_INFINITY) {}
+    });
+    const itimerval soon{{0, 50}, {0, 50}};
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+  }
+  static inline Kind kind_;
+  std::atomic<int>& left_;
+};
+
+TEST(H5, AForkThatStandsStillIsTriedAgain) {
   const TempDir dir;
   write_sample(dir / "a.h5", H5Filter::kNone);
-  std::vector<std::jthread> threads;
-  for (int k = 0; k < 2; ++k) {
-    threads.emplace_back([](const std::stop_token& stop) {
-      while (!stop.stop_requested()) {
-        std::vector<std::string> held;
-        for (std::size_t n = 0; n < 100; ++n) held.emplace_back(100 + 37 * n, 'x');
-      }
-    });
+  H5Limits limits;
+  limits.patience = std::chrono::seconds(1);
+  const auto open = [&] { H5File::open_untrusted(dir / "a.h5", limits); };
+  {
+    const StuckForks forks(StuckForks::Kind::kStill, 2);
+    EXPECT_EQ(exit_code_of(open), 0);
+    EXPECT_EQ(forks.left(), 0);
   }
-  for (int k = 0; k < 30; ++k)
-    EXPECT_EQ(exit_code_of([&] { H5File::open_untrusted(dir / "a.h5"); }), 0);
+  {
+    const StuckForks forks(StuckForks::Kind::kStill, 9);
+    std::string message;
+    EXPECT_EQ(exit_code_of(open, &message), 3);
+    EXPECT_EQ(forks.left(), 6);
+    EXPECT_NE(message.find("makes no headway"), message.npos) << message;
+  }
+  EXPECT_EQ(exit_code_of(open), 0);
+}
+
+TEST(H5, AForkThatUsesUpItsTimeIsTriedAgain) {
+  const TempDir dir;
+  write_sample(dir / "a.h5", H5Filter::kGzip1Shuffle);
+  const StuckForks forks(StuckForks::Kind::kSpinning, 1);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(exit_code_of([&] { H5File::open_untrusted(dir / "a.h5"); }), 0);
+  EXPECT_EQ(forks.left(), 0);
+  EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));  // it did spin
 }
 
 constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
@@ -131,12 +189,13 @@ TEST(H5, SignalsToTheWholeGroupDoNotSpoilAFile) {
     ::setpgid(0, 0);
     for (const int number : kStopSignals) ::signal(number, [](int) {});
     ::_exit(exit_code_of([&] {
-      std::jthread sender([](const std::stop_token& stop) {
-        for (int k = 0; !stop.stop_requested(); ++k) {
-          ::kill(0, kStopSignals[k % 4]);
-          std::this_thread::sleep_for(std::chrono::microseconds(100));
-        }
-      });
+      std::jthread sender(
+          [](const std::stop_token& stop) {  // (Under AddressSanitizer, too: it holds no lock.)
+            for (int k = 0; !stop.stop_requested(); ++k) {
+              ::kill(0, kStopSignals[k % 4]);
+              std::this_thread::sleep_for(std::chrono::microseconds(100));
+            }
+          });
       for (int k = 0; k < 20; ++k) H5File::open_untrusted(dir / "a.h5");
     }));
   }
