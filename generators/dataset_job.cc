@@ -185,6 +185,7 @@ class DatasetJob {
                                     const std::function<bool()>& stop);
   std::optional<ShardData> generate_enough(std::int64_t shard, const std::function<bool()>& stop);
   bool round(std::int64_t base, const std::function<bool()>& stop);
+  void remove_after(std::int64_t last);
   void record(const std::vector<ShardInfo>& mine);
 
   const GenerateOptions& o_;
@@ -259,10 +260,10 @@ void DatasetJob::open_first(DatasetSpec& spec, bool resume) {
                  : " holds an unfinished dataset; continue it") +
             " with --resume, or choose another --out");
   }
-  // A shard that an earlier target cut short is made anew; a full one is the same for any target.
+  // A shard that an earlier target cut short, or this one does, is made anew; a full one is the same for any target.
   const std::vector<ShardInfo> shards = manifest_.shards;
   for (const ShardInfo& s : shards) {
-    if (s.episodes != spec.shard_episodes) remove_shard(dir_, manifest_, s.file);
+    if (s.episodes != episodes_of(shard_index(s.file))) remove_shard(dir_, manifest_, s.file);
   }
   manifest_.state = DatasetState::kRunning;
   manifest_.spec.config = spec.config;
@@ -353,6 +354,7 @@ bool DatasetJob::round(std::int64_t base, const std::function<bool()>& stop) {
   const std::string bytes(reinterpret_cast<const char*>(&message), sizeof message);
   bool complete = false;
   int rank = 0;
+  std::int64_t last = -1;  // shard of the dataset
   for (const std::string& part : group_.all_gather(bytes, "shard sizes")) {
     RoundMessage other;
     std::memcpy(&other, part.data(), sizeof other);
@@ -365,6 +367,7 @@ bool DatasetJob::round(std::int64_t base, const std::function<bool()>& stop) {
     }
     const std::int64_t missing = o_.transitions - done_.transitions;
     complete = o_.episodes == 0 && other.steps >= missing;
+    if (complete) last = base + rank - 1;
     if (is_mine && complete && other.steps > missing) {
       if (!data) data = generate(mine, episodes_of(mine));
       const auto starts = data->values<std::int64_t>("episodes/start");
@@ -379,8 +382,17 @@ bool DatasetJob::round(std::int64_t base, const std::function<bool()>& stop) {
     new_transitions_ += static_cast<std::int64_t>(data->steps());
     writer_->push(mine, std::move(*data));
   }
+  if (last >= 0 && group_.rank() == 0) remove_after(last);
   record(writer_->take_written());
   return complete;
+}
+
+// Those of a run that was to be longer, and was stopped.
+void DatasetJob::remove_after(std::int64_t last) {
+  const std::vector<ShardInfo> shards = manifest_.shards;
+  for (const ShardInfo& s : shards) {
+    if (shard_index(s.file) > last) remove_shard(dir_, manifest_, s.file);
+  }
 }
 
 // Everybody's written shards into the manifest, by rank 0.

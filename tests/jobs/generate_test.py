@@ -156,24 +156,38 @@ class SameContent(Generate):
         exact = read_manifest(self.make("episodes", "generate.episodes=1234"))
         self.assertEqual((exact["episodes"], exact["steps"]), (1234, int(ends[1233])))
 
+    def stopped_by(self, number, code, out):
+        """A job that never ends by itself, however late the signal comes."""
+        arguments = self.job(out, "generate.transitions=1000000000")
+        process = support.start(*arguments)
+        self.addCleanup(process.kill)
+        self.assertTrue(support.wait_until((self.dir / out / "shard-000003.h5").exists, process))
+        process.send_signal(number)
+        self.assertEqual(support.finish(process).code, code)
+        self.assertEqual(read_manifest(self.dir / out)["state"], "running")
+        self.no_leftovers(self.dir / out)
+        self.ok("verify", self.dir / out)  # what is there is sound
+        self.fails(FOLDER_CODE, *arguments, says="--resume")
+
     def test_signals(self):
-        options = ["generate.transitions=4000000"]
-        expected = self.make("whole", *options)
         for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
             out = f"stopped{code}"
-            # It never ends by itself, however late the signal comes.
-            process = support.start(*self.job(out, "generate.transitions=1000000000"))
-            self.assertTrue(
-                support.wait_until((self.dir / out / "shard-000003.h5").exists, process)
-            )
-            process.send_signal(number)
-            self.assertEqual(support.finish(process).code, code)
-            self.assertEqual(read_manifest(self.dir / out)["state"], "running")
-            self.no_leftovers(self.dir / out)
-            self.ok("verify", self.dir / out)  # what is there is sound
-            self.fails(FOLDER_CODE, *self.job(out, *options), says="--resume")
+            self.stopped_by(number, code, out)
+            have = sum(shard["steps"] for shard in read_manifest(self.dir / out)["shards"])
+            options = [f"generate.transitions={have + 1000000}"]
             self.ok(*self.job(out, *options, "--resume"))
-            assert_same_dataset(self, expected, self.dir / out)
+            assert_same_dataset(self, self.make(f"whole{code}", *options), self.dir / out)
+
+    def test_a_smaller_target_of_an_unfinished_dataset(self):
+        """What lies beyond the target goes."""
+        self.stopped_by(signal.SIGTERM, 75, "large")
+        shards = read_manifest(self.dir / "large")["shards"]
+        whole = sum(shard["steps"] for shard in shards[:2])  # exactly two shards, and less
+        for k, target in enumerate((f"transitions={whole}", "transitions=12345", f"episodes={shards[0]['episodes'] + 1}", "episodes=7")):
+            shutil.copytree(self.dir / "large", self.dir / f"less{k}")
+            self.ok(*self.job(f"less{k}", f"generate.{target}", "--resume"))
+            assert_same_dataset(self, self.make(f"fresh{k}", f"generate.{target}"), self.dir / f"less{k}")
+            self.ok("verify", self.dir / f"less{k}")
 
     def test_a_signal_does_not_wait_for_the_shard(self):
         """A shard of Seaquest's expert, who looks three steps ahead, takes a minute; a batch system gives half of one."""
