@@ -10,8 +10,9 @@
 namespace rollmill {
 
 // Call first thing in main. Opens /dev/null for each of stdin, stdout, stderr that is closed (else
-// the next file opened would take its number and receive our messages) and ignores SIGPIPE (a
-// vanished `| head` must not kill a run; writes to stdout then fail with EPIPE instead).
+// the next file opened would take its number and receive our messages), ignores SIGPIPE and SIGXFSZ
+// (a vanished `| head` or a limit on files must not kill a run: writes fail with EPIPE or EFBIG
+// instead), and does not ignore SIGCHLD, whatever the launcher does.
 void prepare_standard_streams();
 
 struct ConsoleSize {

@@ -137,8 +137,11 @@ def wait_until(condition, process, seconds=60):
 
 def handles(process, number):
     """Whether a started process has a handler for a signal by now."""
-    with open(f"/proc/{process.pid}/status") as status:
-        caught = next(line for line in status if line.startswith("SigCgt"))
+    try:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    except (OSError, StopIteration):  # it is gone, or as good as
+        return False
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 

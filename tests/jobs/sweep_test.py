@@ -297,7 +297,7 @@ class Sweep(JobTest):
         self.assertEqual(log.err, "")
 
     def test_halving_trains_anew_what_anneals(self):
-        records = self.halving("true", 92160)
+        records = self.halving("true", 460800)
         # Stopped on its second rung, which takes long enough for a signal that comes late.
         process = support.start(*self.command("stopped"))
         later = lambda: any((self.dir / "stopped").glob("trial_*/rung_1/seed_1/metrics.jsonl"))

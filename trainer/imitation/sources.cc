@@ -1,6 +1,6 @@
 #include "trainer/imitation/sources.h"
 
-#include "core/base/error.h"
+#include "core/base/as_error.h"
 #include "datasets/manifest.h"
 #include "envs/registry.h"
 #include "trainer/imitation/demonstrations.h"
@@ -16,8 +16,8 @@ std::vector<std::string> unready_sources(const TrainOptions& o) {
     if (named.empty()) return;
     try {
       check(named);
-    } catch (const Error& error) {
-      const std::string text = error.what();  // that may begin with its key
+    } catch (const std::exception& error) {
+      const std::string text = as_error(error).what();  // that may begin with its key
       lines.push_back(text.starts_with(key) ? text : std::string(key) + ": " + text);
     }
   };
