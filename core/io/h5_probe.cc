@@ -97,9 +97,7 @@ void read_everything(const H5Group& root, const std::vector<std::string>& paths,
   std::string message;
   try {
     H5File file = H5File::open_readonly(path);
-    const std::vector<std::string> datasets = inspect(path, file.id(), file_bytes, limits);
-    say(pipe, {kHeadway});
-    read_everything(file.root(), datasets, pipe);
+    read_everything(file.root(), inspect(path, file.id(), file_bytes, limits), pipe);
     file.close();  // closing parses too
   } catch (const Error& error) {
     message = error.what();
@@ -165,7 +163,8 @@ Answer probe_once(const std::string& path, std::uint64_t file_bytes, const H5Lim
 
 void probe_in_child(const std::string& path, std::uint64_t file_bytes, const H5Limits& limits) {
   Answer answer;
-  // One that stands still after a while has another reason than a lock.
+  // Once a part of the file has been read, what is allocated has been allocated before: who stands still then has another reason
+  // than a lock.
   for (int k = 0; k < kAttempts; ++k) {
     answer = probe_once(path, file_bytes, limits);
     if (answer.headway || !answer.late) break;
