@@ -1,6 +1,8 @@
 #include "rollout/mlp/bf16.h"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -13,7 +15,7 @@
 namespace rollmill {
 namespace {
 
-std::atomic<bool> allowed{true};
+std::atomic<Bf16Instruction> choice{Bf16Instruction::kWhereFaster};
 
 // bf16_rows, whatever the processor has.
 const float* rounded_rows(const float* x, std::int64_t x_row, int columns, int rows,
@@ -103,14 +105,50 @@ bool instruction_is_as_defined() {
   return true;
 }
 
+// On Intel's cores up to Sapphire Rapids at least, one takes longer than the two multiply-adds that it stands for. (Either way has the
+// same bits, so that what a clock says decides nothing else.)
+bool instruction_is_faster() {
+  constexpr int kRows = 32, kWidth = 64, kTurns = 8, kRounds = 8;
+  using Clock = std::chrono::steady_clock;
+  const AlignedVector<float> x(kRows * kWidth, 0.5f), w(kWidth * kWidth, 0.25f), bias(kWidth);
+  AlignedVector<float> y(kRows * kWidth);
+  std::vector<std::uint32_t> words(
+      static_cast<std::size_t>(bf16_avx512::packed_words(kWidth, kWidth)));
+  bf16_avx512::pack(w.data(), kWidth, kWidth, words.data());
+  const auto time = [](auto&& product) {
+    const auto begin = Clock::now();
+    for (int turn = 0; turn < kTurns; ++turn) product();
+    return Clock::now() - begin;
+  };
+  auto with = Clock::duration::max(), without = with;
+  for (int round = 0; round < kRounds; ++round) {
+    with = std::min(with, time([&] {
+                      bf16_avx512::forward(x.data(), kWidth, kWidth, words.data(), kWidth, kWidth,
+                                           bias.data(), y.data(), kWidth, kRows);
+                    }));
+    without = std::min(without, time([&] {
+                         const float* rounded =
+                             rounded_rows(x.data(), kWidth, kWidth, kRows, input_room());
+                         dense_forward(rounded, kWidth, kWidth, w.data(), bias.data(), kWidth,
+                                       y.data(), kWidth, kRows);
+                       }));
+  }
+  return with < without;
+}
+
 }  // namespace
 
 bool bf16_hardware() {
   static const bool available =
       bf16_avx512::built && processor_has_it() && instruction_is_as_defined();
-  return available && allowed.load(std::memory_order_relaxed);
+  static const bool faster = available && instruction_is_faster();
+  const Bf16Instruction chosen = choice.load(std::memory_order_relaxed);
+  return chosen == Bf16Instruction::kWhereFaster ? faster
+                                                 : available && chosen == Bf16Instruction::kAlways;
 }
-void allow_bf16_hardware(bool value) { allowed.store(value, std::memory_order_relaxed); }
+void choose_bf16_instruction(Bf16Instruction value) {
+  choice.store(value, std::memory_order_relaxed);
+}
 
 const float* bf16_rows(const float* x, std::int64_t x_row, int columns, int rows,
                        AlignedVector<float>& room) {

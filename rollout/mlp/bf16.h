@@ -19,9 +19,11 @@
 
 namespace rollmill {
 
-// Whether the instruction is used: this processor has it, and it does what is said above. Tests switch it off.
+// Whether the instruction is used: this processor has it, it does what is said above, and it is faster than float32's.
 bool bf16_hardware();
-void allow_bf16_hardware(bool allowed);
+// For tests. kAlways: where there is one that does what is said above.
+enum class Bf16Instruction { kWhereFaster, kAlways, kNever };
+void choose_bf16_instruction(Bf16Instruction choice);
 
 // x [rows][columns], rounded, its rows as far apart as x's, in `room`. Null where the processor's instruction is used, which rounds
 // what it reads: products take either.

@@ -24,13 +24,13 @@ AlignedVector<float> normals(std::int64_t n, std::uint32_t stream) {
 
 // With the instruction and without it, where there is one.
 std::vector<bool> ways() {
-  allow_bf16_hardware(true);
+  choose_bf16_instruction(Bf16Instruction::kAlways);
   return bf16_hardware() ? std::vector<bool>{true, false} : std::vector<bool>{false};
 }
 
 class Bf16 : public ::testing::Test {
  protected:
-  ~Bf16() override { allow_bf16_hardware(true); }
+  ~Bf16() override { choose_bf16_instruction(Bf16Instruction::kWhereFaster); }
 };
 
 TEST_F(Bf16, RoundsToTheNearestOfTheTwoNeighbours) {
@@ -72,7 +72,7 @@ const Shape kShapes[] = {{1, 1, 1},     {2, 3, 16},   {3, 4, 64},    {4, 5, 32},
 
 TEST_F(Bf16, SumsAreChainsOfFusedMultiplyAdds) {
   for (const bool hardware : ways()) {
-    allow_bf16_hardware(hardware);
+    choose_bf16_instruction(hardware ? Bf16Instruction::kAlways : Bf16Instruction::kNever);
     for (const Shape& s : kShapes) {
       const int width = pad16(s.outputs), x_row = pad16(s.inputs);
       const auto x = normals(std::int64_t{s.rows} * x_row, 1), bias = normals(width, 3);
@@ -120,7 +120,7 @@ TEST_F(Bf16, SumsAreChainsOfFusedMultiplyAdds) {
 
 TEST_F(Bf16, ARowIsTheSameInEveryBatch) {
   for (const bool hardware : ways()) {
-    allow_bf16_hardware(hardware);
+    choose_bf16_instruction(hardware ? Bf16Instruction::kAlways : Bf16Instruction::kNever);
     const int rows = 48, inputs = 70, width = 80;
     const auto x = normals(std::int64_t{rows} * pad16(inputs), 1);
     const auto w = normals(std::int64_t{inputs} * width, 2);
@@ -167,7 +167,7 @@ TEST_F(Bf16, HardwareGivesTheBitsOfFloat32) {
     }
     AlignedVector<float> y[2], dw[2];
     for (const bool hardware : {false, true}) {
-      allow_bf16_hardware(hardware);
+      choose_bf16_instruction(hardware ? Bf16Instruction::kAlways : Bf16Instruction::kNever);
       Bf16Matrix matrix(inputs, outputs, width);
       matrix.pack(w.data());
       y[hardware].resize(at(rows * width));

@@ -95,10 +95,10 @@ TEST(Ppo, Bf16HasTheSameBitsWithTheInstructionAndWithout) {
     TrainOptions o = options;
     o.bf16 = true;
     for (const bool hardware : {true, false}) {
-      allow_bf16_hardware(hardware);
+      choose_bf16_instruction(hardware ? Bf16Instruction::kAlways : Bf16Instruction::kNever);
       EXPECT_EQ(testing::weights_hash(o, 5), hash) << o.env.id << (hardware ? "" : ", float32");
     }
-    allow_bf16_hardware(true);
+    choose_bf16_instruction(Bf16Instruction::kWhereFaster);
     testing::Run run(o);
     int checked = 0;
     for (int update = 0; update < 3; ++update) {
