@@ -18,8 +18,7 @@ void warn_of_slow_bf16(const TrainOptions& o, ProcessGroup& group) {
   if (!ours || bf16_hardware() || group.rank() != 0) return;
   log_warn(
       "trainer.precision: this processor has no AVX512_BF16, or a slow one; \"bf16\" gives the "
-      "same "
-      "bits here, in more time than \"float32\" would take");
+      "same bits here, in more time than \"float32\" would take");
 }
 
 }  // namespace rollmill

@@ -146,8 +146,8 @@ struct H5Limits {
   // Read it whole in a child process first, because the parser crashes on some damaged files. Switch off only for
   // files whose hash was just found right.
   bool probe = true;
-  std::chrono::milliseconds patience{
-      60'000};  // with that process, between signs of headway: 16 MB read
+  // With that process, between signs of headway: 16 MB read.
+  std::chrono::milliseconds patience{60'000};
 };
 
 class H5File {
